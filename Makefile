@@ -1,0 +1,64 @@
+# make            environment and the default study
+# make help       the rest
+.DEFAULT_GOAL := study
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= all
+STUDY ?= config.yaml
+SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
+
+.PHONY: study env plan report test unit lint format bench docs lock dag clean help
+
+study: env ## environment and the study (STUDY=configs/paper.yaml for another)
+	@$(SNAKEMAKE)
+
+plan: env ## what a run would do
+	@$(SNAKEMAKE) -n
+
+report: study ## results/report.html: one self-contained page
+	@$(SNAKEMAKE) --report results/report.html
+
+env: .venv/ready ## the environment alone, from the lock file
+
+.venv/ready: envs/requirements.lock envs/requirements-torch.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(shell sed -n 's/^# uv==//p' envs/requirements.in)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH_OPTIONS) -r envs/requirements-torch.txt
+	@touch $@
+
+test: env lint unit ## all checks: unit tests, a tiny study through Snakemake and DVC, lint
+
+unit: env
+	$(BIN)/python -m pytest
+
+lint: env ## style of Python and of the rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: env ## put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+bench: env ## items per second of each metric, batched against one at a time
+	$(BIN)/python benchmarks/metrics.py
+
+docs: env ## docs/study.md and the schema, from the settings' own descriptions
+	$(BIN)/python scripts/docs.py
+
+dag: env ## results/dag.svg: the graph of all jobs of the study (needs graphviz)
+	@$(BIN)/snakemake --config study=$(STUDY) full=true --rulegraph | dot -Tsvg > results/dag.svg
+
+lock: env ## new versions into the lock file
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes envs/requirements.in -o envs/requirements.lock
+
+clean: ## remove tables, figures, logs; keyed artefacts stay
+	rm -rf results/tables results/figures results/report.html logs
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18

@@ -1,0 +1,30 @@
+# What compressing a language model does to its social bias.
+# The study says what to compute, `fairshrink.plan` what of it is missing; the rules below run just that.
+import sys
+
+sys.path.insert(0, workflow.basedir)
+
+from fairshrink import workflow_plan
+
+PLAN_FILE, PLAN = workflow_plan.prepare(workflow, config)
+
+
+rule all:
+    input:
+        PLAN.final,
+    default_target: True
+
+
+include: "rules/download.smk"
+include: "rules/finetune.smk"
+include: "rules/compress.smk"
+include: "rules/evaluate.smk"
+include: "rules/aggregate.smk"
+
+
+onsuccess:
+    workflow_plan.record(PLAN)
+
+
+onerror:
+    workflow_plan.record(PLAN)

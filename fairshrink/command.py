@@ -1,0 +1,50 @@
+"""The command line that the five stage scripts share."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+from fairshrink import plan
+from fairshrink.errors import UserError
+
+
+def main(stage: str, description: str) -> None:
+    """Run one job of a stage; a mistake of the user's ends with its message and exit status 1."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--plan", type=Path, required=True, help="plan file, as written when the workflow starts")
+    parser.add_argument("--job", required=True, help="name of the job in the plan")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: the plan's)")
+    options = parser.parse_args()
+    try:
+        run(stage, options.plan, options.job, options.threads)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None:
+    """Find the job in the plan and make its artefacts."""
+    if not plan_file.is_file():
+        raise UserError(f"{plan_file}: there is no such plan; `snakemake -n` writes one")
+    loaded = plan.read(plan_file)
+    jobs = {job.name: job for job in loaded.of(stage)}
+    if job_name not in jobs:
+        raise UserError(f"{plan_file}: no job '{job_name}' of stage {stage}; it has: {', '.join(jobs) or 'none'}")
+    # The libraries read these when they are first imported: set them before the stage brings torch in.
+    os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    importlib.import_module(f"fairshrink.stages.{stage}").run(
+        list(jobs[job_name].artefacts), device=_device(loaded.device)
+    )
+
+
+def _device(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,1 @@
+"""Compression methods: one module each, found by its name."""

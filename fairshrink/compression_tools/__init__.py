@@ -1,0 +1,1 @@
+"""What several compression methods share."""

@@ -1,0 +1,332 @@
+"""The grid that a study expands to: every artefact with its key, its path and the plain specification of its job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairshrink import code, keys, registry
+from fairshrink.analysis import outputs
+from fairshrink.artefacts import MARKER
+from fairshrink.study import Entry, Study, applies_to
+from fairshrink.study_schema import Files, Table
+
+FOLDERS = {
+    "download": "data",
+    "finetune": "results/baselines",
+    "compress": "results/compressed",
+    "evaluate": "results/scores",
+}
+STAGES = (*FOLDERS, "aggregate")
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One keyed output; ``inputs`` are the paths of the artefacts that it is made from."""
+
+    stage: str
+    name: str
+    key: str
+    path: str
+    spec: dict[str, Any] = field(hash=False, compare=False)
+    inputs: tuple[str, ...] = ()
+    parts: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    batch: str = ""
+
+    @property
+    def marker(self) -> str:
+        """The file whose existence makes this artefact valid."""
+        return f"{self.path}/{MARKER}"
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """What the stage's script is given: plain values only."""
+        return {
+            "stage": self.stage,
+            "name": self.name,
+            "key": self.key,
+            "path": self.path,
+            "parts": self.parts,
+            "spec": self.spec,
+        }
+
+
+def expand(study: Study) -> dict[str, Artefact]:
+    """All artefacts of a study by path, upstream before downstream; the last one is the final tables."""
+    downloads = {name: _download(entry) for name, entry in study.downloads.items()}
+    grid: dict[str, Artefact] = {each.path: each for each in downloads.values()}
+    checkpoints: list[Artefact] = []
+    for baseline in _baselines(study, downloads):
+        compressed = list(_compressed(study, baseline, downloads))
+        checkpoints += [baseline, *compressed]
+        grid |= {each.path: each for each in (baseline, *compressed)}
+    scores = [score for checkpoint in checkpoints for score in _scores(study, checkpoint, downloads)]
+    grid |= {each.path: each for each in scores}
+    tables = _tables(study, checkpoints, scores)
+    used = {path for artefact in grid.values() for path in artefact.inputs}
+    kept = {path: each for path, each in grid.items() if each.stage != "download" or path in used}
+    return kept | {tables.path: tables}
+
+
+def _artefact(
+    stage: str,
+    name: str,
+    entries: list[tuple[str, str]],
+    params: dict[str, Any],
+    inputs: list[Artefact],
+    spec: dict[str, Any],
+    *,
+    folder: str | None = None,
+    files: tuple[str, ...] = (),
+    batch: str = "",
+) -> Artefact:
+    """Key an artefact by what makes it; ``entries`` are the functions that its job calls."""
+    parts = {
+        "stage": stage,
+        "code": code.slice_hashes((*entries, (f"stages.{stage}", "run"))) | code.file_hashes(files),
+        "params": params,
+        "inputs": [each.key for each in inputs],
+    }
+    key = keys.key(**parts)
+    path = f"{folder or FOLDERS[stage]}/{name}-{key}"
+    paths = tuple(dict.fromkeys(each.path for each in inputs))
+    return Artefact(stage, name, key, path, spec, paths, parts, batch)
+
+
+def _download(entry: Entry) -> Artefact:
+    module = registry.load("sources", entry.module)
+    settings = entry.settings.model_dump(mode="json")
+    return _artefact(
+        "download",
+        entry.name,
+        [(f"sources.{entry.module}", "fetch"), *getattr(module, "CODE", lambda _: [])(entry.settings)],
+        {"source": entry.module, "pin": module.pin(entry.settings)},
+        [],
+        {"source": entry.module, "settings": settings},
+    )
+
+
+def _baselines(study: Study, downloads: dict[str, Artefact]) -> Iterator[Artefact]:
+    for model_name, model in study.models.items():
+        for task_name in model.tasks:
+            task = study.tasks[task_name]
+            trained = registry.load("tasks", task.module).TRAINED
+            for split in task.common.splits if trained else [0]:
+                source = downloads[model.download]
+                inputs = [source, *_inputs_of(task, downloads)] if trained else [source]
+                seed = study.seed + split
+                model_spec = {
+                    "path": f"{source.path}/{model.folder}",
+                    "gguf_file": model.gguf_file,
+                    "dtype": model.dtype,
+                    "head": registry.load("tasks", task.module).HEAD,
+                    "labels": (task.common.train.labels or []) if task.common.train else [],
+                }
+                task_spec = _task_spec(task, downloads, split, seed)
+                described = {
+                    "model": model.model_dump(mode="json", include={"folder", "gguf_file", "dtype"}),
+                    "task": _task_params(task) if trained else {"kind": task.module},
+                    "split": split,
+                    "seed": seed,
+                }
+                entries = [(f"tasks.{task.module}", name) for name in ("HEAD", "TRAINED", "Settings")]
+                name = f"{model_name}-{task_name}" + (f"-s{split}" if trained else "")
+                identity = {
+                    "model": model_name,
+                    "family": model.family,
+                    "task": task_name,
+                    "split": split,
+                    "seed": seed,
+                    "method": "none",
+                    "method_family": "baseline",
+                    "setting": "",
+                    "sparsity": 0.0,
+                }
+                yield _artefact(
+                    "finetune",
+                    name,
+                    entries + ([(f"tasks.{task.module}", "train")] if trained else []),
+                    described,
+                    inputs,
+                    {"model": model_spec, "task": task_spec, "identity": identity},
+                    batch=name,
+                )
+
+
+def _compressed(study: Study, baseline: Artefact, downloads: dict[str, Artefact]) -> Iterator[Artefact]:
+    identity = baseline.spec["identity"]
+    for entry in study.compressions:
+        if (identity["model"], identity["task"]) not in set(applies_to(study, entry)):
+            continue
+        module = registry.load("compression", entry.module)
+        task = study.tasks[identity["task"]]
+        settings = entry.settings.model_dump(mode="json")
+        setting = ",".join(f"{name}={_short(settings[name])}" for name in _stated(entry) if settings[name] is not None)
+        params = {"method": entry.module, "settings": settings, "seed": identity["seed"]}
+        inputs = [baseline]
+        entries = [(f"compression.{entry.module}", name) for name in ("compress", "Settings")]
+        if module.NEEDS_TASK:
+            params |= {"task": _task_params(task), "split": identity["split"]}
+            inputs += [downloads[study.models[identity["model"]].download], *_inputs_of(task, downloads)]
+            entries += [(f"tasks.{task.module}", name) for name in ("train", "loss", "score", "Settings")]
+        yield _artefact(
+            "compress",
+            "-".join([baseline.name, entry.module, *([setting.replace("=", "")] if setting else [])]),
+            entries,
+            params,
+            inputs,
+            {
+                "baseline": baseline.path,
+                "model": baseline.spec["model"],
+                "task": baseline.spec["task"] if module.NEEDS_TASK else None,
+                "method": entry.module,
+                "settings": settings,
+                "seed": identity["seed"],
+                "identity": identity
+                | {
+                    "method": entry.module,
+                    "method_family": module.FAMILY,
+                    "setting": setting,
+                    "sparsity": settings.get("sparsity"),
+                },
+            },
+            batch=baseline.batch,
+        )
+
+
+def _scores(study: Study, checkpoint: Artefact, downloads: dict[str, Artefact]) -> Iterator[Artefact]:
+    identity = checkpoint.spec["identity"]
+    for entry in study.metrics:
+        if (identity["model"], identity["task"]) not in set(applies_to(study, entry)):
+            continue
+        module = registry.load("metrics", entry.module)
+        task = study.tasks[identity["task"]]
+        settings = entry.settings.model_dump(mode="json")
+        needs_task = getattr(module, "NEEDS_TASK", False)
+        params = {
+            "metric": entry.module,
+            "settings": settings,
+            "data": {role: _file_list(files) for role, files in sorted(entry.common.data.items())},
+        }
+        sources = [downloads[files.download] for _, files in sorted(entry.common.data.items())]
+        entries = [(f"metrics.{entry.module}", name) for name in ("score", "Settings")]
+        if needs_task:
+            params |= {"task": _task_params(task), "split": identity["split"], "seed": identity["seed"]}
+            sources += _inputs_of(task, downloads)
+            entries += [(f"tasks.{task.module}", name) for name in ("score", "Settings")]
+        yield _artefact(
+            "evaluate",
+            entry.name,
+            entries,
+            params,
+            [checkpoint, *sources],
+            {
+                "checkpoint": checkpoint.path,
+                "metric": entry.module,
+                "settings": settings,
+                "data": {
+                    role: [f"{downloads[files.download].path}/{name}" for name in _file_list(files)]
+                    for role, files in sorted(entry.common.data.items())
+                },
+                "task": _task_spec(task, downloads, identity["split"], identity["seed"]) if needs_task else None,
+            },
+            folder=f"{FOLDERS['evaluate']}/{checkpoint.path.rsplit('/', 1)[1]}",
+            files=tuple(module.FILES),
+            batch=checkpoint.batch,
+        )
+
+
+def _tables(study: Study, checkpoints: list[Artefact], scores: list[Artefact]) -> Artefact:
+    by_path = {each.path: each for each in checkpoints}
+    spec = {
+        "study": study.name,
+        "level": study.statistics.level,
+        "resamples": study.statistics.resamples,
+        "seed": study.seed,
+        "checkpoints": [
+            {"key": each.key, "name": each.name, "path": each.path, "ledger": each.marker}
+            | {"baseline_key": by_path.get(each.inputs[0], each).key if each.stage == "compress" else each.key}
+            | each.spec["identity"]
+            for each in checkpoints
+        ],
+        "scores": [
+            {
+                "path": f"{each.path}/items.parquet",
+                "provenance": each.marker,
+                "key": each.key,
+                "checkpoint": by_path[each.inputs[0]].key,
+                "entry": each.name,
+                "metric": each.spec["metric"],
+                "settings": each.spec["settings"],
+                "dataset": ", ".join(
+                    sorted({path.split("/")[1] for paths in each.spec["data"].values() for path in paths})
+                )
+                or _own_data(each),
+            }
+            for each in scores
+        ],
+        "out": f"{study.output}/tables",
+        "figures": f"{study.output}/figures",
+    }
+    entries = [(f"metrics.{name}", part) for name in sorted({e.module for e in study.metrics}) for part in _SUMMARY]
+    described = {name: value for name, value in spec.items() if name not in ("checkpoints", "scores")}
+    described["names"] = sorted(each.name for each in checkpoints)
+    artefact = _artefact("aggregate", "tables", entries, described, scores, spec, folder=f"{study.output}/tables")
+    spec["files"] = outputs.outputs(spec)
+    return artefact
+
+
+_SUMMARY = ("summarize", "HEADLINE", "KIND", "Settings")
+
+
+def _own_data(score: Artefact) -> str:
+    return score.spec["task"]["name"] if score.spec["task"] else "stimuli"
+
+
+def _task_params(task: Entry) -> dict[str, Any]:
+    """What of a task can change a result: its kind, settings and how its tables are read (their keys are inputs)."""
+    common = task.common
+    return {
+        "kind": task.module,
+        "settings": task.settings.model_dump(mode="json"),
+        "train": common.train.model_dump(mode="json", exclude={"download"}) if common.train else None,
+        "test": {n: t.model_dump(mode="json", exclude={"download"}) for n, t in sorted((common.test or {}).items())},
+    }
+
+
+def _task_spec(task: Entry, downloads: dict[str, Artefact], split: int, seed: int) -> dict[str, Any]:
+    def ref(table: Table) -> dict[str, Any]:
+        return table.model_dump(mode="json", exclude={"download"}) | {"path": downloads[table.download].path}
+
+    tables: dict[str, Any] = {"train": ref(task.common.train)} if task.common.train else {}
+    if task.common.test:
+        tables["test"] = {name: ref(table) for name, table in sorted(task.common.test.items())}
+    return {
+        "name": task.name,
+        "kind": task.module,
+        "settings": task.settings.model_dump(mode="json"),
+        "tables": tables,
+        "split": split,
+        "seed": seed,
+    }
+
+
+def _inputs_of(task: Entry, downloads: dict[str, Artefact]) -> list[Artefact]:
+    tables = ([task.common.train] if task.common.train else []) + [
+        table for _, table in sorted((task.common.test or {}).items())
+    ]
+    return [downloads[table.download] for table in tables]
+
+
+def _file_list(files: Files) -> list[str]:
+    return [files.file] if isinstance(files.file, str) else list(files.file)
+
+
+def _stated(entry: Entry) -> list[str]:
+    """Settings worth naming: those written in the study, in the order of the method's own list."""
+    return [name for name in type(entry.settings).model_fields if name in entry.explicit]
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

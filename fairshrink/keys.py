@@ -1,0 +1,35 @@
+"""Content keys: what identifies an artefact is what made it, never a time or a place.
+
+``key = sha256(canonical JSON of {stage, code, params, inputs})``, shortened to 12 hex digits. Two artefacts
+with one key are interchangeable; an artefact whose key is not wanted by any study is never looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+KEY_LENGTH = 12
+
+
+def canonical(value: Any) -> str:
+    """JSON text that is equal for equal values, whatever the order of mappings.
+
+    Raises ValueError for NaN and infinities, TypeError for what JSON does not hold.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def key(stage: str, code: dict[str, str], params: Any, inputs: list[str]) -> str:
+    """The content key of an artefact.
+
+    ``code`` maps each definition that can run to the hash of its syntax tree (`fairshrink.code`), ``params`` holds
+    only what can change the result, ``inputs`` the keys of the artefacts it is made from.
+    """
+    return digest({"stage": stage, "code": code, "params": params, "inputs": inputs})[:KEY_LENGTH]

@@ -1,0 +1,1 @@
+"""Bias and task metrics: one module each, found by its name."""

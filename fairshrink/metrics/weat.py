@@ -1,0 +1,69 @@
+"""WEAT: do the embeddings of single words associate groups of people as stereotypes do?
+
+For target words X and Y and attribute words A and B,
+``s(w) = mean over a in A of cos(w, a) - mean over b in B of cos(w, b)`` and
+``d = (mean over X of s - mean over Y of s) / sd over X and Y of s`` (ddof 1; X and Y may differ in size), with a
+one-sided p from permuting the words of X and Y: all splits where they are few, else drawn ones. Caliskan, Bryson and
+Narayanan, *Semantics derived automatically from language corpora contain human-like biases*, Science 356 (2017); tests
+"b" from May et al. (2019). Tests 1 and 2 (flowers, instruments) concern no people and are left out.
+
+Input: each word alone, between the model's special tokens, after a space in byte-level vocabularies (where the
+word at the start of a text is another token, or several). The encoder's last layer is pooled as `pooling` says: a choice
+that changes the result, so it is a setting and stands in the results.
+
+Range: d in about [-2, 2]. Positive: as the stereotype has it (X with A); 0: unbiased; negative: the reverse. A random
+model does not score 0: d is scale-free, and random vectors give effect sizes of about sqrt(1/|X| + 1/|Y|) (0.5 for
+eight words a side) of either sign. What random weights score is measured by the `random_init` control. The mean of
+absolute values hides the sign and is above 0 for a random model: it stands beside the signed mean. Where the
+associations do not vary d is NaN, not 0: an encoder that ignores its input is not fair; `association_spread` shows how
+close to that a model is.
+
+Limits: intervals resample target words; the attribute words are taken as given, and their choice is an error that no
+interval here contains. p belongs to the whole sample and has no interval. Lone words are unusual input for
+contextual encoders: see SEAT. Data: word lists published in the papers named in `stimuli/weat.json`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pydantic import Field
+
+from fairshrink.association import AssociationSettings, associations, embedder, summaries, tests, word_prefix
+from fairshrink.statistics import Statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fairshrink.models import Checkpoint
+    from fairshrink.task import Task
+
+NEEDS = frozenset({"embedding"})
+KIND = "intrinsic"
+FILES = ("stimuli/weat.json",)
+ROLES: dict[str, str] = {}
+HEADLINE = ("mean_absolute_effect_size", "all")
+
+Name = Literal[
+    "weat3", "weat3b", "weat4", "weat5", "weat5b", "weat6", "weat6b", "weat7", "weat7b", "weat8", "weat8b", "weat9",
+    "weat10",
+]  # fmt: skip
+
+
+class Settings(AssociationSettings):
+    """Settings of WEAT."""
+
+    tests: tuple[Name, ...] = Field(get_args(Name), min_length=1, description="the tests to run")
+
+
+def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+    """One row per test and target word: item, cluster (the word), group (the test), set, text, association."""
+    prefix = word_prefix(cp)
+    numbers = [name.removeprefix("weat") for name in dict.fromkeys(settings.tests)]
+    return associations(tests("weat", numbers, lambda word: [prefix + word]), embedder(cp, settings))
+
+
+def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
+    """effect_size, permutation_p and association_spread per test; mean (absolute) effect size over tests."""
+    return summaries(items, settings)

@@ -1,0 +1,73 @@
+"""What is wrong with a study, said so that the reader can mend it: file, key, reason, remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from fairshrink.errors import UserError
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: ``key`` is the dotted place in the file, ``remedy`` what to write instead."""
+
+    key: str
+    reason: str
+    remedy: str
+
+
+class StudyError(UserError):
+    """A study with mistakes; its text lists all of them."""
+
+    def __init__(self, file: str, mistakes: list[Mistake]) -> None:
+        self.file = file
+        self.mistakes = mistakes
+        count = f"{len(mistakes)} mistake" + ("s" if len(mistakes) != 1 else "")
+        lines = [f"{file}: {count}; no job was started.", ""]
+        for each in mistakes:
+            lines += [
+                f"  {file}: {each.key}",
+                f"    what is wrong: {each.reason}",
+                f"    what to write:  {each.remedy}",
+            ]
+        super().__init__("\n".join(lines))
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """Remedy for a name that is none of the choices."""
+    known = sorted(choices)
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    listed = ", ".join(known) if known else "(there is none yet)"
+    return f"did you mean '{close[0]}'? Known: {listed}" if close else f"one of: {listed}"
+
+
+def checked(
+    model: type[BaseModel], values: dict[str, Any], key: str, mistakes: list[Mistake], also: Iterable[str] = ()
+) -> Any:
+    """``model(**values)``, or None with its errors added to ``mistakes``; ``also`` are further keys allowed there."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        mistakes += [_translate(each, model, key, also) for each in error.errors()]
+    except (TypeError, UserError) as error:
+        mistakes.append(Mistake(key, str(error), "see docs/study.md"))
+    return None
+
+
+def _translate(error: Any, model: type[BaseModel], key: str, also: Iterable[str]) -> Mistake:
+    place = ".".join([key, *(str(part) for part in error["loc"])])
+    field = model.model_fields.get(str(error["loc"][0])) if error["loc"] else None
+    about = f": {field.description}" if field is not None and field.description else ""
+    if error["type"] == "extra_forbidden":
+        name = str(error["loc"][-1])
+        return Mistake(place, f"there is no key '{name}' here", suggestion(name, [*model.model_fields, *also]))
+    if error["type"] == "missing":
+        return Mistake(place, "this key is missing", f"add `{error['loc'][-1]}: …`{about}")
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if error["type"] == "value_error" and not error["loc"] else f" (it is {error['input']!r})"
+    return Mistake(place, message[0].lower() + message[1:] + given, f"a value that fits{about}" if about else message)

@@ -1,0 +1,1 @@
+"""Where downloads come from: one module per kind of source."""

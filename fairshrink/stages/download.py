@@ -1,0 +1,19 @@
+"""Stage 1: fetch what the study is made from, checked against its pins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fairshrink import artefacts, registry
+
+ARCHIVES = Path("data/.archives")
+"""Downloaded archives by their checksum, so that a second study needs no network."""
+
+
+def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
+    """Fetch each download. Raises UserError where a pin does not hold or the network does not answer."""
+    for job in jobs:
+        module = registry.load("sources", job["spec"]["source"])
+        settings = module.Settings(**job["spec"]["settings"])
+        artefacts.make(job, lambda folder, m=module, s=settings: {"source": m.fetch(s, folder, ARCHIVES)})

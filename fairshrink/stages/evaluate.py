@@ -1,0 +1,43 @@
+"""Stage 4: per-item scores of checkpoints, one Parquet file for each metric."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from fairshrink import artefacts, models, registry
+from fairshrink.log import log
+from fairshrink.task import from_spec
+
+ITEMS = "items.parquet"
+
+
+def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
+    """Score each (checkpoint, metric); a checkpoint is loaded once for all its metrics."""
+    by_checkpoint: dict[str, list[dict[str, Any]]] = {}
+    for job in jobs:
+        by_checkpoint.setdefault(job["spec"]["checkpoint"], []).append(job)
+    for path, wanted in by_checkpoint.items():
+        if all(artefacts.exists(Path(job["path"])) for job in wanted):
+            continue
+        log(f"scoring: {Path(path).name}")
+        checkpoint = models.load(Path(path), device=device)
+        for job in wanted:
+            artefacts.make(job, lambda folder, job=job, loaded=checkpoint: _fill(folder, job, loaded))
+
+
+def _fill(folder: Path, job: dict[str, Any], checkpoint: models.Checkpoint) -> dict[str, Any]:
+    spec = job["spec"]
+    metric = registry.load("metrics", spec["metric"])
+    settings = metric.Settings(**spec["settings"])
+    items = metric.score(
+        dataclasses.replace(checkpoint, precision=getattr(settings, "precision", "fp32")),
+        {role: [Path(each) for each in paths] for role, paths in spec["data"].items()},
+        settings,
+        from_spec(spec["task"]) if spec["task"] else None,
+    )
+    if not items["item"].is_unique:
+        raise RuntimeError(f"{spec['metric']}: item names are not unique")
+    items.sort_values("item", kind="stable").to_parquet(folder / ITEMS, index=False)
+    return {"items": len(items)}

@@ -1,0 +1,30 @@
+# Stage 3: compressed checkpoints; a job makes several of one baseline, which it loads once.
+for job in PLAN.of("compress"):
+
+    rule:
+        name:
+            job.name
+        input:
+            ancient(job.inputs),
+        output:
+            job.outputs,
+        log:
+            f"logs/compress/{job.name}.log",
+        benchmark:
+            f"logs/compress/{job.name}.tsv"
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
+        threads: PLAN.threads
+        priority: 50
+        conda:
+            "../envs/training.yaml"
+        message:
+            f"compress {job.about}"
+        shell:
+            "python scripts/compress.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"
+
+
+rule compress:
+    input:
+        [output for job in PLAN.of("compress") for output in job.outputs],

@@ -1,0 +1,30 @@
+# Stage 1: fetch what the study is made from.
+for job in PLAN.of("download"):
+
+    rule:
+        name:
+            job.name
+        input:
+            ancient(job.inputs),
+        output:
+            job.outputs,
+        log:
+            f"logs/download/{job.name}.log",
+        benchmark:
+            f"logs/download/{job.name}.tsv"
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
+        threads: PLAN.threads
+        priority: 0
+        conda:
+            "../envs/training.yaml"
+        message:
+            f"download {job.about}"
+        shell:
+            "python scripts/download.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"
+
+
+rule download:
+    input:
+        [output for job in PLAN.of("download") for output in job.outputs],

@@ -1,0 +1,30 @@
+# Stage 4: per-item scores; a job scores several checkpoints of one baseline.
+for job in PLAN.of("evaluate"):
+
+    rule:
+        name:
+            job.name
+        input:
+            ancient(job.inputs),
+        output:
+            job.outputs,
+        log:
+            f"logs/evaluate/{job.name}.log",
+        benchmark:
+            f"logs/evaluate/{job.name}.tsv"
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
+        threads: PLAN.threads
+        priority: 10
+        conda:
+            "../envs/training.yaml"
+        message:
+            f"evaluate {job.about}"
+        shell:
+            "python scripts/evaluate.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        [output for job in PLAN.of("evaluate") for output in job.outputs],

@@ -1,0 +1,30 @@
+# Stage 2: baselines.
+for job in PLAN.of("finetune"):
+
+    rule:
+        name:
+            job.name
+        input:
+            ancient(job.inputs),
+        output:
+            job.outputs,
+        log:
+            f"logs/finetune/{job.name}.log",
+        benchmark:
+            f"logs/finetune/{job.name}.tsv"
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
+        threads: PLAN.threads
+        priority: 100
+        conda:
+            "../envs/training.yaml"
+        message:
+            f"finetune {job.about}"
+        shell:
+            "python scripts/finetune.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"
+
+
+rule finetune:
+    input:
+        [output for job in PLAN.of("finetune") for output in job.outputs],

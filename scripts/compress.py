@@ -1,0 +1,10 @@
+"""Compress a baseline by one or several methods."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from fairshrink.command import main
+
+    main("compress", __doc__)

@@ -1,0 +1,10 @@
+"""Fetch a download of the study and check it against its pin."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from fairshrink.command import main
+
+    main("download", __doc__)
