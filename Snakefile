@@ -4,15 +4,15 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from fairshrink import workflow_plan
+from fairshrink import pointers, workflow_plan
 
 PLAN_FILE, PLAN = workflow_plan.prepare(workflow, config)
 
 
 rule all:
+    default_target: True
     input:
         PLAN.final,
-    default_target: True
 
 
 include: "rules/download.smk"
@@ -23,8 +23,8 @@ include: "rules/aggregate.smk"
 
 
 onsuccess:
-    workflow_plan.record(PLAN)
+    pointers.record()
 
 
 onerror:
-    workflow_plan.record(PLAN)
+    pointers.record()

@@ -239,16 +239,18 @@ def _scores(study: Study, checkpoint: Artefact, downloads: dict[str, Artefact]) 
 
 def _tables(study: Study, checkpoints: list[Artefact], scores: list[Artefact]) -> Artefact:
     by_path = {each.path: each for each in checkpoints}
+    records = {score.inputs[0]: score.marker for score in scores}
     spec = {
         "study": study.name,
         "level": study.statistics.level,
         "resamples": study.statistics.resamples,
         "seed": study.seed,
         "checkpoints": [
-            {"key": each.key, "name": each.name, "path": each.path, "ledger": each.marker}
+            {"key": each.key, "name": each.name, "path": each.path, "ledger": records[each.path]}
             | {"baseline_key": by_path.get(each.inputs[0], each).key if each.stage == "compress" else each.key}
             | each.spec["identity"]
             for each in checkpoints
+            if each.path in records
         ],
         "scores": [
             {

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fairshrink.artefacts import exists
+from fairshrink.artefacts import MARKER
 from fairshrink.log import log
+
+PLACES = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*")
 
 
 def pointer(path: Path) -> Path:
@@ -16,22 +18,29 @@ def pointer(path: Path) -> Path:
     return path.with_name(path.name + ".dvc")
 
 
-def add(paths: list[Path]) -> list[Path]:
-    """Record the artefacts that have no pointer yet, in one DVC call; returns those recorded.
+def unrecorded(root: Path = Path()) -> list[Path]:
+    """Artefacts that stand here without a pointer, sorted."""
+    found = [marker.parent for place in PLACES for marker in root.glob(f"{place}/{MARKER}")]
+    return sorted(path for path in found if not pointer(path).exists())
+
+
+def record() -> list[Path]:
+    """Give each artefact that has none its pointer, all in one DVC call; returns those recorded.
 
     Outside of a DVC repository nothing is recorded, and the log says so. A failure of DVC is reported but does not
     undo the run: the artefacts stand, and the next run records them.
     """
-    new = [path for path in paths if exists(path) and not pointer(path).exists()]
+    new = unrecorded()
     if not new:
         return []
     if not Path(".dvc").is_dir():
         log(f"no .dvc folder here: {len(new)} artefacts were not recorded (`dvc init` makes one)")
         return []
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", *map(str, new)]
+    command = [sys.executable, "-m", "dvc", "add", *map(str, new)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
     if done.returncode != 0:
-        log(f"DVC could not record {len(new)} artefacts; the next run tries again. It said: {done.stderr.strip()}")
+        said = (done.stderr + done.stdout).strip()[-2000:]
+        log(f"DVC could not record {len(new)} artefacts; the next run tries again. It said: {said}")
         return []
     log(f"recorded {len(new)} new artefacts; commit their pointers: git add data results")
     return new

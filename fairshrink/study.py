@@ -182,7 +182,7 @@ def _grid(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
     axes = {
         name: value
         for name, value in values.items()
-        if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) is not list
+        if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) not in (list, tuple)
     }
     for point in itertools.product(*axes.values()):
         yield values | dict(zip(axes, point, strict=True))

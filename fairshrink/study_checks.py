@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from fairshrink import registry
+from fairshrink.errors import UserError
 from fairshrink.mistakes import Mistake, suggestion
 from fairshrink.settings import Settings
 from fairshrink.study_schema import Execution, Model, Statistics, Table
@@ -55,6 +56,11 @@ def check(study: Study, downloads: set[str], models: set[str], tasks: set[str], 
             mistakes.append(Mistake(key, f"there is no {what} '{name}'", suggestion(name, known)))
         return name in known
 
+    for name, entry in study.downloads.items():
+        try:
+            registry.load("sources", entry.module).pin(entry.settings)
+        except UserError as error:
+            mistakes.append(Mistake(f"downloads.{name}", str(error), "what is there"))
     for name, model in study.models.items():
         refer(model.download, downloads, f"models.{name}.download", "download")
         for task in model.tasks:

@@ -1,4 +1,4 @@
-"""What the Snakefile asks for: the plan of this run, and the pointers of what it made."""
+"""What the Snakefile asks for: the plan of this run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fairshrink import grid, plan, pointers, study
+from fairshrink import grid, plan, study
 from fairshrink.mistakes import StudyError
 
 PLAN_VARIABLE = "FAIRSHRINK_PLAN"
@@ -58,7 +58,3 @@ def _find_own_interpreter(root: Path) -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
 
-
-def record(made: plan.Plan) -> None:
-    """Give each new artefact of this run its DVC pointer."""
-    pointers.add([Path(artefact["path"]) for job in made.jobs for artefact in job.artefacts])

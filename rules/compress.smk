@@ -12,13 +12,13 @@ for job in PLAN.of("compress"):
             f"logs/compress/{job.name}.log",
         benchmark:
             f"logs/compress/{job.name}.tsv"
-        params:
-            plan=PLAN_FILE,
-            job=job.name,
-        threads: PLAN.threads
         priority: 50
         conda:
             "../envs/training.yaml"
+        threads: PLAN.threads
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
         message:
             f"compress {job.about}"
         shell:

@@ -12,13 +12,13 @@ for job in PLAN.of("download"):
             f"logs/download/{job.name}.log",
         benchmark:
             f"logs/download/{job.name}.tsv"
-        params:
-            plan=PLAN_FILE,
-            job=job.name,
-        threads: PLAN.threads
         priority: 0
         conda:
             "../envs/training.yaml"
+        threads: PLAN.threads
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
         message:
             f"download {job.about}"
         shell:

@@ -12,13 +12,13 @@ for job in PLAN.of("evaluate"):
             f"logs/evaluate/{job.name}.log",
         benchmark:
             f"logs/evaluate/{job.name}.tsv"
-        params:
-            plan=PLAN_FILE,
-            job=job.name,
-        threads: PLAN.threads
         priority: 10
         conda:
             "../envs/training.yaml"
+        threads: PLAN.threads
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
         message:
             f"evaluate {job.about}"
         shell:

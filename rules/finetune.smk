@@ -12,13 +12,13 @@ for job in PLAN.of("finetune"):
             f"logs/finetune/{job.name}.log",
         benchmark:
             f"logs/finetune/{job.name}.tsv"
-        params:
-            plan=PLAN_FILE,
-            job=job.name,
-        threads: PLAN.threads
         priority: 100
         conda:
             "../envs/training.yaml"
+        threads: PLAN.threads
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
         message:
             f"finetune {job.about}"
         shell:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink import artefacts
-from fairshrink.analysis import figures, results, tables
+from fairshrink.analysis.aggregate import aggregate
+from fairshrink.log import log
 
 
 def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
@@ -16,7 +17,5 @@ def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
     spec = job["spec"]
     for stale in Path(job["path"]).parent.glob(f"*/{artefacts.MARKER}"):
         shutil.rmtree(stale.parent)
-    frame = results.build(spec)
-    tables.write(frame, spec)
-    figures.write(frame, spec)
+    aggregate(spec, log)
     artefacts.make(job, lambda _: {"final": {each: artefacts.file_digest(Path(each)) for each in spec["files"]}})

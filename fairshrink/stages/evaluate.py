@@ -40,4 +40,10 @@ def _fill(folder: Path, job: dict[str, Any], checkpoint: models.Checkpoint) -> d
     if not items["item"].is_unique:
         raise RuntimeError(f"{spec['metric']}: item names are not unique")
     items.sort_values("item", kind="stable").to_parquet(folder / ITEMS, index=False)
-    return {"items": len(items)}
+    return {"items": len(items), "checkpoint": _about(Path(spec["checkpoint"]))}
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What tables tell of a checkpoint, kept with its scores so that they can be rebuilt without it."""
+    record = artefacts.read_provenance(path)
+    return {name: record[name] for name in ("key", "name", "identity", "ledger", "measurements", "made")}

@@ -1,0 +1,24 @@
+# Stage 5: the final tables and figures, from per-item scores and ledgers alone.
+from fairshrink.analysis import captions
+
+for job in PLAN.of("aggregate"):
+
+    rule aggregate:
+        input:
+            ancient(job.inputs),
+        output:
+            [report(path, **captions.labels(path)) if captions.shown(path) else path for path in job.outputs],
+        log:
+            "logs/aggregate/tables.log",
+        benchmark:
+            "logs/aggregate/tables.tsv"
+        conda:
+            "../envs/analysis.yaml"
+        threads: 1
+        params:
+            plan=PLAN_FILE,
+            job=job.name,
+        message:
+            "tables and figures of study {}".format(PLAN.study)
+        shell:
+            "python scripts/aggregate.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"

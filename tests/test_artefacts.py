@@ -1,0 +1,127 @@
+"""Artefacts appear whole or not at all."""
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fairshrink import artefacts
+from fairshrink.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+
+def job(path: Path) -> dict:
+    return {"path": str(path), "key": "k", "name": "n", "stage": "compress", "parts": {"params": {"a": 1}}, "spec": {}}
+
+
+def fill(folder: Path) -> dict:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "weights.bin").write_bytes(b"weights")
+    return {"ledger": {"params": 7}}
+
+
+def test_made_artefact_records_what_made_it(tmp_path):
+    path = tmp_path / "x-k"
+    artefacts.make(job(path), fill)
+    record = artefacts.read_provenance(path)
+    assert record["key"] == "k"
+    assert record["parts"] == {"params": {"a": 1}}
+    assert record["files"] == {"sub/weights.bin": hashlib.sha256(b"weights").hexdigest()}
+    assert record["ledger"] == {"params": 7}
+    assert record["made"]["wall_s"] >= 0
+    assert record["made"]["packages"]["numpy"]
+
+
+def test_existing_artefact_is_not_made_again(tmp_path):
+    path = tmp_path / "x-k"
+    artefacts.make(job(path), fill)
+    before = (path / artefacts.MARKER).stat().st_mtime_ns
+    artefacts.make(job(path), lambda folder: pytest.fail("must not be called"))
+    assert (path / artefacts.MARKER).stat().st_mtime_ns == before
+
+
+def test_failure_leaves_nothing(tmp_path):
+    def broken(folder: Path) -> dict:
+        fill(folder)
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        artefacts.make(job(tmp_path / "x-k"), broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path):
+    def full(folder: Path) -> dict:
+        fill(folder)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserError, match="no space left"):
+        artefacts.make(job(tmp_path / "x-k"), full)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("leftover", [False, True])
+def test_folder_without_marker_is_replaced(tmp_path, leftover):
+    path = tmp_path / "x-k"
+    path.mkdir()
+    if leftover:
+        (path / "half").write_text("half-written")
+    assert not artefacts.exists(path)
+    artefacts.make(job(path), fill)
+    assert artefacts.exists(path)
+    assert not (path / "half").exists()
+    assert [each.name for each in tmp_path.iterdir()] == ["x-k"]
+
+
+def test_twin_that_finished_first_is_kept(tmp_path):
+    path = tmp_path / "x-k"
+
+    def overtaken(folder: Path) -> dict:
+        artefacts.make(job(path) | {"name": "twin"}, fill)
+        return fill(folder)
+
+    artefacts.make(job(path), overtaken)
+    assert artefacts.read_provenance(path)["name"] == "twin"
+    assert [each.name for each in tmp_path.iterdir()] == ["x-k"]
+
+
+def test_killed_process_leaves_nothing_that_could_be_taken_for_whole(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from fairshrink.artefacts import building, MARKER\n"
+        "with building(Path(sys.argv[1])) as folder:\n"
+        "    (folder / MARKER).write_text('{}'); print('filled', flush=True); time.sleep(60)\n"
+    )
+    path = tmp_path / "x-k"
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout.readline() == b"filled\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not path.exists()
+    artefacts.make(job(path), fill)
+    assert artefacts.exists(path)
+
+
+def test_json_is_never_half_read(tmp_path):
+    path = tmp_path / "x.json"
+    program = (
+        "import sys; from pathlib import Path; from fairshrink.artefacts import write_json\n"
+        "while True: write_json(Path(sys.argv[1]), {'numbers': list(range(20000))})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 20
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for _ in range(100):
+            assert len(json.loads(path.read_text())["numbers"]) == 20000
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,120 @@
+"""Planning: exactly the artefacts that are missing and needed, against a slow recursive definition."""
+
+import itertools
+import random
+
+import pytest
+
+from fairshrink import plan
+from fairshrink.grid import Artefact
+
+
+def artefact(stage, path, inputs=(), batch="", **spec):
+    return Artefact(stage, path, "k" + path, path, spec, tuple(inputs), {}, batch)
+
+
+def grid_of(n_baselines=2, n_compressed=3, n_metrics=2):
+    """data → baselines → compressed; scores of all checkpoints; tables of all scores."""
+    listed = [artefact("download", "data/model"), artefact("download", "data/benchmark")]
+    scores = []
+    for b in range(n_baselines):
+        baseline = artefact("finetune", f"base{b}", ["data/model"], f"base{b}")
+        checkpoints = [baseline]
+        checkpoints += [artefact("compress", f"base{b}-c{c}", [baseline.path], f"base{b}") for c in range(n_compressed)]
+        listed += checkpoints
+        scores += [
+            artefact("evaluate", f"{each.path}/m{m}", [each.path, "data/benchmark"], f"base{b}")
+            for each in checkpoints
+            for m in range(n_metrics)
+        ]
+    listed += scores
+    listed.append(artefact("aggregate", "tables", [each.path for each in scores], files=["results.parquet"]))
+    return {each.path: each for each in listed}
+
+
+def oracle(grid, present):
+    """Missing and needed, by its definition: wanted by the final tables through missing artefacts only."""
+
+    def wanted(path):
+        if grid[path].marker in present:
+            return set()
+        return {path}.union(*(wanted(each) for each in grid[path].inputs))
+
+    final = grid["tables"]
+    if final.marker in present and "results.parquet" in present:
+        return set()
+    return {"tables"}.union(*(wanted(each) for each in final.inputs))
+
+
+def planned(grid, present, **options):
+    made = plan.make(grid, "study", exists=present.__contains__, **options)
+    artefacts = {each["path"] for job in made.jobs for each in job.artefacts if job.stage != "aggregate"}
+    return made, artefacts
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_partial_state_gives_the_minimal_set(seed):
+    grid = grid_of()
+    draw = random.Random(seed)
+    present = {each.marker for each in grid.values() if draw.random() < draw.choice([0.1, 0.5, 0.9])}
+    if seed % 4 == 0:
+        present |= {"results.parquet", grid["tables"].marker}
+    assert planned(grid, present)[1] == oracle(grid, present) - {"tables"}
+
+
+def test_scores_alone_need_no_checkpoint():
+    grid = grid_of()
+    present = {each.marker for each in grid.values() if each.stage == "evaluate"}
+    assert planned(grid, present)[1] == set()
+
+
+def test_everything_ignores_what_exists():
+    grid = grid_of()
+    present = {each.marker for each in grid.values()} | {"results.parquet"}
+    assert planned(grid, present)[1] == set()
+    assert planned(grid, present, everything=True)[1] == set(grid) - {"tables"}
+
+
+@pytest.mark.parametrize("at_most", [1, 2, 3, 16])
+def test_jobs_cover_everything_once_and_keep_checkpoints_together(at_most):
+    grid = grid_of(n_compressed=5)
+    made, _ = planned(grid, set(), checkpoints_per_job=at_most)
+    listed = [each["path"] for job in made.jobs for each in job.artefacts]
+    assert sorted(listed) == sorted(grid)
+    for job in made.of("evaluate"):
+        checkpoints = {grid[each["path"]].inputs[0] for each in job.artefacts}
+        assert len(checkpoints) <= at_most
+        assert len(job.artefacts) == 2 * len(checkpoints)
+        assert len({each.split("-")[0] for each in checkpoints}) == 1
+    assert len({job.name for job in made.jobs}) == len(made.jobs)
+
+
+def test_a_job_never_waits_for_itself_and_inputs_are_made_before():
+    grid = grid_of()
+    made, _ = planned(grid, set())
+    done: set[str] = set()
+    for job in made.jobs:
+        assert set(job.inputs) <= done
+        assert not set(job.inputs) & set(job.outputs)
+        done |= set(job.outputs)
+
+
+@pytest.mark.parametrize(("n", "at_most"), itertools.product([1, 2, 7, 16, 33], [1, 4, 16]))
+def test_parts_are_even(n, at_most):
+    parts = list(plan._evenly(list(range(n)), at_most))
+    assert [each for part in parts for each in part] == list(range(n))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) <= at_most
+    assert max(sizes) - min(sizes) <= 1
+    assert len(parts) == -(-n // at_most)
+
+
+def test_plan_file_reads_back_equal(tmp_path):
+    made, _ = planned(grid_of(), set())
+    assert plan.read(plan.write(made, tmp_path)) == made
+
+
+def test_old_plans_are_dropped(tmp_path):
+    for n in range(plan.PLANS_KEPT + 5):
+        plan.write(plan.Plan(f"s{n}", 1, "cpu", (), ()), tmp_path)
+    assert len(list(tmp_path.glob("plan-*.json"))) == plan.PLANS_KEPT
