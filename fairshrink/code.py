@@ -48,25 +48,26 @@ def slice_hashes(entries: tuple[tuple[str, str], ...], root: Path = PACKAGE) -> 
         if entry in seen:
             continue
         seen.add(entry)
-        module_name, name = entry
-        module = parse(module_name, root)
-        if module is None:
-            continue
-        if name == WHOLE:
-            pending += [(module_name, each) for each in module.definitions]
-        nodes: list[ast.AST] = list(module.definitions.get(name, ()))
-        if nodes:
-            hashes[f"{module_name}:{name}"] = _hash(nodes)
-        elif name in module.imports:
-            pending.append(module.imports[name])
-        if (module_name, "") not in seen:
-            seen.add((module_name, ""))
-            nodes += module.statements
-            if module.statements:
-                hashes[f"{module_name}:"] = _hash(module.statements)
-        for node in nodes:
-            pending += _references(node, module_name, module, root)
+        found, references = _visit(*entry, root)
+        hashes |= found
+        pending += references
     return dict(sorted(hashes.items()))
+
+
+@cache
+def _visit(module_name: str, name: str, root: Path) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    """Hash of one definition, and what it mentions; the empty name stands for what runs on import."""
+    module = parse(module_name, root)
+    if module is None:
+        return {}, ()
+    if name == WHOLE:
+        return {}, ((module_name, ""), *((module_name, each) for each in module.definitions))
+    nodes: list[ast.AST] = list(module.statements if name == "" else module.definitions.get(name, ()))
+    references = {reference for node in nodes for reference in _references(node, module_name, module, root)}
+    if not nodes and name in module.imports:
+        references.add(module.imports[name])
+    hashes = {f"{module_name}:{name}": _hash(nodes)} if nodes else {}
+    return hashes, ((module_name, ""), *sorted(references))
 
 
 @cache

@@ -70,6 +70,7 @@ def hashes(folder: Path) -> dict[str, str]:
     from fairshrink import code
 
     code.parse.cache_clear()
+    code._visit.cache_clear()
     return slice_hashes(ENTRY, folder)
 
 
