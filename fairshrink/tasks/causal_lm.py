@@ -1,0 +1,74 @@
+"""A causal language model, taken as it is; its test score is the perplexity of plain text, one text a row.
+
+Each text is scored on its own, after the beginning-of-sequence token where the tokenizer has one. Training examples
+are not trained on: a share of them is the test text where there is no test table, and compressions may use the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from fairshrink.settings import Settings as _Settings
+
+if TYPE_CHECKING:
+    import torch
+    from pandas import DataFrame
+
+    from fairshrink.models import Checkpoint
+    from fairshrink.training import Loss
+
+HEAD = "causal_lm"
+TRAINED = False
+
+
+class Settings(_Settings):
+    """Settings of causal language modelling."""
+
+    max_length: int = Field(128, ge=8, description="tokens of a text; longer ones are cut")
+    test_share: float = Field(0.2, gt=0, lt=1, description="share held out for testing where there is no test table")
+
+
+def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+    """Everything that can be read from a causal language model; a score where there is text."""
+    return frozenset({"embedding", "causal_lm"} | ({"scored"} if columns else set()))
+
+
+def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
+    """Mean negative log-probability of the next token over all tokens of a batch."""
+    import torch
+
+    from fairshrink.batching import causal_ids, collate
+    from fairshrink.inference import lm_head
+    from fairshrink.training import Loss
+
+    sequences = [causal_ids(cp, text, max_length=settings.max_length) for text in frame["text"]]
+
+    def mean(rows: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        inputs = collate(cp, [sequences[i] for i in rows])
+        hidden = cp.model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+        real = inputs["attention_mask"][:, 1:].bool()
+        logits = lm_head(cp.model)(hidden[real])
+        return torch.nn.functional.cross_entropy(logits.float(), inputs["input_ids"][:, 1:][real])
+
+    return Loss([len(ids) for ids in sequences], mean)
+
+
+def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
+    """Per text ``nll``, the sum of -log p(token | those before it), and ``tokens``, how many were predicted."""
+    import pandas as pd
+
+    from fairshrink.batching import causal_ids
+    from fairshrink.inference import causal_log_probs
+
+    sequences = [causal_ids(cp, text, max_length=settings.max_length) for text in frame["text"]]
+    values = causal_log_probs(cp, sequences)
+    return pd.DataFrame(
+        {
+            "nll": [-each.sum() for each in values],
+            "tokens": [len(each) for each in values],
+            "vocabulary": cp.model.config.vocab_size,
+        }
+    )

@@ -1,0 +1,79 @@
+"""Choosing one of the study's labels for a text or a pair of texts, for example natural language inference.
+
+A linear head on the pooled representation, trained with cross-entropy (Devlin et al. 2019). The order of the labels is
+that of the study and stands in the checkpoint; nothing assumes another. The weights after the last step are kept:
+no choice is made on the development set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fairshrink.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fairshrink.models import Checkpoint
+    from fairshrink.training import Loss
+
+HEAD = "classification"
+TRAINED = True
+NLI = {"entailment", "neutral", "contradiction"}
+
+
+class Settings(TrainingSettings):
+    """Settings of a classification task."""
+
+
+def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+    """Pairs labelled entailment, neutral and contradiction, in any order, give natural language inference."""
+    nli = {"nli"} if "text_pair" in columns and set(labels or ()) == NLI else set()
+    return frozenset({"embedding", "classification", "scored"} | nli)
+
+
+def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
+    """Cross-entropy of the examples in ``frame``, whose labels are names."""
+    import torch
+
+    from fairshrink.sequence_heads import sequence_loss
+
+    labels = torch.tensor([cp.labels.index(name) for name in frame["label"]])
+    return sequence_loss(cp, frame, settings, labels, torch.nn.functional.cross_entropy)
+
+
+def train(
+    cp: Checkpoint,
+    frames: dict[str, DataFrame],
+    settings: Settings,
+    seed: int,
+    log: Callable[[str], None],
+    **steps: Any,
+) -> None:
+    """Fine-tune in place; ``steps``: masks, start_step, stop_step, on_step of ``training.fit``."""
+    from fairshrink.training import fit
+
+    fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)
+
+
+def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
+    """``label``, ``predicted`` (most probable), ``p_label`` (probability of the label) of each row."""
+    import numpy as np
+    import pandas as pd
+
+    from fairshrink.inference import sequence_logits
+
+    pairs = list(frame["text_pair"]) if "text_pair" in frame else None
+    logits = sequence_logits(cp, list(frame["text"]), pairs, max_length=settings.max_length)
+    logits -= logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    wanted = [cp.labels.index(name) for name in frame["label"]]
+    return pd.DataFrame(
+        {
+            "label": list(frame["label"]),
+            "predicted": [cp.labels[i] for i in logits.argmax(axis=1)],
+            "p_label": probabilities[np.arange(len(wanted)), wanted],
+            "n_labels": len(cp.labels),
+        }
+    )

@@ -1,0 +1,117 @@
+"""Masked language modelling on plain text, one sentence or paragraph a row.
+
+Of the real tokens ``mask_share`` are chosen afresh in each step; 80 % of these become the mask, 10 % a random token,
+10 % stay (Devlin et al. 2019); the loss is the mean over the chosen ones. Test score: pseudo-log-likelihood, each
+token masked in turn (Salazar et al. 2020). The weights after the last step are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from fairshrink.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    import torch
+    from pandas import DataFrame
+
+    from fairshrink.models import Checkpoint
+    from fairshrink.training import Loss
+
+HEAD = "masked_lm"
+TRAINED = True
+
+
+class Settings(TrainingSettings):
+    """Settings of masked language modelling."""
+
+    mask_share: float = Field(0.15, gt=0, lt=1, description="share of the tokens to be predicted")
+
+
+def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+    """Everything that can be read from a masked language model."""
+    return frozenset({"embedding", "masked_lm", "scored"})
+
+
+def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
+    """Mean negative log-probability of the chosen tokens."""
+    import torch
+
+    from fairshrink.batching import collate, encode
+    from fairshrink.inference import lm_head
+    from fairshrink.training import Loss
+
+    encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
+    sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
+
+    def mean(rows: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        inputs = collate(cp, [sequences[i] for i in rows])
+        ids = inputs["input_ids"].cpu()
+        real = torch.zeros(ids.shape, dtype=torch.bool)
+        for at, i in enumerate(rows):
+            real[at, : len(special[i])] = torch.tensor(special[i]) == 0
+        chosen, masked = _mask(ids, real, settings.mask_share, cp.tokenizer, generator)
+        hidden = cp.model.base_model(**{**inputs, "input_ids": masked.to(cp.device)}).last_hidden_state
+        logits = lm_head(cp.model)(hidden[chosen.to(cp.device)])
+        return torch.nn.functional.cross_entropy(logits.float(), ids[chosen].to(cp.device))
+
+    return Loss([len(ids) for ids in sequences], mean)
+
+
+def train(
+    cp: Checkpoint,
+    frames: dict[str, DataFrame],
+    settings: Settings,
+    seed: int,
+    log: Callable[[str], None],
+    **steps: Any,
+) -> None:
+    """Train in place; ``steps``: masks, start_step, stop_step, on_step of ``training.fit``."""
+    from fairshrink.training import fit
+
+    fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)
+
+
+def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
+    """Per text ``nll``, the sum of -log p(token | all others), and ``tokens``, how many there are."""
+    import numpy as np
+    import pandas as pd
+
+    from fairshrink.batching import encode
+    from fairshrink.inference import masked_log_probs
+
+    encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
+    sequences, positions, targets, owners = [], [], [], []
+    for row, (ids, special) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
+        for position in (i for i, flag in enumerate(special) if not flag):
+            sequences.append([*ids[:position], cp.tokenizer.mask_token_id, *ids[position + 1 :]])
+            positions.append(position)
+            targets.append(ids[position])
+            owners.append(row)
+    nll = -masked_log_probs(cp, sequences, positions, targets)
+    return pd.DataFrame(
+        {
+            "nll": np.bincount(owners, weights=nll, minlength=len(frame)),
+            "tokens": np.bincount(owners, minlength=len(frame)),
+            "vocabulary": cp.model.config.vocab_size,
+        }
+    )
+
+
+def _mask(
+    ids: torch.Tensor, real: torch.Tensor, share: float, tokenizer, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which tokens are to be predicted [n, length], at least one, and the ids with these covered."""
+    import torch
+
+    draw = torch.rand(ids.shape, generator=generator).masked_fill(~real, 2.0)
+    chosen = draw < share
+    if real.any() and not chosen.any():
+        chosen.view(-1)[draw.argmin()] = True
+    fate = torch.rand(ids.shape, generator=generator)
+    other = torch.randint(len(tokenizer), ids.shape, generator=generator)
+    masked = ids.masked_fill(chosen & (fate < 0.8), tokenizer.mask_token_id)
+    return chosen, torch.where(chosen & (fate >= 0.9), other, masked)

@@ -1,0 +1,68 @@
+"""Predicting a number for a text or a pair of texts: sentiment intensity, or similarity as in STS-B.
+
+A linear head on the pooled representation, trained with mean squared error in the label's own units (Devlin et al.
+2019). The weights after the last step are kept: no choice is made on the development set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fairshrink.training_settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fairshrink.models import Checkpoint
+    from fairshrink.training import Loss
+
+HEAD = "regression"
+TRAINED = True
+
+
+class Settings(TrainingSettings):
+    """Settings of a regression task."""
+
+
+def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+    """Pairs give similarity, single texts sentence regression."""
+    kind = "similarity" if "text_pair" in columns else "sentence_regression"
+    return frozenset({"embedding", "regression", kind, "scored"})
+
+
+def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
+    """Mean squared error of the examples in ``frame``."""
+    import torch
+
+    from fairshrink.sequence_heads import sequence_loss
+
+    labels = torch.tensor(frame["label"].to_numpy("float32"))
+    return sequence_loss(
+        cp, frame, settings, labels, lambda logits, wanted: torch.nn.functional.mse_loss(logits[:, 0], wanted)
+    )
+
+
+def train(
+    cp: Checkpoint,
+    frames: dict[str, DataFrame],
+    settings: Settings,
+    seed: int,
+    log: Callable[[str], None],
+    **steps: Any,
+) -> None:
+    """Fine-tune in place; ``steps``: masks, start_step, stop_step, on_step of ``training.fit``."""
+    from fairshrink.training import fit
+
+    fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)
+
+
+def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
+    """``prediction`` and ``label`` of each row."""
+    import pandas as pd
+
+    from fairshrink.inference import sequence_logits
+
+    pairs = list(frame["text_pair"]) if "text_pair" in frame else None
+    logits = sequence_logits(cp, list(frame["text"]), pairs, max_length=settings.max_length)
+    return pd.DataFrame({"prediction": logits[:, 0], "label": frame["label"].to_numpy("float64")})
