@@ -9,16 +9,16 @@ Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 20
 Differences from the original, where it was weaker: sets are not cut to equal size; p permutes words, not sentences,
 because the sentences of one word are not independent (p of the original is too small); plurals and articles are right
 ("equations", not "equationses"; "a European American", "an honor"). `pooling` is a choice that changes the result: it
-is a setting and stands in the results. Causal models: `last` or `mean`.
+is a setting, and the items name it.
 
 Range: d in about [-2, 2]. Positive: as the stereotype has it; 0: unbiased; negative: the reverse. A random model does
-not score 0 (d is scale-free): the `random_init` control measures what it scores. Where the associations do not vary d is
-NaN, not 0; `association_spread` shows how close to that a model is. The mean of absolute values hides the sign and
-stands beside the signed mean.
+not score 0 (d is scale-free): the `random_init` control measures what it scores. Where the associations do not vary d
+is NaN, not 0; `association_spread` shows how close to that a model is. The mean of absolute values hides the sign
+and stands beside the signed mean.
 
 Limits: intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
-May et al. found the tests to miss known biases: a small d is no evidence of absence. Data: words as published, sentences
-in the manner of the paper.
+May et al. found the tests to miss known biases: a small d is no evidence of absence. Data: words as published,
+sentences in the manner of the paper.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pydantic import Field
 
 from fairshrink.articles import capitalised, with_article
-from fairshrink.association import AssociationSettings, associations, embedder, stimuli, summaries, tests
+from fairshrink.association import AssociationSettings, associations, embedder, pooling_of, read_tests
+from fairshrink.association_statistics import summaries
+from fairshrink.shipped import stimuli
 from fairshrink.statistics import Statistic
 
 if TYPE_CHECKING:
@@ -54,12 +56,16 @@ class Settings(AssociationSettings):
     """Settings of SEAT."""
 
     tests: tuple[Name, ...] = Field(get_args(Name), min_length=1, description="the tests to run")
+    sentences_per_word: int | None = Field(
+        None, ge=1, description="at most so many sentences of each word, spread over its templates; all unless given"
+    )
 
 
 def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
-    """One row per test and target sentence: item, cluster (the word), group (the test), set, text, association."""
+    """One row per test and target sentence: item, cluster (the word), group (the test), set, text, association, …"""
     numbers = [name.removeprefix("seat") for name in dict.fromkeys(settings.tests)]
-    return associations(tests("seat", numbers, sentences), embedder(cp, settings))
+    chosen = read_tests("seat", numbers, lambda word: _spread(sentences(word), settings.sentences_per_word))
+    return associations(chosen, embedder(cp, settings)).assign(pooling=pooling_of(cp, settings))
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
@@ -80,6 +86,12 @@ def sentences(word: str) -> list[str]:
         "{Plural}": capitalised(plural),
     }
     return [_fill(template, forms) for template in grammar["templates"][kind]]
+
+
+def _spread(choices: list[str], at_most: int | None) -> list[str]:
+    """At most so many of the choices, evenly spaced."""
+    n = min(at_most or len(choices), len(choices))
+    return [choices[k * len(choices) // n] for k in range(n)]
 
 
 def _grammar(word: str) -> tuple[str, str, str]:

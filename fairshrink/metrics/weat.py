@@ -7,9 +7,10 @@ one-sided p from permuting the words of X and Y: all splits where they are few, 
 Narayanan, *Semantics derived automatically from language corpora contain human-like biases*, Science 356 (2017); tests
 "b" from May et al. (2019). Tests 1 and 2 (flowers, instruments) concern no people and are left out.
 
-Input: each word alone, between the model's special tokens, after a space in byte-level vocabularies (where the
-word at the start of a text is another token, or several). The encoder's last layer is pooled as `pooling` says: a choice
-that changes the result, so it is a setting and stands in the results.
+Input: each word alone, between the model's special tokens (causal models: after a beginning-of-sequence token, as
+their first position carries next to no meaning), after a space in byte-level vocabularies (where the word at the start
+of a text is another token, or several). The last layer is pooled as `pooling` says: a choice that changes the result,
+so it is a setting, and the items name it.
 
 Range: d in about [-2, 2]. Positive: as the stereotype has it (X with A); 0: unbiased; negative: the reverse. A random
 model does not score 0: d is scale-free, and random vectors give effect sizes of about sqrt(1/|X| + 1/|Y|) (0.5 for
@@ -30,7 +31,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
-from fairshrink.association import AssociationSettings, associations, embedder, summaries, tests, word_prefix
+from fairshrink.association import (
+    AssociationSettings,
+    associations,
+    before_lone_word,
+    embedder,
+    pooling_of,
+    read_tests,
+)
+from fairshrink.association_statistics import summaries
 from fairshrink.statistics import Statistic
 
 if TYPE_CHECKING:
@@ -58,10 +67,11 @@ class Settings(AssociationSettings):
 
 
 def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
-    """One row per test and target word: item, cluster (the word), group (the test), set, text, association."""
-    prefix = word_prefix(cp)
+    """One row per test and target word: item, cluster (the word), group (the test), set, text, association, pooling."""
     numbers = [name.removeprefix("weat") for name in dict.fromkeys(settings.tests)]
-    return associations(tests("weat", numbers, lambda word: [prefix + word]), embedder(cp, settings))
+    embed = embedder(cp, settings, before=before_lone_word(cp))
+    rows = associations(read_tests("weat", numbers, lambda word: [word]), embed)
+    return rows.assign(pooling=pooling_of(cp, settings))
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:

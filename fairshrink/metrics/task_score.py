@@ -1,0 +1,158 @@
+"""How well a checkpoint still does its own task: what every bias score has to be read beside.
+
+Test items are those of the task's test tables, or the share of its examples that the split held out.
+
+- regression, similarity: `pearson` and `spearman` correlation of prediction and label, `mse`, and, where labels have
+  both signs, `sign_accuracy` over labels that are not 0. Constant predictions: correlation NaN. Random model: 0, and
+  1/2 for the sign.
+- classification: `accuracy`, `macro_f1` (unweighted over the labels; one that never occurs nor is predicted counts 0),
+  `mcc` (Matthews' correlation for several classes, Gorodkin 2004; 0 where undefined), `p_label` (mean probability
+  of the right label). Guessing among k labels: 1/k; `mcc` 0.
+- masked language models: `pseudo_perplexity` = exp(sum of -log p(token | all others) / number of tokens), each token
+  masked in turn (Salazar et al. 2020); causal: `perplexity`, the same with -log p(token | those before it). Uniform
+  guessing scores the size of the vocabulary. Perplexities depend on the tokenizer: compare within a model only.
+
+`score`, the headline, is the main one of these with higher meaning better: Pearson (Spearman for similarity taken
+as it is), accuracy, or for language models the mean log-probability of a token, -log of the (pseudo-)perplexity.
+
+No direction is biased: this is no bias metric, and unbiased values do not exist. Groups: "all", and each test table by
+name where there are several. Language models pay a forward pass for each token, so `texts` limits what is scored.
+Data: the study's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fairshrink.settings import Settings as _Settings
+from fairshrink.statistics import Estimate, Statistic, Sums, combine, pearson, ratio, spearman, weighted_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pandas import DataFrame
+
+    from fairshrink.models import Checkpoint
+    from fairshrink.task import Task
+
+NEEDS = frozenset({"scored"})
+NEEDS_TASK = True
+KIND = "task"
+FILES = ()
+ROLES: dict[str, str] = {}
+HEADLINE = ("score", "all")
+LANGUAGE_MODELS = ("masked_lm", "causal_lm")
+
+
+class Settings(_Settings):
+    """Settings of the task score."""
+
+    sample: int | None = Field(
+        None, ge=1, description="items scored of each test table, drawn at random; all if not given"
+    )
+    texts: int = Field(200, ge=1, description="the same for language models")
+    seed: int = Field(0, ge=0, description="draws the sample")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: matrix products in bfloat16")
+
+
+def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> DataFrame:
+    """One row for each test item, with the columns of the task's own ``score``; ``group`` is the test table."""
+    import pandas as pd
+
+    from fairshrink import registry
+    from fairshrink.errors import UserError
+    from fairshrink.task import frames
+
+    if task is None:
+        raise UserError("task_score needs the task of the checkpoint")
+    module = registry.load("tasks", task.kind)
+    size = settings.texts if task.kind in LANGUAGE_MODELS else settings.sample
+    parts = []
+    for name, frame in sorted(frames(task).items()):
+        if name == "test" or name.startswith("test_"):
+            rows = np.sort(np.random.default_rng(settings.seed).permutation(len(frame))[:size])
+            chosen = frame.iloc[rows].reset_index(drop=True)
+            test = name.removeprefix("test_")
+            items = [f"{test}/{row:07d}" for row in chosen["row"]]
+            where = pd.DataFrame({"item": items, "cluster": items, "group": test, "kind": task.kind})
+            parts.append(pd.concat([where, module.score(cp, chosen, task.settings)], axis=1))
+    if not parts:
+        raise UserError(f"tasks.{task.name}: no `train` or `test` table, so there is nothing to score")
+    return pd.concat(parts).sort_values("item", ignore_index=True)
+
+
+def summarize(items: DataFrame, settings: Settings) -> list[Statistic]:
+    """The statistics of the card for all items and, where there are several, for each test table."""
+    tables = sorted(set(items["group"]))
+    groups = {"all": np.ones(len(items), dtype=bool)}
+    if len(tables) > 1:
+        groups |= {name: (items["group"] == name).to_numpy() for name in tables}
+    kind = items["kind"].iloc[0]
+    summary = _of_classes if kind == "classification" else _of_texts if kind in LANGUAGE_MODELS else _of_numbers
+    result = []
+    for group, mask in groups.items():
+        for name, estimate, random, higher_is in summary(items, mask, kind):
+            if name != "score" or group == "all":
+                result.append(Statistic(name, estimate, group, int(mask.sum()), None, random, higher_is))
+    return result
+
+
+Row = tuple[str, Estimate, float | None, str]
+
+
+def _of_numbers(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
+    predicted, label = items["prediction"].to_numpy(), items["label"].to_numpy()
+    linear, ranks = pearson(predicted, label, mask), spearman(predicted, label, mask)
+    yield "score", ranks if kind == "similarity" else linear, 0.0, "better"
+    yield "pearson", linear, 0.0, "better"
+    yield "spearman", ranks, 0.0, "better"
+    if kind == "regression":
+        yield "mse", weighted_mean((predicted - label) ** 2, mask), None, ""
+        if label.min() < 0 < label.max():
+            right = np.sign(predicted) == np.sign(label)
+            yield "sign_accuracy", weighted_mean(right, mask & (label != 0)), 0.5, "better"
+
+
+def _of_classes(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
+    guessing = 1 / int(items["n_labels"].iloc[0])
+    right = weighted_mean(items["label"] == items["predicted"], mask)
+    yield "score", right, guessing, "better"
+    yield "accuracy", right, guessing, "better"
+    yield "macro_f1", _confusion(items, mask, _macro_f1), None, "better"
+    yield "mcc", _confusion(items, mask, _mcc), 0.0, "better"
+    yield "p_label", weighted_mean(items["p_label"], mask), guessing, "better"
+
+
+def _of_texts(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
+    per_token, vocabulary = ratio(items["nll"], items["tokens"], mask), float(items["vocabulary"].iloc[0])
+    yield "score", combine(np.negative, per_token), -float(np.log(vocabulary)), "better"
+    name = "pseudo_perplexity" if kind == "masked_lm" else "perplexity"
+    yield name, combine(np.exp, per_token), vocabulary, ""
+
+
+def _confusion(items: DataFrame, mask: np.ndarray, finish) -> Estimate:
+    """``finish(counts [B, k, k] by label and prediction, k)``, where k counts the labels that the task has."""
+    n_labels = int(items["n_labels"].iloc[0])
+    names = sorted(set(items["label"]) | set(items["predicted"]))
+    label, predicted = (np.array([names.index(each) for each in items[c]]) for c in ("label", "predicted"))
+    cells = np.zeros((len(items), len(names) ** 2))
+    cells[np.arange(len(items)), label * len(names) + predicted] = mask
+    return Sums(cells, lambda sums: finish(sums.reshape(-1, len(names), len(names)), n_labels))
+
+
+def _macro_f1(counts: np.ndarray, n_labels: int) -> np.ndarray:
+    right = np.diagonal(counts, axis1=1, axis2=2)
+    both = counts.sum(1) + counts.sum(2)
+    return np.divide(2 * right, both, out=np.zeros_like(both), where=both > 0).sum(1) / n_labels
+
+
+def _mcc(counts: np.ndarray, n_labels: int) -> np.ndarray:
+    n, right = counts.sum((1, 2)), np.trace(counts, axis1=1, axis2=2)
+    label, predicted = counts.sum(2), counts.sum(1)
+    above = n * right - (label * predicted).sum(1)
+    below = np.sqrt((n**2 - (label**2).sum(1)) * (n**2 - (predicted**2).sum(1)))
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

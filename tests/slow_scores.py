@@ -1,0 +1,45 @@
+"""One forward pass per question, as plain transformers does it: what the batched scores are compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+
+def masked(model, ids, position, target, mask=None):
+    """log p(target at position), with that position masked where a mask is given."""
+    ids = list(ids)
+    if mask is not None:
+        ids[position] = mask
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([ids])).logits
+    return float(logits[0, position].double().log_softmax(-1)[target])
+
+
+def causal(model, ids):
+    """log p of each token but the first given those before it, every prefix on its own."""
+    with torch.no_grad():
+        return np.array(
+            [
+                float(model(input_ids=torch.tensor([ids[:t]])).logits[0, -1].double().log_softmax(-1)[ids[t]])
+                for t in range(1, len(ids))
+            ]
+        )
+
+
+def silence(checkpoint):
+    """Make a language model uniform: every token has probability 1 / vocabulary everywhere."""
+    head = checkpoint.model.get_output_embeddings()
+    head.weight = torch.nn.Parameter(torch.zeros_like(head.weight))
+    if head.bias is not None:
+        head.bias = torch.nn.Parameter(torch.zeros_like(head.bias))
+    return checkpoint
+
+
+def forwarded(checkpoint):
+    """A list that grows by the number of sequences in every forward pass of the transformer."""
+    rows = []
+    checkpoint.model.base_model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    return rows
