@@ -1,0 +1,68 @@
+"""A folder or file of one's own: a fine-tuned model, a labelled table. It is copied; its contents are its pin.
+
+Editing the file therefore makes a new download and what depends on it, and the results of the old contents stay.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from fairshrink.errors import UserError
+from fairshrink.settings import Settings as BaseSettings
+
+
+class Settings(BaseSettings):
+    """Settings of something on this machine."""
+
+    path: str = Field(min_length=1, description="folder or file, relative to the study's file")
+
+
+def pin(settings: Settings) -> dict[str, Any]:
+    """Checksums of all files by name: the contents count, not where they stand. UserError if there are none."""
+    return {"files": _digests(_files(settings))}
+
+
+def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
+    """Copy the file, or what the folder holds, into ``target``."""
+    files = _files(settings)
+    for name, path in files.items():
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(path, place)
+        except PermissionError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); change its permissions") from error
+    copied = {name: target / name for name in files}
+    return {"kind": "local", "path": settings.path, "files": _digests(copied)}
+
+
+def _digests(files: dict[str, Path]) -> dict[str, str]:
+    from fairshrink.artefacts import file_digest
+
+    try:
+        return {name: file_digest(path) for name, path in files.items()}
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions") from error
+
+
+def _files(settings: Settings) -> dict[str, Path]:
+    """Files by their name below the folder, sorted; another artefact's provenance is not part of its contents."""
+    from fairshrink.artefacts import MARKER
+
+    root = Path(settings.path)
+    if root.is_file():
+        return {root.name: root}
+    if not root.is_dir():
+        raise UserError(f"{root}: this local source does not exist; write `path` relative to the study's file")
+    found = {
+        each.relative_to(root).as_posix(): each
+        for each in sorted(root.rglob("*"))
+        if each.is_file() and each.name != MARKER
+    }
+    if not found:
+        raise UserError(f"{root}: this local source is an empty folder; put files into it or name another `path`")
+    return found

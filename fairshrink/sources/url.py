@@ -1,0 +1,59 @@
+"""A file from any address, checked against its sha256; an archive is unpacked where members are named.
+
+Files are kept by their checksum in `data/.archives/`, so that another study needs no network. `file://` addresses
+serve machines that are cut off.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from fairshrink.settings import Settings as BaseSettings
+
+
+class Settings(BaseSettings):
+    """Settings of a file behind an address."""
+
+    url: str = Field(pattern="^(https?|file)://.+", description="its address")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="checksum of the file, 64 hex digits")
+    members: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="what to unpack of an archive (zip, tar.gz, tar.xz): globs over member names; "
+        "`outer.tar.gz!inner/*` reaches into an archive",
+    )
+    name: str | None = Field(
+        None, pattern=r"^[^/\\.][^/\\]*$", description="file name; the last part of the address unless given"
+    )
+
+
+def pin(settings: Settings) -> dict[str, Any]:
+    """The checksum identifies the file, wherever it comes from."""
+    taken = {"members": sorted(set(settings.members))} if settings.members else {"name": _name(settings)}
+    return {"sha256": settings.sha256} | taken
+
+
+def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
+    """Fill ``target`` with the file, or with the chosen members of the archive. UserError where something is wrong."""
+    from fairshrink.archives import unpack
+    from fairshrink.artefacts import file_digests
+    from fairshrink.transfer import download, public
+
+    name = _name(settings)
+    file = download(settings.url, settings.sha256, cache, name)
+    if settings.members:
+        unpack(file, name, settings.members, target, name)
+    else:
+        shutil.copyfile(file, target / name)
+    return {"kind": "url", "url": public(settings.url), "sha256": settings.sha256, "files": file_digests(target)}
+
+
+def _name(settings: Settings) -> str:
+    from urllib.parse import unquote, urlsplit
+
+    last = unquote(urlsplit(settings.url).path).rstrip("/").rsplit("/", 1)[-1]
+    return settings.name or last.lstrip(".") or "file"

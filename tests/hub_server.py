@@ -1,0 +1,132 @@
+"""A loopback stand-in for the Hugging Face Hub: what huggingface_hub asks of it to list and download a repository.
+
+    with hub_server({("model", "FacebookAI/roberta-base", revision): folder}) as endpoint:
+        ...  # HF_ENDPOINT=endpoint
+
+Files of a folder are served at that revision alone; everything else answers as the hub does: 404 with the error code
+that tells a missing repository, revision and file apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import unquote, urlsplit
+
+Repositories = dict[tuple[str, str, str], Path]
+_API = re.compile(r"/api/(model|dataset)s/([^/]+/[^/]+)/(tree|revision)/([^/]+)")
+_FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+
+
+@contextmanager
+def hub_server(repositories: Repositories, failures: int = 0, log: list[str] | None = None) -> Iterator[str]:
+    """Serve until the block ends; gives the endpoint's address.
+
+    ``repositories`` maps (repo type, name, revision) to a folder. The first ``failures`` downloads of a file break off
+    in the middle. ``log`` collects the requests as "METHOD path".
+    """
+    state = {"failures": failures, "log": [] if log is None else log}
+    handler = type("Handler", (_Handler,), {"repositories": repositories, "state": state})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    repositories: Repositories
+    state: dict
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.state["log"].append(f"{self.command} {path}")
+        if found := _API.fullmatch(path):
+            kind, name, what, revision = found.groups()
+            folder = self._folder(kind, name, revision)
+            if folder is not None:
+                answer = _tree(folder) if what == "tree" else _info(folder, name, revision)
+                self._send(json.dumps(answer).encode(), {"Content-Type": "application/json"})
+        elif found := _FILE.fullmatch(path):
+            prefix, name, revision, file = found.groups()
+            folder = self._folder("dataset" if prefix else "model", name, revision)
+            if folder is not None:
+                self._file(folder, file, revision)
+        else:
+            self._refuse("EntryNotFound")
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _folder(self, kind: str, name: str, revision: str) -> Path | None:
+        if (kind, name, revision) in self.repositories:
+            return self.repositories[kind, name, revision]
+        known = any(each[:2] == (kind, name) for each in self.repositories)
+        self._refuse("RevisionNotFound" if known else "RepoNotFound")
+        return None
+
+    def _file(self, folder: Path, file: str, revision: str) -> None:
+        path = folder / file
+        if not path.is_file():
+            self._refuse("EntryNotFound")
+            return
+        content = path.read_bytes()
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": revision}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if wanted is None:
+            self._send(content, headers)
+            return
+        first, last = int(wanted[1]), int(wanted[2] or len(content) - 1)
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+        self._send(content[first : last + 1], headers, 206)
+
+    def _refuse(self, code: str) -> None:
+        self._send(b"{}", {"X-Error-Code": code, "X-Error-Message": code}, 404)
+
+    def _send(self, content: bytes, headers: dict[str, str], status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in {"Accept-Ranges": "bytes", "Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self.state["failures"] and "ETag" in headers:
+            self.state["failures"] -= 1
+            self.wfile.write(content[: len(content) // 2])
+            self.close_connection = True
+            return
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence: the requests are in the log."""
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.rglob("*") if each.is_file())
+
+
+def _tree(folder: Path) -> list[dict[str, object]]:
+    return [
+        {
+            "type": "file",
+            "path": each.relative_to(folder).as_posix(),
+            "size": each.stat().st_size,
+            "oid": hashlib.sha1(each.read_bytes()).hexdigest(),
+        }
+        for each in _files(folder)
+    ]
+
+
+def _info(folder: Path, name: str, revision: str) -> dict[str, object]:
+    siblings = [{"rfilename": each.relative_to(folder).as_posix()} for each in _files(folder)]
+    return {"id": name, "sha": revision, "private": False, "tags": [], "downloads": 0, "siblings": siblings}
