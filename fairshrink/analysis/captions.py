@@ -1,0 +1,32 @@
+"""How final files are shown in Snakemake's report: which of them, under which heading, with which caption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CATEGORIES = {
+    "overview.html": ("1 Overview", "overview"),
+    "bias_by_sparsity.png": ("2 Bias against sparsity", "bias_by_sparsity"),
+    "bias_by_task_score.png": ("3 Bias against task score", "bias_by_task_score"),
+    "verdicts.csv": ("4 Verdicts", "verdicts"),
+    "agreement.csv": ("5 Agreement of metrics", "agreement"),
+}
+
+
+def shown(path: str) -> bool:
+    """Whether a final file has a place in the report."""
+    return _ending(path) is not None
+
+
+def labels(path: str, folder: str = "../report") -> dict[str, object]:
+    """Arguments of Snakemake's ``report()`` for a final file; captions stand in ``folder``, seen from the rules."""
+    ending = _ending(path)
+    if ending is None:
+        raise ValueError(f"{path} has no place in the report")
+    category, caption = CATEGORIES[ending]
+    subject = Path(path).name.removesuffix(ending).rstrip("_").replace("_", ", ", 1)
+    return {"category": category, "caption": f"{folder}/{caption}.rst", "labels": {"shows": subject or "whole study"}}
+
+
+def _ending(path: str) -> str | None:
+    return next((each for each in CATEGORIES if Path(path).name.endswith(each)), None)

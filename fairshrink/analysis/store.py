@@ -1,0 +1,102 @@
+"""The results contract on disk: fixed columns, fixed types, and the same bytes for the same results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fairshrink.errors import UserError
+
+_TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+
+IDENTITY = {
+    "model": _TEXT,
+    "family": _TEXT,
+    "task": _TEXT,
+    "split": _INT,
+    "seed": _INT,
+    "method": _TEXT,
+    "setting": _TEXT,
+    "sparsity": _FLOAT,
+}
+SCORE = {
+    "metric": _TEXT,
+    "dataset": _TEXT,
+    "group": _TEXT,
+    "statistic": _TEXT,
+    "value": _FLOAT,
+    "ci_low": _FLOAT,
+    "ci_high": _FLOAT,
+    "n_items": _INT,
+    "unbiased_value": _FLOAT,
+    "random_value": _FLOAT,
+    "p_value": _FLOAT,
+    "baseline_value": _FLOAT,
+    "key": _TEXT,
+}
+LEDGER = {
+    "params": _INT,
+    "zero_fraction_prunable": _FLOAT,
+    "zero_fraction_total": _FLOAT,
+    "effective_bits": _FLOAT,
+    "bytes": _INT,
+    "flops_per_token": _FLOAT,
+}
+RESULTS = pa.schema(list({**IDENTITY, **SCORE, **LEDGER}.items()))
+MEASUREMENTS = pa.schema([("key", _TEXT), ("name", _TEXT), ("value", _FLOAT)])
+
+_ABOUT = b"fairshrink"
+
+
+def frame(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pd.DataFrame:
+    """Rows as a DataFrame with the schema's columns, in its order and with its types; NaN and None are null.
+
+    Floats keep 12 significant digits: the rest depends on how many threads added them up.
+    """
+    columns = {field.name: [_clean(row.get(field.name), field.type) for row in rows] for field in schema}
+    return _to_pandas(pa.table(columns, schema=schema))
+
+
+def write(table: pd.DataFrame, schema: pa.Schema, path: Path, about: Mapping[str, Any] | None = None) -> None:
+    """Write Parquet with ``about`` (JSON-able) in the file's metadata; equal tables give equal bytes."""
+    metadata = {_ABOUT: json.dumps(about, sort_keys=True)} if about is not None else None
+    data = pa.Table.from_pandas(table, schema=schema, preserve_index=False)
+    pq.write_table(data.replace_schema_metadata(metadata), path, compression="zstd", version="2.6")
+
+
+def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A table written by `write`, and what it says about itself (an empty mapping if nothing)."""
+    data = pq.read_table(path)
+    about = json.loads((data.schema.metadata or {}).get(_ABOUT, b"{}"))
+    return _to_pandas(data.replace_schema_metadata(None)), about
+
+
+def read_items(path: Path) -> pd.DataFrame:
+    """Per-item scores, sorted by item. UserError if the file is missing; ValueError if it is no score table."""
+    if not path.is_file():
+        raise UserError(f"{path}: these scores do not exist. Run the workflow, which makes what is missing.")
+    items = pq.read_table(path).to_pandas()
+    if missing := {"item", "cluster"} - set(items.columns):
+        raise ValueError(f"{path}: no column {' or '.join(sorted(missing))}; a metric must give both")
+    if items["item"].duplicated().any():
+        raise ValueError(f"{path}: item {items['item'][items['item'].duplicated()].iloc[0]!r} is there twice")
+    return items.sort_values("item", kind="stable", ignore_index=True)
+
+
+def _to_pandas(data: pa.Table) -> pd.DataFrame:
+    integers = {_INT: pd.Int64Dtype()}
+    return data.to_pandas(types_mapper=integers.get)
+
+
+def _clean(value: Any, kind: pa.DataType) -> Any:
+    if value is None or value != value:
+        return None
+    if kind == _FLOAT:
+        return float(f"{float(value):.12g}")
+    return int(value) if kind == _INT else str(value)
