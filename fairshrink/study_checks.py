@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -60,7 +61,8 @@ def check(study: Study, downloads: set[str], models: set[str], tasks: set[str], 
         try:
             registry.load("sources", entry.module).pin(entry.settings)
         except UserError as error:
-            mistakes.append(Mistake(f"downloads.{name}", str(error), "what is there"))
+            reason, _, remedy = str(error).rpartition("; ")
+            mistakes.append(Mistake(f"downloads.{name}", reason or remedy, remedy))
     for name, model in study.models.items():
         refer(model.download, downloads, f"models.{name}.download", "download")
         for task in model.tasks:
@@ -87,9 +89,12 @@ def check(study: Study, downloads: set[str], models: set[str], tasks: set[str], 
         _check_metric(study, entry, key, mistakes)
         for role, files in entry.common.data.items():
             refer(files.download, downloads, f"{key}.data.{role}.download", "download")
-    names = [entry.name for entry in study.metrics]
-    for name in sorted({each for each in names if names.count(each) > 1}):
-        mistakes.append(Mistake(f"metrics.{name}", "two metrics have this name", "`name: …` for one of them"))
+    for first, second in itertools.combinations(study.metrics, 2):
+        both = sorted(set(applies_to(study, first)) & set(applies_to(study, second)))
+        if first.name == second.name and both:
+            where = ", ".join(f"{model} on {task}" for model, task in both)
+            reason = f"two metrics of this name apply to {where}"
+            mistakes.append(Mistake(f"metrics.{first.name}", reason, "`name: …` for one of them, or other `tasks`"))
 
 
 def _tables(task: Entry) -> Iterator[tuple[str, Table]]:

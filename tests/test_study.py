@@ -17,6 +17,7 @@ def folder(tmp_path_factory):
     write_data(path / "local", models=())
     for model in ("bert", "llama"):
         (path / "local" / model).mkdir()
+        (path / "local" / model / "config.json").write_text("{}")
     return path
 
 
@@ -104,7 +105,7 @@ CASES = {
     "two metrics of one name": (
         lambda c: c["metrics"].append({"metric": "bias_sts"}),
         "metrics.bias_sts",
-        "two metrics have this name",
+        "two metrics of this name apply to bert on similarity",
         "`name: …`",
     ),
     "unknown download": (
@@ -135,7 +136,7 @@ CASES = {
         lambda c: c["downloads"]["reviews"].update(path="local/review.csv"),
         "downloads.reviews",
         "does not exist",
-        "what is there",
+        "relative to the study's file",
     ),
     "task that no model has": (
         lambda c: c["models"]["bert"]["tasks"].remove("nli"),
