@@ -9,6 +9,7 @@ from typing import Any
 from fairshrink import code, keys, registry
 from fairshrink.analysis import outputs
 from fairshrink.artefacts import MARKER
+from fairshrink.keys import canonical
 from fairshrink.study import Entry, Study, applies_to
 from fairshrink.study_schema import Files, Table
 
@@ -162,7 +163,7 @@ def _compressed(study: Study, baseline: Artefact, downloads: dict[str, Artefact]
         module = registry.load("compression", entry.module)
         task = study.tasks[identity["task"]]
         settings = entry.settings.model_dump(mode="json")
-        setting = ",".join(f"{name}={_short(settings[name])}" for name in _stated(entry) if settings[name] is not None)
+        setting = ",".join(f"{name}={_short(settings[name])}" for name in _telling(entry, study.compressions))
         params = {"method": entry.module, "settings": settings, "seed": identity["seed"]}
         inputs = [baseline]
         entries = [(f"compression.{entry.module}", name) for name in ("compress", "Settings")]
@@ -325,9 +326,19 @@ def _file_list(files: Files) -> list[str]:
     return [files.file] if isinstance(files.file, str) else list(files.file)
 
 
-def _stated(entry: Entry) -> list[str]:
-    """Settings worth naming: those written in the study, in the order of the method's own list."""
-    return [name for name in type(entry.settings).model_fields if name in entry.explicit]
+def _telling(entry: Entry, entries: list[Entry]) -> list[str]:
+    """Settings that tell an entry from others of its method, or that its method requires; else all that are stated."""
+    fields = type(entry.settings).model_fields
+    stated = [name for name in fields if name in entry.explicit and getattr(entry.settings, name) is not None]
+    values = {
+        name: {canonical(_dumped(each, name)) for each in entries if each.module == entry.module} for name in stated
+    }
+    telling = [name for name in stated if fields[name].is_required() or len(values[name]) > 1]
+    return telling or stated
+
+
+def _dumped(entry: Entry, name: str) -> Any:
+    return entry.settings.model_dump(mode="json")[name]
 
 
 def _short(value: Any) -> str:

@@ -106,8 +106,8 @@ def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:
     """Median time of a forward pass of 8 texts of 32 tokens, in turns with the baseline in this process, and its ratio.
 
     ``latency_ms``, ``baseline_latency_ms``, ``latency_ratio`` (below 1 is faster), ``disk_bytes`` (the tensors in
-    ``model.safetensors``). 7 turns after one to warm up; from the third on it ends when they have taken a second, and
-    before when they have taken four.
+    ``model.safetensors``). 7 turns after one to warm up; from the third on it ends when they have taken half a second,
+    and before when they have taken two.
     """
     times: tuple[list[float], list[float]] = ([], [])
     contestants = [cp, baseline_cp] if cp is not baseline_cp else [cp]

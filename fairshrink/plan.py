@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from fairshrink.grid import STAGES, Artefact
 
 FOLDER = Path(".snakemake/fairshrink")
 PLANS_KEPT = 20
+URGENCY = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Job:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     artefacts: tuple[dict[str, Any], ...]
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def make(
     tables = next(reversed(grid.values()))
     present: Callable[[str], bool] = (lambda _: False) if everything else exists
     needed = _needed(grid, tables, present)
+    waiting = _waiting(grid, needed)
     jobs: list[Job] = []
     for stage in STAGES[:-1]:
         mine = [artefact for artefact in grid.values() if artefact.stage == stage and artefact.path in needed]
-        jobs += [_job(stage, batch, grid) for batch in _batches(stage, mine, checkpoints_per_job)]
+        jobs += [_job(stage, batch, grid, waiting) for batch in _batches(stage, mine, checkpoints_per_job)]
     final = _final_files(tables)
     inputs = tuple(grid[path].marker for path in tables.inputs)
     jobs.append(Job("aggregate", "aggregate", f"tables and figures of study {study}", inputs, final, (tables.job,)))
@@ -88,6 +91,20 @@ def _needed(grid: dict[str, Artefact], tables: Artefact, present: Callable[[str]
                 needed.add(path)
                 pending.append(grid[path])
     return needed
+
+
+def _waiting(grid: dict[str, Artefact], needed: set[str]) -> Counter[str]:
+    """How many needed artefacts wait for each one, itself included: long chains are to start first."""
+    waiting: Counter[str] = Counter()
+    for path in needed:
+        pending, reached = [path], {path}
+        while pending:
+            current = pending.pop()
+            waiting[current] += 1
+            upstream = [each for each in grid[current].inputs if each in needed and each not in reached]
+            reached.update(upstream)
+            pending += upstream
+    return waiting
 
 
 def _batches(stage: str, artefacts: list[Artefact], checkpoints_per_job: int) -> Iterator[list[Artefact]]:
@@ -114,16 +131,17 @@ def _evenly(items: Sequence[Any], at_most: int) -> Iterator[Sequence[Any]]:
         start = stop
 
 
-def _job(stage: str, artefacts: list[Artefact], grid: dict[str, Artefact]) -> Job:
+def _job(stage: str, artefacts: list[Artefact], grid: dict[str, Artefact], waiting: Counter[str]) -> Job:
     made = {each.path for each in artefacts}
     inputs = dict.fromkeys(grid[path].marker for each in artefacts for path in each.inputs if path not in made)
     label = artefacts[0].batch or artefacts[0].name
     identity = keys.digest([each.key for each in artefacts])[:6]
     name = re.sub(r"\W", "_", f"{stage}_{label}_{identity}")
     about = label if len(artefacts) == 1 else f"{label}: {len(artefacts)} artefacts"
-    return Job(
-        name, stage, about, tuple(inputs), tuple(each.marker for each in artefacts), tuple(a.job for a in artefacts)
-    )
+    outputs = tuple(each.marker for each in artefacts)
+    jobs = tuple(each.job for each in artefacts)
+    urgency = URGENCY[stage] + min(sum(waiting[each.path] for each in artefacts), 999)
+    return Job(name, stage, about, tuple(inputs), outputs, jobs, urgency)
 
 
 def write(plan: Plan, folder: Path = FOLDER) -> Path:

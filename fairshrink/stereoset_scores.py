@@ -60,13 +60,14 @@ def _masked_requests(
     for context, words in zip(contexts, filled, strict=True):
         before, after = context.parts
         texts += [before + word + after for word in words]
-        places += [(len(before), len(before) + len(word)) for word in words]
+        # A byte-level vocabulary may hold the space before a word as a piece of its own: it belongs to the filler.
+        places += [(len(before.rstrip()), len(before) + len(word)) for word in words]
     return [_questions(cp, *each) for each in zip(tokenise(cp, texts), places, strict=True)]
 
 
 def _questions(cp: Checkpoint, tokens: Tokens, place: tuple[int, int]) -> list[Question] | str:
     """One question for each sub-token of the filler at these characters; those to its right are not there yet."""
-    inside = [i for i, (start, stop) in enumerate(tokens.spans) if max(start, place[0]) < min(stop, place[1])]
+    inside = [i for i, span in enumerate(tokens.spans) if _overlap(span, place)]
     pieces = [tokens.ids[i] for i in inside]
     if not pieces or cp.tokenizer.unk_token_id in pieces:
         return "a filler is unknown to the vocabulary"
@@ -77,6 +78,12 @@ def _questions(cp: Checkpoint, tokens: Tokens, place: tuple[int, int]) -> list[Q
         Question([*before, *pieces[:step], mask, *after], len(before) + step, piece)
         for step, piece in enumerate(pieces)
     ]
+
+
+def _overlap(span: tuple[int, int], place: tuple[int, int]) -> bool:
+    """Whether a piece is part of the text at a place; the span of a lone space may be trimmed to nothing."""
+    start, stop = span
+    return max(start, place[0]) < min(stop, place[1]) or (start == stop and place[0] < start < place[1])
 
 
 def _masked_scores(cp: Checkpoint, requests: list[list[Question]]) -> list[float]:

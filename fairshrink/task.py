@@ -50,7 +50,9 @@ def frames(task: Task) -> dict[str, DataFrame]:
         test, dev, train = np.split(order, [n_test, n_test + n_dev])
         train = train[: getattr(task.settings, "train_items", None)]
         if not len(train):
-            raise UserError(f"tasks.{task.name}: {len(table)} rows leave none to train on: lower `test_share` and `dev_share`")
+            raise UserError(
+                f"tasks.{task.name}: {len(table)} rows leave none to train on: lower `test_share` and `dev_share`"
+            )
         parts = {"train": table.iloc[train], "dev": table.iloc[dev]}
         if not tests:
             parts["test"] = table.iloc[test]

@@ -57,4 +57,3 @@ def _find_own_interpreter(root: Path) -> None:
     """Jobs must find the interpreter and the package that Snakemake runs with, also where no environment is active."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
-

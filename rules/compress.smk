@@ -12,7 +12,7 @@ for job in PLAN.of("compress"):
             f"logs/compress/{job.name}.log",
         benchmark:
             f"logs/compress/{job.name}.tsv"
-        priority: 50
+        priority: job.priority
         conda:
             "../envs/training.yaml"
         threads: PLAN.threads

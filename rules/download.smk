@@ -12,7 +12,7 @@ for job in PLAN.of("download"):
             f"logs/download/{job.name}.log",
         benchmark:
             f"logs/download/{job.name}.tsv"
-        priority: 200
+        priority: job.priority
         conda:
             "../envs/training.yaml"
         threads: PLAN.threads

@@ -12,7 +12,7 @@ for job in PLAN.of("evaluate"):
             f"logs/evaluate/{job.name}.log",
         benchmark:
             f"logs/evaluate/{job.name}.tsv"
-        priority: 10
+        priority: job.priority
         conda:
             "../envs/training.yaml"
         threads: PLAN.threads

@@ -12,7 +12,7 @@ for job in PLAN.of("finetune"):
             f"logs/finetune/{job.name}.log",
         benchmark:
             f"logs/finetune/{job.name}.tsv"
-        priority: 100
+        priority: job.priority
         conda:
             "../envs/training.yaml"
         threads: PLAN.threads

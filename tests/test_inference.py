@@ -58,7 +58,8 @@ def test_sequence_logits(make, paired, tmp_path):
     logits = inference.sequence_logits(cp, TEXTS, PAIRS if paired else None)
     assert logits.shape == (len(TEXTS), 3)
     for i, text in enumerate(TEXTS):
-        more = {"return_token_type_ids": True} if make is tiny.tiny_bert else {}
+        more = {"truncation": "longest_first", "max_length": models.max_tokens(cp)}
+        more |= {"return_token_type_ids": True} if make is tiny.tiny_bert else {}
         encoded = cp.tokenizer(text, PAIRS[i] if paired else None, return_tensors="pt", **more)
         types = {"token_type_ids": encoded["token_type_ids"]} if make is tiny.tiny_bert else {}
         assert not paired or not types or types["token_type_ids"].any()

@@ -170,7 +170,7 @@ def described(folder, kind, tests=("",), **settings):
 )
 def test_items_are_those_of_the_held_out_rows(kind, make, tmp_path):
     cp = models.load(make(kind, tmp_path / "model"))
-    about = described(tmp_path, kind, test=0.5)
+    about = described(tmp_path, kind, test_share=0.5)
     items = task_score.score(cp, {}, SETTINGS, about)
     rows = task.frames(about)["test"]["row"]
     assert list(items["item"]) == sorted(f"test/{row:07d}" for row in rows)
@@ -196,7 +196,7 @@ def test_samples_are_nested_and_drawn_from_each_table(tmp_path):
 
 def test_language_models_score_so_many_texts(tmp_path):
     cp = models.load(tiny.tiny_llama("causal_lm", tmp_path / "model"))
-    about = described(tmp_path, "causal_lm", test=0.5)
+    about = described(tmp_path, "causal_lm", test_share=0.5)
     assert len(task_score.score(cp, {}, task_score.Settings(texts=3, sample=5), about)) == 3
 
 

@@ -118,3 +118,15 @@ def test_old_plans_are_dropped(tmp_path):
     for n in range(plan.PLANS_KEPT + 5):
         plan.write(plan.Plan(f"s{n}", 1, "cpu", (), ()), tmp_path)
     assert len(list(tmp_path.glob("plan-*.json"))) == plan.PLANS_KEPT
+
+
+def test_the_longest_chain_starts_first():
+    grid = grid_of()
+    extra = artefact("evaluate", "base1-c0/extra", ["base1-c0"], "base1")
+    tables = grid.pop("tables")
+    grid |= {extra.path: extra, "tables": artefact("aggregate", "tables", [*tables.inputs, extra.path], files=["r"])}
+    made, _ = planned(grid, set())
+    first, second = (job.priority for job in made.of("finetune"))
+    assert first < second
+    by_stage = [[job.priority for job in made.of(stage)] for stage in ("download", "finetune", "compress", "evaluate")]
+    assert all(min(earlier) > max(later) for earlier, later in itertools.pairwise(by_stage))

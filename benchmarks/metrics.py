@@ -1,0 +1,118 @@
+"""Items per second of each metric, batched against one sequence at a time, and the share of the matmul rate reached.
+
+Both are timed in one run on the same checkpoint of the default study (`make` first); only their ratio means much on a
+shared machine. The rate is that of multiplying two 1024 x 1024 matrices in the metric's precision, measured here.
+"""
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FEW = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", default="config.yaml")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    import torch
+
+    from fairshrink import artefacts, grid, study
+
+    torch.set_num_threads(options.threads)
+    found = grid.expand(study.load(options.study))
+    baselines = [each for each in found.values() if each.stage == "finetune" and artefacts.exists(Path(each.path))]
+    if not baselines:
+        sys.exit("error: no baseline here yet; run `make` first")
+    rates = {precision: matmul_rate(precision) for precision in ("fp32", "bf16")}
+    print(f"matmul, {options.threads} thread(s): " + ", ".join(f"{k} {v / 1e9:.0f} GFLOP/s" for k, v in rates.items()))
+    names = f"{'model':9}{'task':11}{'metric':15}{'precision':10}"
+    print(f"{names}{'items/s':>9}{'one by one':>12}{'ratio':>7}{'of matmul':>11}")
+    done = set()
+    for baseline in baselines:
+        for score in found.values():
+            key = (baseline.spec["identity"]["model"], baseline.spec["identity"]["task"], score.name)
+            if score.stage == "evaluate" and score.inputs[0] == baseline.path and key not in done:
+                done.add(key)
+                print_row(key, score.spec, rates)
+
+
+def print_row(key: tuple[str, str, str], spec: dict, rates: dict[str, float]) -> None:
+    precision = spec["settings"].get("precision", "fp32")
+    items, seconds, flops = timed(spec, {})
+    few = {name: FEW for name in ("sample", "texts") if isinstance(spec["settings"].get(name), int)}
+    few_items, few_seconds, _ = timed(spec, few, budget=1)
+    fast, slow = items / seconds, few_items / few_seconds
+    share = flops / seconds / rates[precision]
+    print(f"{key[0]:9}{key[1]:11}{key[2]:15}{precision:10}{fast:9.1f}{slow:12.1f}{fast / slow:7.1f}{share:11.1%}")
+
+
+def timed(spec: dict, change: dict, budget: int | None = None) -> tuple[int, float, float]:
+    """Items, seconds and floating-point operations in linear layers (real tokens only) of scoring one checkpoint."""
+    from fairshrink import models, registry
+    from fairshrink.task import from_spec
+
+    metric = registry.load("metrics", spec["metric"])
+    settings = metric.Settings(**(spec["settings"] | change))
+    cp = models.load(spec["checkpoint"])
+    cp = dataclasses.replace(cp, precision=getattr(settings, "precision", "fp32"))
+    data = {role: [Path(each) for each in paths] for role, paths in spec["data"].items()}
+    task = from_spec(spec["task"]) if spec["task"] else None
+    with counted_tokens(cp.model) as tokens, token_budget(budget):
+        started = time.perf_counter()
+        items = metric.score(cp, data, settings, task)
+        seconds = time.perf_counter() - started
+    linear = [module for module in cp.model.base_model.modules() if hasattr(module, "in_features")]
+    return len(items), seconds, sum(tokens) * sum(2 * each.in_features * each.out_features for each in linear)
+
+
+@contextmanager
+def counted_tokens(model) -> Iterator[list[int]]:
+    tokens: list[int] = []
+
+    def count(_module, _args, kwargs) -> None:
+        mask = kwargs.get("attention_mask")
+        tokens.append(int(kwargs["input_ids"].numel() if mask is None else mask.sum()))
+
+    handle = model.base_model.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        yield tokens
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def token_budget(tokens: int | None) -> Iterator[None]:
+    from fairshrink import batching
+
+    before = dict(batching.TOKENS_PER_BATCH)
+    if tokens:
+        batching.TOKENS_PER_BATCH.update(dict.fromkeys(before, tokens))
+    try:
+        yield
+    finally:
+        batching.TOKENS_PER_BATCH.update(before)
+
+
+def matmul_rate(precision: str, size: int = 1024, seconds: float = 1.0) -> float:
+    """Floating-point operations per second of a square matrix product."""
+    import torch
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    a @ b
+    started, runs = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        a @ b
+        runs += 1
+    return 2 * size**3 * runs / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    main()
