@@ -172,7 +172,7 @@ def test_parameter_changed_and_changed_back(clone):
     changed = copy.deepcopy(content)
     changed["metrics"][4]["sample"] = 36
     write_study(clone, changed)
-    assert planned(clone) == {"evaluate": 2, "aggregate": 1}  # the checkpoints of one baseline, in two jobs at most
+    assert planned(clone) == {"evaluate": 1, "aggregate": 1}  # the checkpoints of one baseline share a job
     write_study(clone, content)
     assert planned(clone) == {}
 

@@ -160,7 +160,7 @@ def workspace(folder: Path, content: dict | None = None) -> Path:
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     for name in listed:
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")) and not name.endswith(".dvc"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     write_data(folder / "local")
@@ -206,7 +206,7 @@ def snakemake(folder: Path, *arguments: str, check: bool = True, **env: str) -> 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """Jobs that a run would start, by stage."""
     done = snakemake(folder, "-n", "--quiet", "rules", *arguments)
-    text = done.stdout + done.stderr
+    text = (done.stdout + done.stderr).partition("\ntotal ")[0]  # the table of jobs stands there twice
     counts: dict[str, int] = {}
     for name, number in re.findall(r"^(\w+)\s+(\d+)$", text, re.MULTILINE):
         stage = name.split("_")[0]
