@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+import types
 
 import pytest
 import yaml
@@ -39,20 +41,45 @@ def test_links_lead_somewhere(name):
         assert (page.parent / target).exists(), target
 
 
-def test_worked_example_of_a_method_runs(tmp_path):
-    import sys
-    import types
+def worked_example(title: str) -> types.ModuleType:
+    """The module whose card begins with the title, from the page about adding things."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/adding.md").read_text(), re.DOTALL)
+    (code,) = [block for block in blocks if block.startswith(f'"""{title}')]
+    module = types.ModuleType(title.lower().replace(" ", "_").replace("-", "_"))
+    sys.modules[module.__name__] = module
+    exec(compile(code, "docs/adding.md", "exec"), module.__dict__)
+    return module
 
+
+def test_worked_example_of_a_metric_runs(tmp_path):
+    import numpy as np
+    import slow_scores
+    from tiny import tiny_bert
+
+    from fairshrink import models
+
+    module = worked_example("Pronoun preference")
+    cp = models.load(tiny_bert("masked_lm", tmp_path / "m"))
+    items = module.score(cp, {}, module.Settings(), None)
+    for row in items.itertuples():
+        ids = cp.tokenizer(f"The {row.item} said that [MASK] was late.")["input_ids"]
+        at = ids.index(cp.tokenizer.mask_token_id)
+        he, she = (cp.tokenizer.convert_tokens_to_ids(word) for word in ("he", "she"))
+        assert he != she
+        slow = slow_scores.masked(cp.model, ids, at, he) - slow_scores.masked(cp.model, ids, at, she)
+        assert abs(row.preference - slow) < 1e-4
+    (mean,) = module.summarize(items, module.Settings())
+    assert np.isclose(mean.value(len(items)), items["preference"].mean())
+
+
+def test_worked_example_of_a_method_runs(tmp_path):
     import torch
     from tiny import tiny_bert
 
     from fairshrink import models
     from fairshrink.compression_tools.context import Context
 
-    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/adding.md").read_text(), re.DOTALL).group(1)
-    module = types.ModuleType("near_mean")
-    sys.modules["near_mean"] = module
-    exec(compile(code, "docs/adding.md", "exec"), module.__dict__)
+    module = worked_example("Near-mean pruning")
     cp = models.load(tiny_bert("encoder", tmp_path / "m"))
     weight = cp.model.encoder.layer[0].intermediate.dense.weight.detach().clone()
     context = Context(seed=1, task=None, source=lambda: cp, log=print)
