@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from fairshrink import registry
 from fairshrink.errors import UserError
 from fairshrink.mistakes import Mistake, suggestion
+from fairshrink.peek import column_names
 from fairshrink.settings import Settings
 from fairshrink.study_schema import Execution, Model, Statistics, Table
 
@@ -70,7 +72,8 @@ def check(study: Study, downloads: set[str], models: set[str], tasks: set[str], 
                 _check_family(name, model, study.tasks[task], mistakes)
     for name, task in study.tasks.items():
         for key, table in _tables(task):
-            refer(table.download, downloads, f"tasks.{name}.{key}.download", "download")
+            if refer(table.download, downloads, f"tasks.{name}.{key}.download", "download"):
+                _check_columns(study, table, f"tasks.{name}.{key}", mistakes)
         _check_task(name, task, mistakes)
         if not any(name in model.tasks for model in study.models.values()):
             mistakes.append(
@@ -102,6 +105,31 @@ def _tables(task: Entry) -> Iterator[tuple[str, Table]]:
         yield "train", task.common.train
     for name, table in (task.common.test or {}).items():
         yield f"test.{name}", table
+
+
+def _check_columns(study: Study, table: Table, key: str, mistakes: list[Mistake]) -> None:
+    """Files of one's own can be looked into before any job; those that are fetched are checked when they are read."""
+    entry = study.downloads.get(table.download)
+    if entry is None or entry.module != "local":
+        return
+    root = Path(entry.settings.path)
+    for name in [table.file] if isinstance(table.file, str) else table.file:
+        path = root if root.is_file() and root.name == name else root / name
+        if not path.is_file():
+            there = [root.name] if root.is_file() else [each.relative_to(root).as_posix() for each in root.rglob("*")]
+            mistakes.append(Mistake(f"{key}.file", f"there is no file '{name}' in {root}", suggestion(name, there)))
+            continue
+        try:
+            names = column_names(path, table)
+        except (OSError, UnicodeError, ValueError) as error:
+            reason = f"{path} cannot be read as {table.format} ({error})"
+            mistakes.append(Mistake(key, reason, "the right `format`, `encoding`, `header` and `quoting`"))
+            continue
+        known = names if isinstance(names, list) else range(names)
+        for role, column in table.columns.items():
+            if column not in known:
+                reason = f"{path} has no column '{column}'"
+                mistakes.append(Mistake(f"{key}.columns.{role}", reason, suggestion(str(column), map(str, known))))
 
 
 def _check_family(name: str, model: Model, task: Entry, mistakes: list[Mistake]) -> None:

@@ -96,6 +96,30 @@ CASES = {
         "not named",
         "`label: NAME`",
     ),
+    "wrong column name": (
+        lambda c: c["tasks"]["sentiment"]["train"]["columns"].update(text="sentense"),
+        "tasks.sentiment.train.columns.text",
+        "has no column 'sentense'",
+        "did you mean 'sentence'?",
+    ),
+    "wrong column of a jsonl file": (
+        lambda c: c["tasks"]["nli"]["train"]["columns"].update(label="golden"),
+        "tasks.nli.train.columns.label",
+        "has no column 'golden'",
+        "did you mean 'gold'?",
+    ),
+    "file that the local source does not hold": (
+        lambda c: c["tasks"]["nli"]["train"].update(file="pair.jsonl"),
+        "tasks.nli.train.file",
+        "no file 'pair.jsonl'",
+        "did you mean 'pairs.jsonl'?",
+    ),
+    "file in another encoding": (
+        lambda c: c["tasks"]["mlm"]["train"].update(encoding="utf-16"),
+        "tasks.mlm.train",
+        "cannot be read as csv",
+        "`encoding`",
+    ),
     "two equal entries": (
         lambda c: c["compressions"].append({"method": "magnitude_global", "sparsity": 0.9}),
         "compressions[4]",
