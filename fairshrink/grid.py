@@ -20,6 +20,8 @@ FOLDERS = {
     "evaluate": "results/scores",
 }
 STAGES = (*FOLDERS, "aggregate")
+COST = {"encoder": 1, "causal": 4}
+"""Rough time of scoring, only to start long chains first; part of no key."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Artefact:
     inputs: tuple[str, ...] = ()
     parts: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
     batch: str = ""
+    cost: int = 1
 
     @property
     def marker(self) -> str:
@@ -81,6 +84,7 @@ def _artefact(
     folder: str | None = None,
     files: tuple[str, ...] = (),
     batch: str = "",
+    cost: int = 1,
 ) -> Artefact:
     """Key an artefact by what makes it; ``entries`` are the functions that its job calls."""
     parts = {
@@ -92,7 +96,7 @@ def _artefact(
     key = keys.key(**parts)
     path = f"{folder or FOLDERS[stage]}/{name}-{key}"
     paths = tuple(dict.fromkeys(each.path for each in inputs))
-    return Artefact(stage, name, key, path, spec, paths, parts, batch)
+    return Artefact(stage, name, key, path, spec, paths, parts, batch, cost)
 
 
 def _download(entry: Entry) -> Artefact:
@@ -235,6 +239,7 @@ def _scores(study: Study, checkpoint: Artefact, downloads: dict[str, Artefact]) 
             folder=f"{FOLDERS['evaluate']}/{checkpoint.path.rsplit('/', 1)[1]}",
             files=tuple(module.FILES),
             batch=checkpoint.batch,
+            cost=COST[identity["family"]],
         )
 
 

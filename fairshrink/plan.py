@@ -94,13 +94,13 @@ def _needed(grid: dict[str, Artefact], tables: Artefact, present: Callable[[str]
 
 
 def _waiting(grid: dict[str, Artefact], needed: set[str]) -> Counter[str]:
-    """How many needed artefacts wait for each one, itself included: long chains are to start first."""
+    """How much work waits for each needed artefact, itself included: long chains are to start first."""
     waiting: Counter[str] = Counter()
     for path in needed:
         pending, reached = [path], {path}
         while pending:
             current = pending.pop()
-            waiting[current] += 1
+            waiting[current] += grid[path].cost
             upstream = [each for each in grid[current].inputs if each in needed and each not in reached]
             reached.update(upstream)
             pending += upstream

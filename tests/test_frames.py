@@ -31,6 +31,10 @@ def test_csv_with_quotes_numbers_and_other_columns(reference):
     assert table["label"].tolist() == [0.5, -1.0, 20.0] and table["label"].dtype == "float64"
 
 
+def test_texts_that_look_like_numbers_stay_texts(reference):
+    assert read(reference("sentence,score\n007,1\n1.50,2\n"))["text"].tolist() == ["007", "1.50"]
+
+
 def test_tsv_without_header_takes_quotes_as_they_are_and_latin_1(reference):
     content = '1\t-0.5\t"Na\xefve, he said\n2\t3\tit\'s 5" wide\n'.encode("latin-1")
     keys = {"header": False, "encoding": "latin-1", "columns": {"label": 1, "text": 2}}
