@@ -9,6 +9,9 @@ from fairshrink import pointers, workflow_plan
 PLAN_FILE, PLAN = workflow_plan.prepare(workflow, config)
 
 
+report: "report/workflow.rst"
+
+
 rule all:
     default_target: True
     input:
