@@ -1,6 +1,7 @@
 """The ledger against sums worked by hand for a BERT of 2 layers, 32 wide, with 48 in the feed-forward part."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -129,10 +130,7 @@ def test_disk_bytes_are_those_of_the_file(method, dtype, tmp_path):
 
 def test_turns_alternate_and_the_median_counts(tmp_path, monkeypatch):
     own, other = bert(tmp_path), bert(tmp_path)
-    script = {
-        id(own): [9.0, 0.03, 0.01, 0.02, 0.05, 0.04, 0.07, 0.06],
-        id(other): [9.0, 0.08, 0.08, 0.08, 0.08, 0.08, 0.09, 0],
-    }
+    script = {id(own): [9.0, 3, 1, 2, 5, 4, 7, 6], id(other): [9.0, 8, 8, 8, 8, 8, 99, 0]}
     order = []
 
     def take(cp):
@@ -142,13 +140,14 @@ def test_turns_alternate_and_the_median_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_forward_seconds", take)
     found = measure(own, other)
     assert order == [True, False] * 8
-    assert (found["latency_ms"], found["baseline_latency_ms"], found["latency_ratio"]) == (40, 80, 0.5)
+    assert (found["latency_ms"], found["baseline_latency_ms"], found["latency_ratio"]) == (4000, 8000, 0.5)
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.01, 7), (0.15, 4), (0.5, 3), (1.1, 2), (5, 1)])
+@pytest.mark.parametrize(("seconds", "expected"), [(0.005, 7), (0.55, 3), (1.05, 2), (2.5, 1)])
 def test_a_slow_model_is_run_fewer_times(seconds, expected, tmp_path, monkeypatch):
-    turns = []
-    monkeypatch.setattr(module, "_forward_seconds", lambda cp: turns.append(cp) or seconds)
+    turns, clock = [], itertools.count(1, seconds)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(module, "_forward_seconds", lambda cp: turns.append(cp) or 1.0)
     measure(bert(tmp_path), bert(tmp_path))
     assert len(turns) == 2 * (1 + expected)
 
