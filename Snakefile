@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from fairshrink import pointers, workflow_plan
+from fairshrink import workflow_plan
 
 PLAN_FILE, PLAN = workflow_plan.prepare(workflow, config)
 
@@ -18,6 +18,7 @@ rule all:
         PLAN.final,
 
 
+include: "rules/restore.smk"
 include: "rules/download.smk"
 include: "rules/finetune.smk"
 include: "rules/compress.smk"
@@ -25,9 +26,13 @@ include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 
 
+onstart:
+    workflow_plan.begin(PLAN)
+
+
 onsuccess:
-    pointers.record()
+    workflow_plan.end(PLAN)
 
 
 onerror:
-    pointers.record()
+    workflow_plan.end(PLAN)

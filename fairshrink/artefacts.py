@@ -24,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fairshrink import keys
 from fairshrink.errors import UserError
 
 MARKER = "provenance.json"
@@ -31,8 +32,16 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pand
 
 
 def exists(path: Path) -> bool:
-    """Whether a valid artefact stands at this place."""
-    return (path / MARKER).is_file()
+    """Whether a whole artefact stands at this place: its record, and every file that the record names.
+
+    Other tools may fill the folder file by file (`dvc pull`), so the record alone does not say enough.
+    """
+    try:
+        record = json.loads((path / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    files = record.get("files") if isinstance(record, dict) else None
+    return isinstance(files, dict) and all((path / name).is_file() for name in files)
 
 
 @contextmanager
@@ -114,6 +123,23 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return json.loads((path / MARKER).read_text(encoding="utf-8"))
 
 
+def faults(folder: Path, name: str) -> list[str]:
+    """What is wrong with an artefact whose folder is called ``name``: its record, its key, the bytes of its files."""
+    try:
+        record = read_provenance(folder)
+        parts, files = record["parts"], record["files"]
+        expected = keys.key(**parts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [f"{MARKER}: not a record of this program ({type(error).__name__}: {error})"]
+    found = file_digests(folder)
+    wrong = [f"{each}: missing" for each in files if each not in found]
+    wrong += [f"{each}: not in the record" for each in found if each not in files]
+    wrong += [f"{each}: other bytes than recorded" for each in files if each in found and found[each] != files[each]]
+    if not expected == record["key"] == name.rsplit("-", 1)[-1]:
+        wrong.append(f"{MARKER}: key {record['key']}, its parts give {expected}")
+    return wrong
+
+
 def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder, by relative path."""
     return {
@@ -147,6 +173,8 @@ def _circumstances() -> dict[str, Any]:
         "host": platform.node(),
         "device": _device(),
         "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None,
+        "gpus": _gpus(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "git_commit": _git_commit(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
@@ -168,6 +196,12 @@ def _device() -> str:
     if torch is not None and torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     return platform.processor() or platform.machine()
+
+
+def _gpus() -> int:
+    """GPUs that this process has used."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.device_count() if torch is not None and torch.cuda.is_initialized() else 0
 
 
 @cache

@@ -4,7 +4,7 @@ From the entry points of a stage (``run`` of its module, ``compress`` of a metho
 they use are followed through this package's modules, definition by definition. Comments, docstrings, formatting,
 annotations of functions and the descriptions of settings do not count. So an edit invalidates what can execute it
 and nothing else: a new helper that nobody calls changes no key, nor does an edit of ``summarize`` change the key
-of the scores that it summarises.
+of the scores that it summarises. A few modules that cannot change a result are left out (`INERT`).
 
 What is reached by name at run time (`fairshrink.registry`) cannot be followed; the caller names it as an entry.
 """
@@ -21,6 +21,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 WHOLE = "*"
 """Stands for all definitions of a module."""
+INERT = frozenset({"artefacts", "errors", "log", "training_state", "transfer"})
+"""Modules that carry, record and report results but cannot change them: they are part of no key."""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.AugAssign
 
@@ -58,7 +60,7 @@ def slice_hashes(entries: tuple[tuple[str, str], ...], root: Path = PACKAGE) -> 
 def _visit(module_name: str, name: str, root: Path) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
     """Hash of one definition, and what it mentions; the empty name stands for what runs on import."""
     module = parse(module_name, root)
-    if module is None:
+    if module is None or module_name in INERT:
         return {}, ()
     if name == WHOLE:
         return {}, ((module_name, ""), *((module_name, each) for each in module.definitions))

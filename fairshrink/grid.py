@@ -18,8 +18,9 @@ FOLDERS = {
     "finetune": "results/baselines",
     "compress": "results/compressed",
     "evaluate": "results/scores",
+    "aggregate": "results/answers",
 }
-STAGES = (*FOLDERS, "aggregate")
+STAGES = tuple(FOLDERS)
 COST = {"encoder": 1, "causal": 4}
 """Rough time of scoring, only to start long chains first; part of no key."""
 
@@ -274,13 +275,12 @@ def _tables(study: Study, checkpoints: list[Artefact], scores: list[Artefact]) -
             }
             for each in scores
         ],
-        "out": f"{study.output}/tables",
-        "figures": f"{study.output}/figures",
     }
     entries = [(f"metrics.{name}", part) for name in sorted({e.module for e in study.metrics}) for part in _SUMMARY]
     described = {name: value for name, value in spec.items() if name not in ("checkpoints", "scores")}
     described["names"] = sorted(each.name for each in checkpoints)
-    artefact = _artefact("aggregate", "tables", entries, described, scores, spec, folder=f"{study.output}/tables")
+    artefact = _artefact("aggregate", study.name, entries, described, scores, spec)
+    spec |= {"out": f"{artefact.path}/tables", "figures": f"{artefact.path}/figures"}
     spec["files"] = outputs.outputs(spec)
     return artefact
 

@@ -1,7 +1,8 @@
 """What has to be done: the artefacts that are missing and needed, cut into jobs.
 
 A keyed path that exists is valid, so planning is a walk back from the final tables: of the scores those that do not
-exist are needed, of their checkpoints those that do not exist, and so on. The workflow is shown these jobs alone.
+exist are needed, of their checkpoints those that do not exist, and so on. What is missing but can be fetched is
+restored, and nothing upstream of it is needed for its sake. The workflow is shown these jobs alone.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairshrink import keys
-from fairshrink.artefacts import write_json
+from fairshrink import artefacts, keys
 from fairshrink.grid import STAGES, Artefact
+from fairshrink.study_schema import Execution, Request
 
 FOLDER = Path(".snakemake/fairshrink")
 PLANS_KEPT = 20
 URGENCY = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
+RESTORED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class Job:
-    """One process: the artefacts of one stage that it makes, and the files that it reads and writes."""
+    """One process: the artefacts of one stage that it makes, and the files that it reads and writes.
+
+    Stage ``restore`` fetches artefacts of any stage. The last four fields are what it asks of a cluster at the first
+    try; times and memory for all its artefacts together.
+    """
 
     name: str
     stage: str
@@ -34,63 +40,112 @@ class Job:
     outputs: tuple[str, ...]
     artefacts: tuple[dict[str, Any], ...]
     priority: int = 0
+    minutes: int = 10
+    mem_mb: int = 1000
+    gpus: int = 0
+    cpus: int = 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of one run, and the files that the final rule waits for."""
+    """The jobs of one run, the artefact with the final tables, the folder that shows it, all paths of the study."""
 
     study: str
     threads: int
     device: str
+    save_minutes: float
     jobs: tuple[Job, ...]
-    final: tuple[str, ...]
+    answer: str
+    output: str
+    paths: tuple[str, ...]
+
+    @property
+    def final(self) -> str:
+        """The file that the whole run is for."""
+        return f"{self.answer}/{artefacts.MARKER}"
 
     def of(self, stage: str) -> list[Job]:
         """Jobs of one stage."""
         return [job for job in self.jobs if job.stage == stage]
 
+    @property
+    def computed(self) -> list[str]:
+        """Paths of the artefacts that are to be computed."""
+        return [each["path"] for job in self.jobs if job.stage != "restore" for each in job.artefacts]
+
 
 def make(
     grid: dict[str, Artefact],
     study: str,
+    execution: Execution | None = None,
     *,
-    threads: int = 1,
-    device: str = "cpu",
-    checkpoints_per_job: int = 16,
-    exists: Callable[[str], bool] = lambda path: Path(path).is_file(),
+    output: str = "results",
+    exists: Callable[[str], bool] = lambda marker: artefacts.exists(Path(marker).parent),
+    fetchable: Callable[[set[str]], set[str]] = lambda paths: set(),
     everything: bool = False,
 ) -> Plan:
-    """The plan for a grid; ``exists`` tells whether a marker file stands, ``everything`` plans as if none did."""
+    """The plan for a grid.
+
+    ``exists`` tells whether a marker file stands in a whole artefact, ``fetchable`` which of the paths that are missing
+    here can be fetched, ``everything`` plans as if nothing existed anywhere.
+    """
+    run = execution or Execution()
     tables = next(reversed(grid.values()))
     present: Callable[[str], bool] = (lambda _: False) if everything else exists
-    needed = _needed(grid, tables, present)
-    waiting = _waiting(grid, needed)
-    jobs: list[Job] = []
+    computed, restored = _needed(grid, tables, present, (lambda _: set()) if everything else fetchable)
+    waiting = _waiting(grid, computed)
+    jobs = list(_restore_jobs(grid, restored))
     for stage in STAGES[:-1]:
-        mine = [artefact for artefact in grid.values() if artefact.stage == stage and artefact.path in needed]
-        jobs += [_job(stage, batch, grid, waiting) for batch in _batches(stage, mine, checkpoints_per_job)]
-    final = _final_files(tables)
-    inputs = tuple(grid[path].marker for path in tables.inputs)
-    jobs.append(Job("aggregate", "aggregate", f"tables and figures of study {study}", inputs, final, (tables.job,)))
-    return Plan(study, threads, device, tuple(jobs), final)
+        mine = [artefact for artefact in grid.values() if artefact.stage == stage and artefact.path in computed]
+        jobs += [
+            _job(stage, batch, grid, waiting, run) for batch in _batches(stage, mine, computed, run.checkpoints_per_job)
+        ]
+    if tables.path not in restored:
+        jobs.append(_final_job(grid, tables, study, computed))
+    paths = tuple(grid)
+    return Plan(study, run.threads, run.device, run.save_minutes, tuple(jobs), tables.path, output, paths)
 
 
-def _final_files(tables: Artefact) -> tuple[str, ...]:
-    return (tables.marker, *tables.spec["files"])
+def _final_job(grid: dict[str, Artefact], tables: Artefact, study: str, computed: set[str]) -> Job:
+    """Part of every plan, as a report needs the rule that made the tables; without inputs where they stand already."""
+    due = tables.path in computed
+    inputs = tuple(grid[path].marker for path in tables.inputs) if due else ()
+    outputs = (tables.marker, *tables.spec["files"])
+    return Job(
+        "aggregate", "aggregate", f"tables and figures of study {study}", inputs, outputs, (tables.job,) if due else ()
+    )
 
 
-def _needed(grid: dict[str, Artefact], tables: Artefact, present: Callable[[str], bool]) -> set[str]:
-    if all(present(each) for each in _final_files(tables)):
-        return set()
-    needed = {tables.path}
-    pending = [tables]
-    while pending:
-        for path in pending.pop().inputs:
-            if path not in needed and not present(grid[path].marker):
-                needed.add(path)
-                pending.append(grid[path])
-    return needed
+def _needed(
+    grid: dict[str, Artefact],
+    tables: Artefact,
+    present: Callable[[str], bool],
+    fetchable: Callable[[set[str]], set[str]],
+) -> tuple[set[str], set[str]]:
+    """Paths to compute and paths to restore, level by level, so that a remote is asked once a level."""
+    computed: set[str] = set()
+    restored: set[str] = set()
+    seen = {tables.path}
+    level = seen
+    while level:
+        missing = {path for path in level if not present(grid[path].marker)}
+        found = fetchable(missing) if missing else set()
+        restored |= found
+        computed |= missing - found
+        level = {path for each in missing - found for path in grid[each].inputs} - seen
+        seen = seen | level
+    return computed, restored
+
+
+def _restore_jobs(grid: dict[str, Artefact], restored: set[str]) -> Iterator[Job]:
+    for stage in STAGES:
+        mine = [artefact for artefact in grid.values() if artefact.stage == stage and artefact.path in restored]
+        for part in _evenly(mine, RESTORED_AT_ONCE):
+            name = f"restore_{stage}_{keys.digest([each.key for each in part])[:6]}"
+            outputs = tuple(each.marker for each in part)
+            jobs = tuple(each.job for each in part)
+            about = f"{len(part)} artefact{'s' if len(part) != 1 else ''} of stage {stage}"
+            yield Job(name, "restore", about, (), outputs, jobs, 4000)
 
 
 def _waiting(grid: dict[str, Artefact], needed: set[str]) -> Counter[str]:
@@ -107,14 +162,20 @@ def _waiting(grid: dict[str, Artefact], needed: set[str]) -> Counter[str]:
     return waiting
 
 
-def _batches(stage: str, artefacts: list[Artefact], checkpoints_per_job: int) -> Iterator[list[Artefact]]:
-    """Checkpoints of one baseline share a job: the baseline is loaded once, the libraries are imported once."""
+def _batches(
+    stage: str, missing: list[Artefact], computed: set[str], checkpoints_per_job: int
+) -> Iterator[list[Artefact]]:
+    """Checkpoints of one baseline share a job: the baseline is loaded once, the libraries are imported once.
+
+    Scoring checkpoints that need not be computed waits for nothing, so these share jobs across baselines.
+    """
     if stage in ("download", "finetune"):
-        yield from ([each] for each in artefacts)
+        yield from ([each] for each in missing)
         return
     groups: dict[str, dict[str, list[Artefact]]] = defaultdict(lambda: defaultdict(list))
-    for each in artefacts:
-        groups[each.batch][each.path if stage == "compress" else each.inputs[0]].append(each)
+    for each in missing:
+        ready = stage == "evaluate" and each.inputs[0] not in computed
+        groups["" if ready else each.batch][each.path if stage == "compress" else each.inputs[0]].append(each)
     for checkpoints in groups.values():
         bundles = list(checkpoints.values())
         for part in _evenly(bundles, checkpoints_per_job):
@@ -131,24 +192,33 @@ def _evenly(items: Sequence[Any], at_most: int) -> Iterator[Sequence[Any]]:
         start = stop
 
 
-def _job(stage: str, artefacts: list[Artefact], grid: dict[str, Artefact], waiting: Counter[str]) -> Job:
-    made = {each.path for each in artefacts}
-    inputs = dict.fromkeys(grid[path].marker for each in artefacts for path in each.inputs if path not in made)
-    label = artefacts[0].batch or artefacts[0].name
-    identity = keys.digest([each.key for each in artefacts])[:6]
-    name = re.sub(r"\W", "_", f"{stage}_{label}_{identity}")
-    about = label if len(artefacts) == 1 else f"{label}: {len(artefacts)} artefacts"
-    outputs = tuple(each.marker for each in artefacts)
-    jobs = tuple(each.job for each in artefacts)
-    urgency = URGENCY[stage] + min(sum(waiting[each.path] for each in artefacts), 999)
-    return Job(name, stage, about, tuple(inputs), outputs, jobs, urgency)
+def _job(stage: str, batch: list[Artefact], grid: dict[str, Artefact], waiting: Counter[str], run: Execution) -> Job:
+    inputs = dict.fromkeys(grid[path].marker for each in batch for path in each.inputs)
+    labels = sorted({each.batch or each.name for each in batch})
+    label = labels[0] if len(labels) == 1 else f"{len(labels)}_baselines"
+    identity = keys.digest([each.path for each in batch])[:6]
+    about = label if len(batch) == 1 else f"{label}: {len(batch)} artefacts"
+    request = getattr(run, stage, None) or Request(minutes=30, mem_mb=2000)
+    return Job(
+        name=re.sub(r"\W", "_", f"{stage}_{label}_{identity}"),
+        stage=stage,
+        about=about,
+        inputs=tuple(inputs),
+        outputs=tuple(each.marker for each in batch),
+        artefacts=tuple(each.job for each in batch),
+        priority=URGENCY[stage] + min(sum(waiting[each.path] for each in batch), 999),
+        minutes=request.minutes * len(batch),
+        mem_mb=request.mem_mb,
+        gpus=request.gpus if request.gpus is not None else int(run.device != "cpu"),
+        cpus=request.cpus or run.threads,
+    )
 
 
 def write(plan: Plan, folder: Path = FOLDER) -> Path:
     """Keep a plan where the jobs' processes find it, named by its content; the oldest ones are dropped."""
     value = asdict(plan)
     path = folder / f"plan-{keys.digest(value)[:16]}.json"
-    write_json(path, value)
+    artefacts.write_json(path, value)
     for old in sorted(folder.glob("plan-*.json"), key=lambda each: each.stat().st_mtime)[:-PLANS_KEPT]:
         old.unlink(missing_ok=True)
     return path
@@ -160,4 +230,4 @@ def read(path: Path) -> Plan:
     jobs = tuple(
         Job(**(job | {name: tuple(job[name]) for name in ("inputs", "outputs", "artefacts")})) for job in value["jobs"]
     )
-    return Plan(**(value | {"jobs": jobs, "final": tuple(value["final"])}))
+    return Plan(**(value | {"jobs": jobs, "paths": tuple(value["paths"])}))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from fairshrink.artefacts import MARKER
 from fairshrink.log import log
 
-PLACES = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*")
+PLACES = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*", "results/answers/*")
+ARGUMENTS = 5000
+"""Paths that fit on one command line."""
 
 
 def pointer(path: Path) -> Path:
@@ -18,29 +21,36 @@ def pointer(path: Path) -> Path:
     return path.with_name(path.name + ".dvc")
 
 
-def unrecorded(root: Path = Path()) -> list[Path]:
-    """Artefacts that stand here without a pointer, sorted."""
-    found = [marker.parent for place in PLACES for marker in root.glob(f"{place}/{MARKER}")]
-    return sorted(path for path in found if not pointer(path).exists())
+def unrecorded(paths: Iterable[str], root: Path = Path()) -> list[str]:
+    """Those of the artefacts that stand here without a pointer, sorted."""
+    return sorted(path for path in paths if (root / path / MARKER).is_file() and not pointer(root / path).exists())
 
 
-def record() -> list[Path]:
-    """Give each artefact that has none its pointer, all in one DVC call; returns those recorded.
+def record(paths: Iterable[str], computed: Iterable[str] = ()) -> list[str]:
+    """Give each of a study's artefacts that has none its pointer, in one DVC call; returns those recorded.
 
-    Outside of a DVC repository nothing is recorded, and the log says so. A failure of DVC is reported but does not
+    An artefact that was ``computed`` although it had a pointer (its old bytes are lost, or were not wanted) gets a new
+    one. Outside of a DVC repository nothing is recorded, and the log says so. A failure of DVC is reported but does not
     undo the run: the artefacts stand, and the next run records them.
     """
-    new = unrecorded()
+    renewed = {path for path in computed if (Path(path) / MARKER).is_file()}
+    new = sorted(renewed.union(unrecorded(paths)))
     if not new:
         return []
     if not Path(".dvc").is_dir():
         log(f"no .dvc folder here: {len(new)} artefacts were not recorded (`dvc init` makes one)")
         return []
-    command = [sys.executable, "-m", "dvc", "add", *map(str, new)]
+    for start in range(0, len(new), ARGUMENTS):
+        if not _add(new[start : start + ARGUMENTS]):
+            return new[:start]
+    log(f"recorded {len(new)} new artefacts; commit their pointers (git add data results) and `make share` them")
+    return new
+
+
+def _add(paths: list[str]) -> bool:
+    command = [sys.executable, "-m", "dvc", "add", *paths]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
     if done.returncode != 0:
         said = (done.stderr + done.stdout).strip()[-2000:]
-        log(f"DVC could not record {len(new)} artefacts; the next run tries again. It said: {said}")
-        return []
-    log(f"recorded {len(new)} new artefacts; commit their pointers: git add data results")
-    return new
+        log(f"DVC could not record {len(paths)} artefacts; the next run tries again. It said: {said}")
+    return done.returncode == 0

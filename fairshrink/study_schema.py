@@ -81,6 +81,15 @@ class Statistics(Settings):
     resamples: int = Field(1000, ge=100, description="bootstrap resamples")
 
 
+class Request(Settings):
+    """What a job of one stage asks of a cluster; doubled, tripled … when a job has to be tried again."""
+
+    minutes: int = Field(ge=1, description="wall time for each artefact that the job makes")
+    mem_mb: int = Field(ge=1, description="main memory in MiB")
+    gpus: int | None = Field(None, ge=0, description="GPUs; by default 1, or 0 where `device` is cpu")
+    cpus: int | None = Field(None, ge=1, description="CPU cores; by default `threads`")
+
+
 class Execution(Settings):
     """How jobs are cut and run; changes no result and no key."""
 
@@ -88,7 +97,18 @@ class Execution(Settings):
     checkpoints_per_job: int = Field(
         16, ge=1, description="checkpoints of one baseline that one job compresses or scores"
     )
-    device: str = Field("cpu", description="cpu, cuda, or auto (cuda where there is one)")
+    device: str = Field("auto", description="cpu, cuda, or auto (cuda where there is one)")
+    restore: Literal["required", "preferred", "never"] = Field(
+        "preferred",
+        description="what is missing here but recorded by a DVC pointer: `preferred` fetches it, or computes it "
+        "where it cannot be had; `required` stops where it cannot be had; `never` computes it",
+    )
+    save_minutes: float = Field(
+        5.0, gt=0, description="fine-tuning saves its state this often; a job that was stopped goes on from there"
+    )
+    finetune: Request = Field(Request(minutes=240, mem_mb=16000), description="what fine-tuning asks of a cluster")
+    compress: Request = Field(Request(minutes=10, mem_mb=16000), description="what compression asks of a cluster")
+    evaluate: Request = Field(Request(minutes=10, mem_mb=16000), description="what scoring asks of a cluster")
 
 
 class StudyKeys(Settings):

@@ -1,34 +1,39 @@
-"""What the Snakefile asks for: the plan of this run."""
+"""What the Snakefile asks for: the plan of this run, and what is done when it begins and ends."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairshrink import grid, plan, study
-from fairshrink.mistakes import StudyError
+from fairshrink import answers, artefacts, grid, plan, pointers, restoring, run_lock, study
+from fairshrink.errors import UserError
 
 PLAN_VARIABLE = "FAIRSHRINK_PLAN"
 """Set by the main process: what it planned is what its jobs' processes must see, though the world moves on."""
+POLICIES = ("required", "preferred", "never")
 
 
 def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     """The plan file and the plan; a study with mistakes ends the run with their list.
 
-    ``config`` may hold ``study`` (path of the study file, by default config.yaml; ``--configfile`` works too) and
-    ``full`` (plan every job as if nothing existed: for pictures of the whole graph).
+    ``config`` may hold ``study`` (path of the study file, by default config.yaml; ``--configfile`` works too),
+    ``restore`` (instead of the study's ``execution.restore``) and ``full`` (plan every job as if nothing existed: for
+    pictures of the whole graph).
     """
     _find_own_interpreter(Path(workflow.basedir))
     inherited = os.environ.get(PLAN_VARIABLE)
     if not workflow.is_main_process and inherited and Path(inherited).is_file():
         return Path(inherited), plan.read(Path(inherited))
     try:
-        made = _plan(study_file(workflow, config), everything=bool(config.get("full")))
-    except StudyError as error:
+        made = make(study_file(workflow, config), config.get("restore"), everything=bool(config.get("full")))
+    except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    if not workflow.output_settings.dryrun:
+        answers.show(Path(made.answer), Path(made.output))
     path = plan.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
     return path, made
@@ -40,17 +45,47 @@ def study_file(workflow: Any, config: dict[str, Any]) -> str:
     return given[-1] if given else str(config.get("study", "config.yaml"))
 
 
-def _plan(file: str, *, everything: bool) -> plan.Plan:
+def make(file: str, restore: str | None = None, *, everything: bool = False) -> plan.Plan:
+    """The plan of a study as things stand; ``restore`` overrides its policy. Raises UserError."""
     loaded = study.load(file)
-    run = loaded.execution
+    policy = restore or loaded.execution.restore
+    if policy not in POLICIES:
+        raise UserError(f"--config restore={policy}: there is no such policy; write one of {', '.join(POLICIES)}")
     return plan.make(
         grid.expand(loaded),
         loaded.name,
-        threads=run.threads,
-        device=run.device,
-        checkpoints_per_job=run.checkpoints_per_job,
+        loaded.execution,
+        output=loaded.output,
+        fetchable=restoring.finder(policy),
         everything=everything,
     )
+
+
+def begin(made: plan.Plan) -> None:
+    """Before the first job: no other run may be at work here, and the plan must still fit what stands here.
+
+    Raises Snakemake's WorkflowError, which ends the run with its text.
+    """
+    from snakemake.exceptions import WorkflowError
+
+    try:
+        run_lock.acquire()
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    if any(artefacts.exists(Path(path)) for path in made.computed):
+        raise WorkflowError("Another run has finished some of this work since this one was planned: start it again.")
+
+
+def end(made: plan.Plan) -> None:
+    """After the last job, in success and in failure: record what is new, show the answer."""
+    pointers.record(made.paths, made.computed)
+    answers.show(Path(made.answer), Path(made.output))
+    run_lock.release()
+
+
+def growing(amount: int) -> Callable[[Any, int], int]:
+    """A resource that grows with each try of a job."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def _find_own_interpreter(root: Path) -> None:

@@ -12,6 +12,7 @@ for job in PLAN.of("aggregate"):
             "logs/aggregate/tables.log",
         benchmark:
             "logs/aggregate/tables.tsv"
+        localrule: True
         conda:
             "../envs/analysis.yaml"
         threads: 1

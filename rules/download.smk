@@ -13,6 +13,7 @@ for job in PLAN.of("download"):
         benchmark:
             f"logs/download/{job.name}.tsv"
         priority: job.priority
+        localrule: True
         conda:
             "../envs/training.yaml"
         threads: PLAN.threads

@@ -16,6 +16,11 @@ for job in PLAN.of("finetune"):
         conda:
             "../envs/training.yaml"
         threads: PLAN.threads
+        resources:
+            mem_mb=workflow_plan.growing(job.mem_mb),
+            runtime=workflow_plan.growing(job.minutes),
+            gpu=job.gpus,
+            cpus_per_task=job.cpus,
         params:
             plan=PLAN_FILE,
             job=job.name,

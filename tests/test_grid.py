@@ -82,7 +82,7 @@ def test_constant_in_a_method_changes_its_cells_and_nothing_else(project):
     before = keys(project)
     edit(project, "fairshrink/compression/random_init.py", "def compress(", "def compress(_extra=1, *, x=2, ")
     found = changed(before, keys(project))
-    assert found == {each for each in found if "random_init" in each} | {"results/tables/tables"}
+    assert found == {each for each in found if "random_init" in each} | {"results/answers/tiny"}
     checkpoints = {each for each in found if each.startswith("results/compressed/")}
     assert len(checkpoints) == 6
     assert {each.split("/")[2] for each in found if each.startswith("results/scores/")} == {
@@ -94,33 +94,33 @@ def test_code_of_a_metric_changes_its_scores_and_nothing_else(project):
     before = keys(project)
     edit(project, "fairshrink/metrics/bias_nli.py", 'LABELS = ("entailment", ', 'LABELS = (*(), "entailment", ')
     found = changed(before, keys(project))
-    assert {each.rsplit("/", 1)[1] for each in found} == {"bias_nli", "tables"}
+    assert {each.rsplit("/", 1)[1] for each in found} == {"bias_nli", "tiny"}
     assert len(found) == 6 + 1
 
 
 def test_summary_of_a_metric_changes_the_tables_alone(project):
     before = keys(project)
     edit(project, "fairshrink/metrics/bias_nli.py", '"neutral_spread"', '"spread_of_neutral"')
-    assert changed(before, keys(project)) == {"results/tables/tables"}
+    assert changed(before, keys(project)) == {"results/answers/tiny"}
 
 
 def test_word_lists_that_ship_count(project):
     before = keys(project)
     edit(project, "fairshrink/stimuli/weat.json", "{", "{ ")
     found = changed(before, keys(project))
-    assert {each.rsplit("/", 1)[1] for each in found} == {"weat", "tables"}
+    assert {each.rsplit("/", 1)[1] for each in found} == {"weat", "tiny"}
 
 
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
         (lambda c: c["execution"].update(threads=7, checkpoints_per_job=1, device="auto"), set()),
-        (lambda c: c["statistics"].update(resamples=200), {"tables"}),
-        (lambda c: c["metrics"].append({"metric": "sentiment_gap"}), {"scores", "tables"}),
-        (lambda c: c["metrics"][4].update(sample=36), {"scores", "tables"}),
-        (lambda c: c["compressions"][1].update(sparsity=0.5), {"compressed", "scores", "tables"}),
-        (lambda c: c["tasks"]["nli"].update(epochs=2), {"baselines", "compressed", "scores", "tables"}),
-        (lambda c: c.update(models={"other": c["models"]["bert"]} | {"llama": c["models"]["llama"]}), {"tables"}),
+        (lambda c: c["statistics"].update(resamples=200), {"answers"}),
+        (lambda c: c["metrics"].append({"metric": "sentiment_gap"}), {"scores", "answers"}),
+        (lambda c: c["metrics"][4].update(sample=36), {"scores", "answers"}),
+        (lambda c: c["compressions"][1].update(sparsity=0.5), {"compressed", "scores", "answers"}),
+        (lambda c: c["tasks"]["nli"].update(epochs=2), {"baselines", "compressed", "scores", "answers"}),
+        (lambda c: c.update(models={"other": c["models"]["bert"]} | {"llama": c["models"]["llama"]}), {"answers"}),
     ],
 )
 def test_a_change_of_the_study_reaches_what_it_can_change(project, change, stages):
@@ -140,7 +140,7 @@ def test_a_new_split_adds_its_own_chain_only(project):
     content = study()
     content["tasks"]["sentiment"]["splits"] = [0, 1, 2]
     write_study(project, content)
-    found = changed(before, keys(project)) - {"results/tables/tables"}
+    found = changed(before, keys(project)) - {"results/answers/tiny"}
     assert found
     assert all("bert-sentiment-s2" in each for each in found)
 

@@ -7,6 +7,7 @@ import pytest
 
 from fairshrink import plan
 from fairshrink.grid import Artefact
+from fairshrink.study_schema import Execution
 
 
 def artefact(stage, path, inputs=(), batch="", **spec):
@@ -41,13 +42,14 @@ def oracle(grid, present):
         return {path}.union(*(wanted(each) for each in grid[path].inputs))
 
     final = grid["tables"]
-    if final.marker in present and "results.parquet" in present:
+    if final.marker in present:
         return set()
     return {"tables"}.union(*(wanted(each) for each in final.inputs))
 
 
-def planned(grid, present, **options):
-    made = plan.make(grid, "study", exists=present.__contains__, **options)
+def planned(grid, present, *, checkpoints_per_job=16, **options):
+    run = Execution(checkpoints_per_job=checkpoints_per_job)
+    made = plan.make(grid, "study", run, exists=present.__contains__, **options)
     artefacts = {each["path"] for job in made.jobs for each in job.artefacts if job.stage != "aggregate"}
     return made, artefacts
 
@@ -58,7 +60,7 @@ def test_any_partial_state_gives_the_minimal_set(seed):
     draw = random.Random(seed)
     present = {each.marker for each in grid.values() if draw.random() < draw.choice([0.1, 0.5, 0.9])}
     if seed % 4 == 0:
-        present |= {"results.parquet", grid["tables"].marker}
+        present |= {grid["tables"].marker}
     assert planned(grid, present)[1] == oracle(grid, present) - {"tables"}
 
 
@@ -70,7 +72,7 @@ def test_scores_alone_need_no_checkpoint():
 
 def test_everything_ignores_what_exists():
     grid = grid_of()
-    present = {each.marker for each in grid.values()} | {"results.parquet"}
+    present = {each.marker for each in grid.values()}
     assert planned(grid, present)[1] == set()
     assert planned(grid, present, everything=True)[1] == set(grid) - {"tables"}
 
@@ -116,7 +118,7 @@ def test_plan_file_reads_back_equal(tmp_path):
 
 def test_old_plans_are_dropped(tmp_path):
     for n in range(plan.PLANS_KEPT + 5):
-        plan.write(plan.Plan(f"s{n}", 1, "cpu", (), ()), tmp_path)
+        plan.write(plan.Plan(f"s{n}", 1, "cpu", 5.0, (), "a", "results", ()), tmp_path)
     assert len(list(tmp_path.glob("plan-*.json"))) == plan.PLANS_KEPT
 
 
@@ -130,3 +132,73 @@ def test_the_longest_chain_starts_first():
     assert first < second
     by_stage = [[job.priority for job in made.of(stage)] for stage in ("download", "finetune", "compress", "evaluate")]
     assert all(min(earlier) > max(later) for earlier, later in itertools.pairwise(by_stage))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_can_be_fetched_is_restored_and_needs_nothing_upstream(seed):
+    grid = grid_of()
+    draw = random.Random(seed)
+    present = {each.marker for each in grid.values() if draw.random() < 0.3}
+    remote = {path for path in grid if draw.random() < draw.choice([0.1, 0.5, 0.9])}
+
+    def wanted(path):
+        """Computed and restored, by their definition."""
+        if grid[path].marker in present:
+            return set(), set()
+        if path in remote:
+            return set(), {path}
+        below = [wanted(each) for each in grid[path].inputs]
+        return {path}.union(*(c for c, _ in below)), set().union(*(r for _, r in below))
+
+    made = plan.make(
+        grid, "study", exists=present.__contains__, fetchable=lambda paths: paths & remote, output="elsewhere"
+    )
+    computed, restored = wanted("tables")
+    assert set(made.computed) == computed
+    assert {each["path"] for job in made.of("restore") for each in job.artefacts} == restored
+    assert {each for job in made.of("restore") for each in job.outputs} == {grid[path].marker for path in restored}
+
+
+def test_a_remote_is_asked_once_a_level_and_only_for_what_is_missing():
+    grid = grid_of()
+    asked = []
+    plan.make(grid, "study", exists=lambda marker: False, fetchable=lambda paths: asked.append(paths) or set())
+    assert [{grid[path].stage for path in each} for each in asked] == [
+        {"aggregate"},
+        {"evaluate"},
+        {"finetune", "compress", "download"},
+        {"download"},
+    ]
+    assert sorted(path for each in asked for path in each) == sorted(grid)
+
+
+def test_transfers_are_batched():
+    grid = grid_of(n_baselines=40, n_compressed=6, n_metrics=3)
+    scores = {path for path, each in grid.items() if each.stage == "evaluate"}
+    made = plan.make(grid, "study", exists=lambda marker: False, fetchable=lambda paths: paths & scores)
+    assert len(scores) == 840
+    assert [len(job.artefacts) for job in made.of("restore")] == [420, 420]
+    assert {job.stage for job in made.jobs} == {"restore", "aggregate"}
+
+
+def test_scores_of_finished_checkpoints_share_jobs_across_baselines():
+    grid = grid_of(n_baselines=8, n_compressed=1)
+    present = {each.marker for each in grid.values() if each.stage in ("finetune", "compress", "download")}
+    made, _ = planned(grid, present)
+    assert len(made.of("evaluate")) == 1
+    made, _ = planned(grid, present - {grid["base3"].marker})
+    assert len(made.of("evaluate")) == 2
+    (alone,) = [job for job in made.of("evaluate") if grid["base3"].marker in job.inputs]
+    assert {grid[each["path"]].inputs[0] for each in alone.artefacts} == {"base3"}
+
+
+def test_requests_grow_with_the_batch_and_follow_the_device():
+    grid = grid_of(n_baselines=1, n_compressed=2)
+    run = Execution(device="auto", threads=3, evaluate={"minutes": 7, "mem_mb": 900})
+    (job,) = plan.make(grid, "study", run, exists=lambda marker: False).of("evaluate")
+    assert (job.minutes, job.mem_mb, job.gpus, job.cpus) == (7 * 6, 900, 1, 3)
+    run = Execution(device="cpu", compress={"minutes": 2, "mem_mb": 5, "gpus": 2, "cpus": 8})
+    made = plan.make(grid, "study", run, exists=lambda marker: False)
+    (job,) = made.of("compress")
+    assert (job.minutes, job.mem_mb, job.gpus, job.cpus) == (4, 5, 2, 8)
+    assert {each.gpus for each in made.of("evaluate") + made.of("finetune")} == {0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from fairshrink.log import log
 
 
 def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
-    """Write the tables and figures of one study under their plain names, and the record of what they show."""
-    (job,) = jobs
-    spec = job["spec"]
-    for stale in Path(job["path"]).parent.glob(f"*/{artefacts.MARKER}"):
-        shutil.rmtree(stale.parent)
-    aggregate(spec, log)
-    artefacts.make(job, lambda _: {"final": {each: artefacts.file_digest(Path(each)) for each in spec["files"]}})
+    """Make the artefact that holds the tables and figures of a study."""
+    for job in jobs:
+        artefacts.make(job, lambda folder, job=job: _fill(folder, job["spec"]))
+
+
+def _fill(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
+    aggregate(spec | {"out": str(folder / "tables"), "figures": str(folder / "figures")}, log)
+    return {"study": spec["study"]}

@@ -1,0 +1,52 @@
+"""The answer under its plain names: copies of the tables and figures of the study that was asked for last.
+
+The artefact ``results/answers/<study>-<key>/`` holds them; ``results/tables/`` and ``results/figures/`` show them. So
+going back to another branch or study shows its tables at once, and nothing is computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from fairshrink import artefacts
+
+SHOWN = "tables/provenance.json"
+
+
+def show(answer: Path, output: Path) -> bool:
+    """Copy an answer's files below ``output`` and remove those of the answer shown before; False if it is not there.
+
+    Files that no answer put there are left alone. The record of what is shown is written last, so that an
+    interrupted call is done again.
+    """
+    if not artefacts.exists(answer):
+        return False
+    record = artefacts.read_provenance(answer)
+    before = _record(output / SHOWN)
+    if before == record and all((output / name).is_file() for name in record["files"]):
+        return True
+    (output / SHOWN).unlink(missing_ok=True)
+    for name in set(before.get("files", ())) - set(record["files"]):
+        (output / name).unlink(missing_ok=True)
+    for name in record["files"]:
+        _copy(answer / name, output / name)
+    _copy(answer / artefacts.MARKER, output / SHOWN)
+    return True
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)
