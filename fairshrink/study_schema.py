@@ -99,7 +99,7 @@ class Execution(Settings):
     )
     device: str = Field("auto", description="cpu, cuda, or auto (cuda where there is one)")
     restore: Literal["required", "preferred", "never"] = Field(
-        "preferred",
+        "required",
         description="what is missing here but recorded by a DVC pointer: `preferred` fetches it, or computes it "
         "where it cannot be had; `required` stops where it cannot be had; `never` computes it",
     )
