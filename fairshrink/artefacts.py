@@ -28,6 +28,7 @@ from fairshrink import keys
 from fairshrink.errors import UserError
 
 MARKER = "provenance.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow")
 
 
@@ -60,8 +61,8 @@ def building(path: Path) -> Iterator[Path]:
             raise RuntimeError(f"{path}: filled without a {MARKER}")
         _sync(temporary)
         _put_in_place(temporary, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if disk_full(error):
             raise UserError(
                 f"{path}: no space left while writing. Nothing half-written was kept; "
                 "free some space on this disk and run again."
@@ -69,6 +70,13 @@ def building(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether an error means a full disk or quota; libraries wrap the system's error in kinds of their own."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    return any(os.strerror(each) in str(error) or f"os error {each})" in str(error) for each in FULL)
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:

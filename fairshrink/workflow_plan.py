@@ -10,6 +10,7 @@ from typing import Any
 
 from fairshrink import answers, artefacts, grid, plan, pointers, restoring, run_lock, study
 from fairshrink.errors import UserError
+from fairshrink.log import log
 
 PLAN_VARIABLE = "FAIRSHRINK_PLAN"
 """Set by the main process: what it planned is what its jobs' processes must see, though the world moves on."""
@@ -34,9 +35,19 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
         sys.exit(1)
     if not workflow.output_settings.dryrun:
         answers.show(Path(made.answer), Path(made.output))
+    _unmark(made)
     path = plan.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
     return path, made
+
+
+def _unmark(made: plan.Plan) -> None:
+    """Take the records out of folders that are not whole: Snakemake would take the job's output for made."""
+    for path in (each["path"] for job in made.jobs for each in job.artefacts):
+        marker = Path(path) / artefacts.MARKER
+        if marker.is_file() and not artefacts.exists(Path(path)):
+            log(f"{path}: files of its record are missing; it is made again")
+            marker.unlink()
 
 
 def study_file(workflow: Any, config: dict[str, Any]) -> str:

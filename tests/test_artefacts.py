@@ -125,3 +125,46 @@ def test_json_is_never_half_read(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"),
+    ],
+)
+def test_a_full_disk_is_known_in_the_words_of_any_library(tmp_path, error):
+    def fill(folder):
+        (folder / "half").write_text("x")
+        raise error
+
+    with pytest.raises(UserError, match="no space left while writing"):
+        artefacts.make(job(tmp_path / "x-k"), fill)
+    assert not list(tmp_path.rglob("half"))
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    def fill(folder):
+        raise RuntimeError("error 280 of the model")
+
+    with pytest.raises(RuntimeError, match="280"):
+        artefacts.make(job(tmp_path / "x-k"), fill)
+
+
+def test_a_folder_that_lacks_a_file_of_its_record_does_not_exist(tmp_path):
+    def fill(folder):
+        (folder / "a").write_text("a")
+        return {}
+
+    made = job(tmp_path / "x-k")
+    artefacts.make(made, fill)
+    path = Path(made["path"])
+    assert artefacts.exists(path)
+    (path / "a").rename(path / "b")
+    assert not artefacts.exists(path)
+    (path / "b").rename(path / "a")
+    (path / "provenance.json").write_text('{"files": {"a"')
+    assert not artefacts.exists(path)
