@@ -6,6 +6,7 @@ The examples of docs/recomputing.md are these tests.
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,14 @@ from fairshrink.pointers import PLACES
 
 pytestmark = pytest.mark.workflow
 METHOD = "fairshrink/compression/random_init.py"
+PAGE = Path(__file__).parents[1] / "docs/recomputing.md"
+
+
+def documented(what: str) -> dict[str, int]:
+    """What the page says that a run does after this."""
+    (does,) = re.findall(rf"^\| {re.escape(what)} \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
+    pairs = [] if does == "nothing" else [each.split() for each in does.split(", ")]
+    return {stage: int(number) for stage, number in pairs}
 
 
 def small_study() -> dict:
@@ -109,18 +118,19 @@ def test_the_study_is_as_counted_here(finished):
         "scores": 9,
         "answers": 1,
     }
+    assert todo(finished) == documented("nothing")
 
 
 def test_clone_and_pull_with_shuffled_times_has_nothing_to_do(cloned, finished):
     run(cloned, "dvc", "pull", "-q")
     shuffle_times(cloned)
-    assert todo(cloned) == {}
+    assert todo(cloned) == documented("clone, `dvc pull`, modification times in any order")
     assert "Nothing to be done" in "".join(_texts(snakemake(cloned)))
     assert science(cloned) == science(finished)
 
 
 def test_clone_without_pull_restores_the_answer_and_nothing_else(cloned, finished):
-    assert todo(cloned) == {"restore": 1}
+    assert todo(cloned) == documented("clone, without pulling")
     snakemake(cloned)
     assert todo(cloned) == {}
     (answer,) = artefacts(cloned)
@@ -134,7 +144,7 @@ def test_new_tables_fetch_scores_and_no_checkpoint(cloned, finished):
     content = small_study()
     content["statistics"] = {"resamples": 101}
     write_study(cloned, content)
-    assert todo(cloned) == {"restore": 9, "aggregate": 1}
+    assert todo(cloned) == documented("clone, then ask for other intervals (`statistics.resamples`)")
     snakemake(cloned)
     assert not [path for path in artefacts(cloned) if path.split("/")[1] in ("baselines", "compressed")]
     fetched = {path.name for path in (cloned / ".dvc/cache/files/md5").glob("*/*")}
@@ -154,7 +164,7 @@ def test_new_score_fetches_its_checkpoints_and_their_data_only(cloned):
     content = small_study()
     content["metrics"].append({"metric": "weat", "tests": ["weat6"], "tasks": ["similarity"]})
     write_study(cloned, content)
-    assert todo(cloned) == {"restore": 9 + 3, "evaluate": 3, "aggregate": 1}
+    assert todo(cloned) == documented("clone, then add a metric to one task")
     snakemake(cloned)
     kept = [path for path in artefacts(cloned) if path.split("/")[1] in ("baselines", "compressed")]
     assert len(kept) == 3
@@ -196,13 +206,13 @@ def test_lost_bytes_stop_the_run_or_are_computed_as_asked(cloned, finished):
 def test_comment_edited(copied):
     path = copied / METHOD
     path.write_text("# how a fresh model starts\n" + path.read_text().replace('"""', '"""On chance. ', 1))
-    assert todo(copied) == {}
+    assert todo(copied) == documented("edit a comment or a docstring")
 
 
 def test_code_of_one_method_edited(copied):
     path = copied / METHOD
     path.write_text(path.read_text().replace("def compress(", "def compress(_unused=0, *, x=1, "))
-    assert todo(copied) == {"compress": 3, "evaluate": 3, "aggregate": 1}
+    assert todo(copied) == documented("edit the code of one compression method")
 
 
 def test_code_that_carries_results_edited(copied):
@@ -211,19 +221,20 @@ def test_code_that_carries_results_edited(copied):
         path.write_text(path.read_text() + "\n\nUNUSED = 1\n\n\ndef unused() -> None:\n    print(UNUSED)\n")
     path = copied / "fairshrink/log.py"
     path.write_text(path.read_text().replace("%H:%M:%S", "%H:%M"))
-    assert todo(copied) == {}
+    carries = "edit code that carries results but cannot change them (logging, transfers, planning)"
+    assert todo(copied) == documented(carries)
 
 
 def test_parameter_changed_and_changed_back(copied):
     content = small_study()
     content["compressions"][0]["sparsity"] = 0.6
     write_study(copied, content)
-    assert todo(copied) == {"compress": 3, "evaluate": 3, "aggregate": 1}
+    assert todo(copied) == documented("change one parameter of a compression")
     snakemake(copied)
     shown = (copied / "results/tables/results.parquet").read_bytes()
     assert todo(copied) == {}
     write_study(copied, small_study())
-    assert todo(copied) == {}
+    assert todo(copied) == documented("… run that, and change it back")
     snakemake(copied)
     assert (copied / "results/tables/results.parquet").read_bytes() != shown
     write_study(copied, content)
@@ -235,14 +246,14 @@ def test_metric_added(copied):
     content = small_study()
     content["metrics"].append({"metric": "weat", "tests": ["weat6"], "tasks": ["similarity"]})
     write_study(copied, content)
-    assert todo(copied) == {"evaluate": 3, "aggregate": 1}
+    assert todo(copied) == documented("add a metric to one task")
 
 
 def test_split_added(copied):
     content = small_study()
     content["tasks"]["sentiment"]["splits"] = [0, 1, 7]
     write_study(copied, content)
-    assert todo(copied) == {"finetune": 1, "compress": 2, "evaluate": 3, "aggregate": 1}
+    assert todo(copied) == documented("add a split")
 
 
 def test_two_branches_back_and_forth(copied):
@@ -256,7 +267,7 @@ def test_two_branches_back_and_forth(copied):
     tables = {"other": (copied / "results/tables/results.parquet").read_bytes()}
     for branch in ("main", "other", "main", "other"):
         git(copied, "checkout", "-q", branch)
-        assert todo(copied) == {}
+        assert todo(copied) == documented("switch between two branches, each of which has run once")
         snakemake(copied)
         shown = (copied / "results/tables/results.parquet").read_bytes()
         assert tables.setdefault(branch, shown) == shown
@@ -267,7 +278,7 @@ def test_two_branches_back_and_forth(copied):
 
 def test_snakemakes_own_records_deleted(copied):
     shutil.rmtree(copied / ".snakemake")
-    assert todo(copied) == {}
+    assert todo(copied) == documented("delete `.snakemake`")
 
 
 def test_half_a_pull_is_not_taken_for_whole(copied):
@@ -279,7 +290,7 @@ def test_half_a_pull_is_not_taken_for_whole(copied):
         each.unlink()
     assert todo(copied) == {"evaluate": 1, "aggregate": 1}
     weights.unlink()
-    assert todo(copied) == {"compress": 1, "evaluate": 1, "aggregate": 1}
+    assert todo(copied) == documented("lose one file of a needed checkpoint that is recorded nowhere")
 
 
 def test_killed_at_ten_random_moments_the_bytes_are_the_same(finished, tmp_path):
