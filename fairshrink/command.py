@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from fairshrink import plan
+from fairshrink import plan_files
 from fairshrink.errors import UserError
 
 
@@ -30,16 +30,15 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     """Find the job in the plan and make its artefacts."""
     if not plan_file.is_file():
         raise UserError(f"{plan_file}: there is no such plan; `snakemake -n` writes one")
-    loaded = plan.read(plan_file)
-    jobs = {job.name: job for job in loaded.of(stage)}
-    if job_name not in jobs:
-        raise UserError(f"{plan_file}: no job '{job_name}' of stage {stage}; it has: {', '.join(jobs) or 'none'}")
+    loaded = plan_files.read(plan_file)
+    names = [job.name for job in loaded.of(stage)]
+    if job_name not in names:
+        raise UserError(f"{plan_file}: no job '{job_name}' of stage {stage}; it has: {', '.join(names) or 'none'}")
+    job = plan_files.read_job(plan_file, job_name)
     # The libraries read these when they are first imported: set them before the stage brings torch in.
     os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    importlib.import_module(f"fairshrink.stages.{stage}").run(
-        list(jobs[job_name].artefacts), device=_device(loaded.device)
-    )
+    importlib.import_module(f"fairshrink.stages.{stage}").run(list(job.artefacts), device=_device(loaded.device))
 
 
 def _device(wanted: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from fairshrink import code, keys, registry
@@ -90,7 +91,7 @@ def _artefact(
     """Key an artefact by what makes it; ``entries`` are the functions that its job calls."""
     parts = {
         "stage": stage,
-        "code": code.slice_hashes((*entries, (f"stages.{stage}", "run"))) | code.file_hashes(files),
+        "code": _code((*entries, (f"stages.{stage}", "run")), files),
         "params": params,
         "inputs": [each.key for each in inputs],
     }
@@ -98,6 +99,12 @@ def _artefact(
     path = f"{folder or FOLDERS[stage]}/{name}-{key}"
     paths = tuple(dict.fromkeys(each.path for each in inputs))
     return Artefact(stage, name, key, path, spec, paths, parts, batch, cost)
+
+
+@cache
+def _code(entries: tuple[tuple[str, str], ...], files: tuple[str, ...]) -> dict[str, str]:
+    """One mapping for all artefacts made by the same code: thousands of them would not fit side by side."""
+    return code.slice_hashes(entries) | code.file_hashes(files)
 
 
 def _download(entry: Entry) -> Artefact:

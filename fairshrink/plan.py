@@ -7,11 +7,10 @@ restored, and nothing upstream of it is needed for its sake. The workflow is sho
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from fairshrink import artefacts, keys
 from fairshrink.grid import STAGES, Artefact
 from fairshrink.study_schema import Execution, Request
 
-FOLDER = Path(".snakemake/fairshrink")
-PLANS_KEPT = 20
 URGENCY = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
 RESTORED_AT_ONCE = 500
 
@@ -212,22 +209,3 @@ def _job(stage: str, batch: list[Artefact], grid: dict[str, Artefact], waiting: 
         gpus=request.gpus if request.gpus is not None else int(run.device != "cpu"),
         cpus=request.cpus or run.threads,
     )
-
-
-def write(plan: Plan, folder: Path = FOLDER) -> Path:
-    """Keep a plan where the jobs' processes find it, named by its content; the oldest ones are dropped."""
-    value = asdict(plan)
-    path = folder / f"plan-{keys.digest(value)[:16]}.json"
-    artefacts.write_json(path, value)
-    for old in sorted(folder.glob("plan-*.json"), key=lambda each: each.stat().st_mtime)[:-PLANS_KEPT]:
-        old.unlink(missing_ok=True)
-    return path
-
-
-def read(path: Path) -> Plan:
-    """A plan that `write` kept."""
-    value = json.loads(path.read_text(encoding="utf-8"))
-    jobs = tuple(
-        Job(**(job | {name: tuple(job[name]) for name in ("inputs", "outputs", "artefacts")})) for job in value["jobs"]
-    )
-    return Plan(**(value | {"jobs": jobs, "paths": tuple(value["paths"])}))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairshrink import answers, artefacts, grid, plan, pointers, restoring, run_lock, study
+from fairshrink import answers, artefacts, grid, plan, plan_files, pointers, restoring, run_lock, study
 from fairshrink.errors import UserError
 from fairshrink.log import log
 
@@ -27,7 +28,7 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     _find_own_interpreter(Path(workflow.basedir))
     inherited = os.environ.get(PLAN_VARIABLE)
     if not workflow.is_main_process and inherited and Path(inherited).is_file():
-        return Path(inherited), plan.read(Path(inherited))
+        return Path(inherited), _own_part(workflow, plan_files.read(Path(inherited)))
     try:
         made = make(study_file(workflow, config), config.get("restore"), everything=bool(config.get("full")))
     except UserError as error:
@@ -36,9 +37,16 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     if not workflow.output_settings.dryrun:
         answers.show(Path(made.answer), Path(made.output))
     _unmark(made)
-    path = plan.write(made)
+    path = plan_files.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
     return path, made
+
+
+def _own_part(workflow: Any, whole: plan.Plan) -> plan.Plan:
+    """What a process on a cluster's node needs of the plan: the jobs that it was sent to run."""
+    allowed = set(workflow.dag_settings.allowed_rules)
+    mine = tuple(job for job in whole.jobs if job.name in allowed or job.stage in allowed)
+    return dataclasses.replace(whole, jobs=mine or whole.jobs)
 
 
 def _unmark(made: plan.Plan) -> None:

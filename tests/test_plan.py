@@ -1,11 +1,12 @@
 """Planning: exactly the artefacts that are missing and needed, against a slow recursive definition."""
 
+import dataclasses
 import itertools
 import random
 
 import pytest
 
-from fairshrink import plan
+from fairshrink import plan, plan_files
 from fairshrink.grid import Artefact
 from fairshrink.study_schema import Execution
 
@@ -111,15 +112,36 @@ def test_parts_are_even(n, at_most):
     assert len(parts) == -(-n // at_most)
 
 
-def test_plan_file_reads_back_equal(tmp_path):
+def test_plan_files_read_back_equal(tmp_path):
     made, _ = planned(grid_of(), set())
-    assert plan.read(plan.write(made, tmp_path)) == made
+    codes = [{"a:b": "1"}, {"c:d": "2"}]
+    jobs = [
+        dataclasses.replace(
+            job,
+            artefacts=tuple(e | {"parts": {"code": codes[n % 2], "params": n}} for n, e in enumerate(job.artefacts)),
+        )
+        for job in made.jobs
+    ]
+    made = dataclasses.replace(made, jobs=tuple(jobs))
+    path = plan_files.write(made, tmp_path)
+    outline = plan_files.read(path)
+    assert outline == dataclasses.replace(made, jobs=tuple(dataclasses.replace(job, artefacts=()) for job in jobs))
+    assert [plan_files.read_job(path, job.name) for job in jobs] == jobs
+    assert plan_files.write(made, tmp_path) == path
+
+
+def test_a_half_removed_plan_is_written_again(tmp_path):
+    made, _ = planned(grid_of(), set())
+    path = plan_files.write(made, tmp_path)
+    path.unlink()
+    assert plan_files.write(made, tmp_path) == path
+    assert plan_files.read(path).study == made.study
 
 
 def test_old_plans_are_dropped(tmp_path):
-    for n in range(plan.PLANS_KEPT + 5):
-        plan.write(plan.Plan(f"s{n}", 1, "cpu", 5.0, (), "a", "results", ()), tmp_path)
-    assert len(list(tmp_path.glob("plan-*.json"))) == plan.PLANS_KEPT
+    for n in range(plan_files.KEPT + 5):
+        plan_files.write(plan.Plan(f"s{n}", 1, "cpu", 5.0, (), "a", "results", ()), tmp_path)
+    assert len(list(tmp_path.glob("plan-*/plan.json"))) == plan_files.KEPT
 
 
 def test_the_longest_chain_starts_first():

@@ -67,9 +67,10 @@ def leftovers(folder: Path) -> list[Path]:
 def todo(folder: Path) -> Counter[str]:
     """Artefacts that the next run makes or restores, by stage; the plan's own words, checked against Snakemake's."""
     jobs = planned(folder)
-    newest = max((folder / ".snakemake/fairshrink").glob("plan-*.json"), key=lambda each: each.stat().st_mtime_ns)
+    newest = max((folder / ".snakemake/fairshrink").glob("plan-*/"), key=lambda each: each.stat().st_mtime_ns)
     made = Counter()
-    for job in json.loads(newest.read_text())["jobs"]:
+    for each in newest.glob("jobs/*.json"):
+        job = json.loads(each.read_text())
         made[job["stage"]] += len(job["artefacts"])
     made = Counter({stage: number for stage, number in made.items() if number})
     assert set(made) == set(jobs)
