@@ -26,6 +26,9 @@ include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 
 
+workflow_plan.tidy(workflow)
+
+
 onstart:
     workflow_plan.begin(PLAN)
 

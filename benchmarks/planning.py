@@ -29,12 +29,10 @@ def main() -> None:
     for per_job in options.checkpoints_per_job:
         first = None
         for wanted in options.artefacts:
-            count, jobs, seconds, memory = measure(wanted, per_job)
-            first = first or seconds / count
-            print(
-                f"{count:10,}{per_job:9}{jobs:8,}{seconds:9.1f}{memory:8,.0f}{seconds / count / first:10.2f}",
-                flush=True,
-            )
+            count, jobs, seconds, cpu, memory = measure(wanted, per_job)
+            first = first or cpu / count
+            each = cpu / count / first
+            print(f"{count:10,}{per_job:9}{jobs:8,}{seconds:9.1f}{cpu:8.1f}{memory:8,.0f}{each:10.2f}", flush=True)
 
 
 def measure(wanted: int, per_job: int) -> tuple[int, int, float, float, float]:

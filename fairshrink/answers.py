@@ -20,8 +20,8 @@ SHOWN = "tables/provenance.json"
 def show(answer: Path, output: Path) -> bool:
     """Copy an answer's files below ``output`` and remove those of the answer shown before; False if it is not there.
 
-    Files that no answer put there are left alone. The record of what is shown is written last, so that an
-    interrupted call is done again.
+    Files that no answer put there are left alone. The record of what is shown names the files of both answers while one
+    takes the other's place, so that an interrupted call is done again and leaves nothing of the first.
     """
     if not artefacts.exists(answer):
         return False
@@ -29,8 +29,9 @@ def show(answer: Path, output: Path) -> bool:
     before = _record(output / SHOWN)
     if before == record and all((output / name).is_file() for name in record["files"]):
         return True
-    (output / SHOWN).unlink(missing_ok=True)
-    for name in set(before.get("files", ())) - set(record["files"]):
+    stale = set(before.get("files", ())) - set(record["files"])
+    artefacts.write_json(output / SHOWN, {"files": dict.fromkeys([*stale, *record["files"]])})
+    for name in stale:
         (output / name).unlink(missing_ok=True)
     for name in record["files"]:
         _copy(answer / name, output / name)
