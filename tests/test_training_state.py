@@ -136,14 +136,14 @@ def test_masked_weights_stay_zero_through_an_interruption(tmp_path):
 
 def test_buffers_that_training_changes_and_parameters_without_a_gradient_come_along(tmp_path):
     class Counting(torch.nn.Module):
-        """Halves what it saw; ``idle`` takes no part, ``seen`` is in no state dict, ``wide`` cannot be written to."""
+        """``idle`` takes no part; ``seen`` is in no state dict; ``wide`` cannot be written to; ``part`` is a view."""
 
         def __init__(self):
             super().__init__()
             self.weight, self.idle = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2))
             self.register_buffer("seen", torch.zeros(3), persistent=False)
             self.register_buffer("wide", torch.arange(3).expand(4, 3))
-            self.register_buffer("again", self.wide)
+            self.register_buffer("part", self.seen[:2])
 
     def stepped(module, optimizer, n):
         for _ in range(n):
