@@ -3,28 +3,34 @@
 Signatures::
 
     plan(loss.lengths, settings, seed) -> list of batches (lists of rows), one for each step of the whole run
-    fit(cp, loss, settings, seed, log, *, masks=None, start_step=0, stop_step=None, on_step=None, optimizer=None)
-        -> the optimiser
+    fit(cp, loss, settings, seed, log, *, masks=None, start_step=0, stop_step=None, on_step=None, optimizer=None,
+        state=None) -> the optimiser
     tasks.<kind>.loss(cp, frame, settings) -> Loss
-    tasks.<kind>.train(cp, frames, settings, seed, log, masks=None, start_step=0, stop_step=None, on_step=None)
+    tasks.<kind>.train(cp, frames, settings, seed, log, masks=None, start_step=0, stop_step=None, on_step=None,
+        state=None)
 
 What happens in step i (batch, dropout, masked tokens, learning rate) is a function of (seed, i) alone. So a run that
 stops at k and goes on from k **with the optimiser that fit returned** equals an undisturbed one, bit for bit.
 Without it (``tasks.<kind>.train``, and so rewinding in iterative magnitude pruning) the moments of AdamW start
 from zero at ``start_step``, as Renda et al. (2020) do when they rewind weights and learning-rate schedule.
+With a ``state`` weights, moments and k are kept on disk, and a run that was killed goes on from there.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import torch
 
+from fairshrink import termination
 from fairshrink.models import Checkpoint
 from fairshrink.training_settings import TrainingSettings
+from fairshrink.training_state import TrainingState
 
 # Batches are cut from this many batches' worth of shuffled examples sorted by length.
 BUCKET = 32
@@ -81,25 +87,38 @@ def fit(
     stop_step: int | None = None,
     on_step: Callable[[int], None] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
+    state: TrainingState | None = None,
 ) -> torch.optim.Optimizer:
     """Train in place from ``start_step`` up to (not including) ``stop_step`` and return the optimiser.
 
     ``masks``: parameter name -> bool tensor of its shape, False where the weight is held at exactly zero.
     ``on_step(n)`` is called when n steps are done, first with ``start_step`` before any: the place to take a
     snapshot. Frozen parameters are left as they are; afterwards every parameter asks for gradients again.
+
+    ``state`` is for a whole training: the run goes on from the step kept there, which ``on_step`` then gets first, and
+    keeps its own from time to time. On SIGTERM the step in progress is finished, its state kept, and SystemExit raised.
     """
+    if state and (start_step or stop_step is not None):
+        raise ValueError("a training state belongs to a whole training, from the first step to the last")
     steps = plan(loss.lengths, settings, seed)
     stop = len(steps) if stop_step is None else min(stop_step, len(steps))
     every = max(1, -(-len(steps) // LOGS))
     live = _trainable(cp, settings)
     held = [(live[name], ~mask.to(cp.device)) for name, mask in (masks or {}).items() if name in live]
     optimizer = optimizer or _optimizer(live, settings)
+    if state:
+        start_step = state.load(cp.model, optimizer, len(steps))
+        if start_step:
+            log(f"resuming at step {start_step} of {len(steps)}")
     began, seen, recent = time.monotonic(), 0, []
     cp.model.train()
     _zero(held)
     if on_step:
         on_step(start_step)
-    with torch.random.fork_rng(devices=[cp.device] if cp.device.type == "cuda" else []):
+    with (
+        torch.random.fork_rng(devices=[cp.device] if cp.device.type == "cuda" else []),
+        termination.noted() if state else nullcontext(lambda: False) as asked_to_end,
+    ):
         for step in range(start_step, stop):
             for group in optimizer.param_groups:
                 group["lr"] = rate(step, len(steps), settings)
@@ -117,6 +136,11 @@ def fit(
                 mean = torch.stack(recent).mean().item()
                 log(f"step {step + 1}/{len(steps)}  loss {mean:.4f}  {seen / max(seconds, 1e-9):,.0f} tokens/s")
                 recent = []
+            ending = asked_to_end()
+            if state and (ending or state.due()):
+                kept = state.save(step + 1, len(steps), cp.model, optimizer)
+                if ending:
+                    _end(step + 1, len(steps), kept, log)
             if on_step:
                 on_step(step + 1)
     for parameter in cp.model.parameters():
@@ -125,6 +149,12 @@ def fit(
     cp.model.eval()
     cp.dtype = "float32"  # updates are smaller than bfloat16 can store
     return optimizer
+
+
+def _end(done: int, total: int, kept: bool, log: Callable[[str], None]) -> NoReturn:
+    what = "its state is saved" if kept else "its state could not be saved, an earlier one may stand"
+    log(f"asked to end after step {done} of {total}: {what}; run again to resume")
+    raise SystemExit(termination.EXIT_STATUS)
 
 
 def _backward(cp: Checkpoint, loss: Loss, rows: list[int], precision: str, seed: list[int]) -> torch.Tensor:

@@ -69,7 +69,7 @@ def train(
     log: Callable[[str], None],
     **steps: Any,
 ) -> None:
-    """Train in place; ``steps``: masks, start_step, stop_step, on_step of ``training.fit``."""
+    """Train in place; ``steps``: masks, start_step, stop_step, on_step, state of ``training.fit``."""
     from fairshrink.training import fit
 
     fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)

@@ -51,7 +51,7 @@ def train(
     log: Callable[[str], None],
     **steps: Any,
 ) -> None:
-    """Fine-tune in place; ``steps``: masks, start_step, stop_step, on_step of ``training.fit``."""
+    """Fine-tune in place; ``steps``: masks, start_step, stop_step, on_step, state of ``training.fit``."""
     from fairshrink.training import fit
 
     fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)
