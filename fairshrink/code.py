@@ -21,7 +21,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 WHOLE = "*"
 """Stands for all definitions of a module."""
-INERT = frozenset({"artefacts", "errors", "log", "training_state", "transfer"})
+INERT = frozenset({"artefacts", "errors", "log", "termination", "training_state", "transfer"})
 """Modules that carry, record and report results but cannot change them: they are part of no key."""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.AugAssign

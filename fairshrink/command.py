@@ -38,7 +38,9 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     # The libraries read these when they are first imported: set them before the stage brings torch in.
     os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    importlib.import_module(f"fairshrink.stages.{stage}").run(list(job.artefacts), device=_device(loaded.device))
+    settings = {"save_minutes": loaded.save_minutes} if stage == "finetune" else {}
+    device = _device(loaded.device) if job.gpus else "cpu"
+    importlib.import_module(f"fairshrink.stages.{stage}").run(list(job.artefacts), device=device, **settings)
 
 
 def _device(wanted: str) -> str:
