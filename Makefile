@@ -9,7 +9,7 @@ UV := 0.13.9
 STUDY ?= config.yaml
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
-.PHONY: study env plan report test unit lint format bench docs lock dag clean help
+.PHONY: study env plan report test test-slurm unit lint format bench docs lock dag clean help
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another)
 	@$(SNAKEMAKE)
@@ -34,6 +34,9 @@ test: env lint unit ## all checks: unit tests, a tiny study through Snakemake an
 
 unit: env
 	$(BIN)/python -m pytest
+
+test-slurm: env ## the study through a real Slurm, installed and started on this machine (root, Debian)
+	$(BIN)/python -m pytest tests/slurm/test_slurm.py
 
 lint: env ## style of Python and of the rules
 	$(BIN)/ruff check .
@@ -62,4 +65,4 @@ clean: ## remove tables, figures, logs; keyed artefacts stay
 	rm -rf results/tables results/figures results/report.html logs
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from fairshrink import plan_files
+from fairshrink import gpus, plan_files
 from fairshrink.errors import UserError
 
 
@@ -35,6 +35,7 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     if job_name not in names:
         raise UserError(f"{plan_file}: no job '{job_name}' of stage {stage}; it has: {', '.join(names) or 'none'}")
     job = plan_files.read_job(plan_file, job_name)
+    gpus.assign(job.gpus)
     # The libraries read these when they are first imported: set them before the stage brings torch in.
     os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     _find_own_interpreter(Path(workflow.basedir))
     inherited = os.environ.get(PLAN_VARIABLE)
     if not workflow.is_main_process and inherited and Path(inherited).is_file():
-        return Path(inherited), _own_part(workflow, plan_files.read(Path(inherited)))
+        return Path(inherited), _own_part(plan_files.read(Path(inherited)), sys.argv)
     try:
         made = make(study_file(workflow, config), config.get("restore"), everything=bool(config.get("full")))
     except UserError as error:
@@ -42,10 +43,14 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     return path, made
 
 
-def _own_part(workflow: Any, whole: plan.Plan) -> plan.Plan:
-    """What a process on a cluster's node needs of the plan: the jobs that it was sent to run."""
-    allowed = set(workflow.dag_settings.allowed_rules)
-    mine = tuple(job for job in whole.jobs if job.name in allowed or job.stage in allowed)
+def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:
+    """What a process on a cluster's node needs of the plan: the jobs that Snakemake's command line sent it to run.
+
+    Making the rules of thousands of other jobs would cost it more than many a job.
+    """
+    start = command.index("--allowed-rules") + 1 if "--allowed-rules" in command else len(command)
+    allowed = set(itertools.takewhile(lambda each: not each.startswith("-"), command[start:]))
+    mine = tuple(job for job in whole.jobs if job.name in allowed)
     return dataclasses.replace(whole, jobs=mine or whole.jobs)
 
 
