@@ -7,6 +7,7 @@ place and renamed when it is whole, so a killed job or a full disk leaves nothin
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,8 +54,8 @@ def building(path: Path) -> Iterator[Path]:
     Raises UserError when the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
-    temporary.mkdir()
+    sweep(path.parent, path.name)
+    temporary, lock = _started(path)
     try:
         yield temporary
         if not (temporary / MARKER).is_file():
@@ -70,6 +71,32 @@ def building(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
+
+
+def _started(path: Path) -> tuple[Path, int]:
+    """A folder to fill, locked before it gets the name by which others would sweep it."""
+    new = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.new"
+    new.mkdir()
+    lock = os.open(new, os.O_RDONLY)
+    with suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return new.rename(new.with_suffix(".part")), lock
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes have left half-built in a folder (of one artefact's ``name``).
+
+    Whoever builds holds a lock on the folder he fills. Where locks on folders do not exist (NFS), nothing is removed.
+    """
+    for leftover in folder.glob(f".{name}.????????.part"):
+        with suppress(OSError):
+            lock = os.open(leftover, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def disk_full(error: BaseException) -> bool:

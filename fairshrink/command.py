@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def main(stage: str, description: str) -> None:
     parser.add_argument("--job", required=True, help="name of the job in the plan")
     parser.add_argument("--threads", type=int, help="CPU threads (default: the plan's)")
     options = parser.parse_args()
+    # Slurm's word before it kills: as an exception it lets what is half-built be cleared away.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         run(stage, options.plan, options.job, options.threads)
     except UserError as error:

@@ -114,6 +114,8 @@ def begin(made: plan.Plan) -> None:
 
 def end(made: plan.Plan) -> None:
     """After the last job, in success and in failure: record what is new, show the answer."""
+    for folder in {Path(path).parent for path in made.computed}:
+        artefacts.sweep(folder)
     pointers.record(made.paths, made.computed)
     answers.show(Path(made.answer), Path(made.output))
     run_lock.release()

@@ -168,3 +168,30 @@ def test_a_folder_that_lacks_a_file_of_its_record_does_not_exist(tmp_path):
     (path / "b").rename(path / "a")
     (path / "provenance.json").write_text('{"files": {"a"')
     assert not artefacts.exists(path)
+
+
+def test_what_a_killed_process_left_is_swept_and_a_living_ones_work_is_not(tmp_path):
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from fairshrink import artefacts\n"
+        "with artefacts.building(Path('x-k')) as folder:\n"
+        "    (folder / 'half').write_text('x'); print('building', flush=True); time.sleep(60)\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(ROOT)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for each in processes:
+        assert each.stdout.readline() == "building\n"
+    assert len(list(tmp_path.glob(".x-k.*.part"))) == 2
+    processes[0].kill()
+    processes[0].wait()
+    artefacts.make(job(tmp_path / "x-k"), fill)
+    (left,) = tmp_path.glob(".x-k.*.part")
+    assert (left / "half").is_file()
+    processes[1].kill()
+    processes[1].wait()
+    artefacts.sweep(tmp_path)
+    assert not list(tmp_path.glob(".*"))
+    assert artefacts.exists(tmp_path / "x-k")

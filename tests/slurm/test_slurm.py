@@ -168,7 +168,7 @@ def test_nothing_is_submitted_twice(folder):
     assert submitted(folder, before) == []
 
 
-def test_invalidated_jobs_alone_and_again_when_killed_failed_or_out_of_time(folder, tmp_path):
+def test_invalidated_jobs_alone_and_again_when_killed_failed_or_out_of_time(folder):
     before = last(folder)
     write_study(folder, cluster_study(0.6))
     fault(folder, "1", "bert-sentiment-s0-magnitude", "hang")
@@ -186,9 +186,6 @@ def test_invalidated_jobs_alone_and_again_when_killed_failed_or_out_of_time(fold
     assert Counter(each["stage"] for each in found) == {"compress": 5, "evaluate": 2}
     assert not leftovers(folder)
     assert planned(folder) == {}
-    local = twin(folder, tmp_path / "local", cluster_study(0.6))
-    there, here = science(local), science(folder)
-    assert {name: here[name] for name in there} == there
 
 
 def test_what_always_fails_is_reported_and_the_rest_is_done(folder):
