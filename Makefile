@@ -9,13 +9,16 @@ UV := 0.13.9
 STUDY ?= config.yaml
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
-.PHONY: study env plan report test test-slurm unit lint format bench docs lock dag clean help
+.PHONY: study env plan explain report test test-slurm unit lint format bench docs lock dag clean help
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another)
 	@$(SNAKEMAKE)
 
 plan: env ## what a run would do
 	@$(SNAKEMAKE) -n
+
+explain: env ## what a run would restore and compute, why, and how long it will take
+	@$(BIN)/python scripts/explain.py --study $(STUDY)
 
 report: study ## results/report.html: one self-contained page
 	@$(SNAKEMAKE) --report results/report.html

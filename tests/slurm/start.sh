@@ -14,19 +14,7 @@ install_packages() {
   local wanted=(munge slurmctld slurmd slurm-client)
   [ "$ACCOUNTING" = 1 ] && wanted+=(slurmdbd mariadb-server)
   dpkg -s "${wanted[@]}" >/dev/null 2>&1 && return
-  # Packages would start their daemons with the distribution's settings.
-  if [ ! -e /usr/sbin/policy-rc.d ]; then
-    trap 'rm -f /usr/sbin/policy-rc.d' RETURN
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-    chmod +x /usr/sbin/policy-rc.d
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  for attempt in 1 2; do
-    apt-get install -y -qq --no-install-recommends "${wanted[@]}" >"$HOME_DIR/log/apt" 2>&1 && return
-    [ "$attempt" = 1 ] && apt-get update -qq >/dev/null
-  done
-  tail -20 "$HOME_DIR/log/apt" >&2
-  return 1
+  "$(dirname "$0")/../../.ci/install" "${wanted[@]}"
 }
 
 configure() {

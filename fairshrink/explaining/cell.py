@@ -1,0 +1,107 @@
+"""Where a number of the final tables is from: the artefacts behind it, the commit and the machine that made each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairshrink.errors import UserError
+from fairshrink.explaining.records import Record
+from fairshrink.grid import Artefact
+from fairshrink.mistakes import suggestion
+
+IDENTITY = ("model", "task", "split", "method", "setting", "sparsity", "metric", "dataset", "group", "statistic")
+SHOWN = 12
+
+
+def parse(conditions: list[str], table: Any) -> Any:
+    """Rows of the results that meet all of ``column=value``. Raises UserError with the known names."""
+    for each in conditions:
+        column, separator, wanted = each.partition("=")
+        if not separator or column not in table.columns:
+            raise UserError(f"--cell {each}: write column=value; {suggestion(column, table.columns)}")
+        texts = table[column].map(_text)
+        if not (texts == _number(wanted)).any():
+            raise UserError(f"--cell {each}: no row has this {column}; {suggestion(wanted, set(texts))}")
+        table = table[texts == _number(wanted)]
+    return table
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value != value else _number(str(value))
+
+
+def _number(text: str) -> str:
+    """0.50 and .5 are 0.5; what is no number stays as it is."""
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text
+
+
+def describe(rows: Any, grid: Mapping[str, Artefact], records: list[Record]) -> dict[str, Any]:
+    """The rows' values and every artefact that they rest on, upstream last."""
+    by_key: dict[str, list[Artefact]] = {}
+    for artefact in grid.values():
+        by_key.setdefault(artefact.key, []).append(artefact)
+    here = {record.path: record.value for record in records}
+    wanted = {(row.key, row.metric) for row in rows.itertuples()}
+    scores = [
+        artefact
+        for artefact in grid.values()
+        if artefact.stage == "evaluate" and (grid[artefact.inputs[0]].key, artefact.name) in wanted
+    ]
+    chain: dict[str, Artefact] = {}
+    pending = list(scores)
+    while pending:
+        artefact = pending.pop(0)
+        chain[artefact.path] = artefact
+        pending += [grid[path] for path in artefact.inputs if path not in chain]
+    copies = {score.inputs[0]: here[score.path]["checkpoint"] for score in scores if score.path in here}
+    columns = [name for name in (*IDENTITY, "value", "ci_low", "ci_high", "n_items") if name in rows.columns]
+    return {
+        "rows": rows[columns].to_dict("records"),
+        "artefacts": [_about(artefact, here.get(path) or copies.get(path)) for path, artefact in chain.items()],
+    }
+
+
+def _about(artefact: Artefact, record: Mapping[str, Any] | None) -> dict[str, Any]:
+    made = (record or {}).get("made", {})
+    return {"stage": artefact.stage, "path": artefact.path, "key": artefact.key, "known": bool(made)} | {
+        name: made.get(name)
+        for name in ("git_commit", "finished", "host", "device", "gpus", "wall_s", "python", "packages")
+    }
+
+
+def as_text(described: Mapping[str, Any]) -> str:
+    """The same for people."""
+    rows, lines = described["rows"], []
+    for row in rows[:SHOWN]:
+        about = ", ".join(f"{name} {row[name]}" for name in IDENTITY if row.get(name) not in (None, ""))
+        lines += [
+            about,
+            f"  {row['value']:.6g}  [{row['ci_low']:.6g}, {row['ci_high']:.6g}]  from {row['n_items']} items",
+        ]
+    if len(rows) > SHOWN:
+        lines.append(f"… and {len(rows) - SHOWN} more rows; add conditions to see fewer")
+    lines += ["", "made from:"]
+    for each in described["artefacts"]:
+        lines.append(f"  {each['stage']}  {each['path']}")
+        if not each["known"]:
+            lines.append("    not on this machine; its record comes with it (`snakemake` or `dvc pull` restores it)")
+            continue
+        device = f"{each['device']}" + (f", {each['gpus']} GPU" if each["gpus"] else "")
+        lines.append(f"    commit {each['git_commit']}, {each['finished']}, {each['wall_s']} s")
+        lines.append(f"    machine {each['host']} ({device}), Python {each['python']}")
+        lines.append("    " + ", ".join(f"{name} {version}" for name, version in (each["packages"] or {}).items()))
+    return "\n".join(lines)
+
+
+def results(file: Path) -> Any:
+    """The final table. Raises UserError where there is none yet."""
+    import pandas as pd
+
+    if not file.is_file():
+        raise UserError(f"{file}: there is no such table yet; run the study first (`make`)")
+    return pd.read_parquet(file)

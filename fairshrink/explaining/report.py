@@ -1,0 +1,113 @@
+"""The explanation of a plan as text and as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from fairshrink.explaining.estimates import Estimate, estimate
+from fairshrink.explaining.reasons import FOLLOWS, Reason, reasons
+from fairshrink.explaining.records import Record, label
+from fairshrink.grid import STAGES, Artefact
+from fairshrink.plan import Plan
+
+NAMED = 3
+NOUNS = {
+    "download": "download",
+    "finetune": "baseline",
+    "compress": "compressed checkpoint",
+    "evaluate": "score table",
+    "aggregate": "answer (tables and figures)",
+}
+
+
+def explain(plan: Plan, grid: Mapping[str, Artefact], records: list[Record]) -> dict[str, Any]:
+    """What the plan restores and computes, why, and how long computing takes."""
+    computed = plan.computed
+    restored = [each["path"] for job in plan.of("restore") for each in job.artefacts]
+    return {
+        "study": plan.study,
+        "jobs": dict(Counter(job.stage for job in plan.jobs if job.artefacts)),
+        "restored": {stage: [path for path in restored if grid[path].stage == stage] for stage in STAGES},
+        "reasons": reasons(computed, grid, records),
+        "estimates": estimate(computed, grid, records),
+    }
+
+
+def as_values(explained: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as JSON values."""
+    return dict(explained) | {
+        "reasons": [
+            {
+                "stage": each.stage,
+                "differences": [vars(difference) for difference in each.differences],
+                "paths": list(each.paths),
+                "nearest": each.nearest,
+            }
+            for each in explained["reasons"]
+        ],
+        "estimates": {stage: vars(each) for stage, each in explained["estimates"].items()},
+    }
+
+
+def as_text(explained: Mapping[str, Any], grid: Mapping[str, Artefact]) -> str:
+    """The same for people."""
+    restored = {stage: paths for stage, paths in explained["restored"].items() if paths}
+    if not restored and not explained["reasons"]:
+        return f"study {explained['study']}: everything is there, nothing to do"
+    lines = [f"study {explained['study']}", "", "To restore, from DVC's cache or remote:"]
+    lines += [f"  {_count(len(paths), stage)}" for stage, paths in restored.items()] or ["  nothing"]
+    lines += ["", "To compute:"]
+    for reason in explained["reasons"]:
+        lines += _reason(reason, grid)
+    lines += ["" if explained["reasons"] else "  nothing", *_times(explained["estimates"])]
+    return "\n".join(lines).rstrip()
+
+
+def _count(number: int, stage: str) -> str:
+    noun = NOUNS[stage]
+    return f"{number} {noun}" if number == 1 else f"{number} {noun.replace(' (', 's (') if '(' in noun else noun + 's'}"
+
+
+def _reason(reason: Reason, grid: Mapping[str, Artefact]) -> list[str]:
+    names = [label(reason.stage, path, grid[path].name) for path in reason.paths]
+    lines = [f"  {_count(len(names), reason.stage)}:"]
+    lines += [f"    why: {each.where if each.kind == FOLLOWS else each}" for each in reason.differences]
+    lines += [f"    {each}" for each in names[:NAMED]]
+    return lines + ([f"    … and {len(names) - NAMED} more"] if len(names) > NAMED else [])
+
+
+def _times(estimates: Mapping[str, Estimate]) -> list[str]:
+    if not estimates:
+        return []
+    lines = ["Expected time, one artefact after another, from the records of earlier ones:"]
+    for stage, each in estimates.items():
+        unknown = f"; {each.unknown} of them unlike any that stands here" if each.unknown else ""
+        lines.append(f"  {stage:10} {each.count:6} artefacts  {_duration(each)}{unknown}")
+    total = Estimate(
+        count=sum(each.count for each in estimates.values()),
+        cpu_s=sum(each.cpu_s for each in estimates.values()),
+        gpu_s=sum(each.gpu_s for each in estimates.values()),
+        unknown=sum(each.unknown for each in estimates.values()),
+    )
+    lines.append(f"  {'together':10} {total.count:6} artefacts  {_duration(total)}")
+    if total.gpu_s:
+        lines.append(f"  GPU hours: {total.gpu_s / 3600:.2f}")
+    return [*lines, "  (without the start of processes, about 5 s a job, and waiting in queues)"]
+
+
+def _duration(each: Estimate) -> str:
+    if each.unknown == each.count:
+        return "time unknown"
+    parts = [f"{_clock(each.cpu_s)} on CPU"] if each.cpu_s or not each.gpu_s else []
+    parts += [f"{_clock(each.gpu_s)} on GPU"] if each.gpu_s else []
+    return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
