@@ -108,6 +108,18 @@ def test_code_names_file_and_function_and_data_files_their_name(folder):
     assert answer == ("aggregate", 1, ["new: nothing like it stands here"])
 
 
+def test_definitions_of_one_file_share_a_line():
+    old = {"params": {"p": 1}, "code": {"x.y:f": "1", "x.y:g": "1", "x.y:h": "1", "a:f": "1"}, "inputs": []}
+    new = {"params": {"p": 2}, "code": {"x.y:f": "2", "x.y:g": "2", "x.y:i": "1", "a:f": "2"}, "inputs": []}
+    assert report.why(differences(old, new, {})) == [
+        "p: 1 → 2",
+        "fairshrink/a.py: f changed",
+        "fairshrink/x/y.py: f, g changed",
+        "fairshrink/x/y.py: h no longer used",
+        "fairshrink/x/y.py: i new",
+    ]
+
+
 def test_changed_data_are_named_as_the_input_that_differs(folder, data):
     all_recorded(folder, study())
     (folder / "local").unlink()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MISSING = object()
+VERBS = ("changed", "new", "no longer used")
 
 
 @dataclass(frozen=True, order=True)
@@ -58,7 +59,7 @@ def code(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]
     for name in sorted({*old, *new}):
         if old.get(name) == new.get(name):
             continue
-        change = "changed" if name in old and name in new else "new" if name in new else "no longer used"
+        change = VERBS[0] if name in old and name in new else VERBS[1] if name in new else VERBS[2]
         module, _, definition = name.partition(":")
         if module == "file":
             yield Difference("data", f"fairshrink/{definition}", change)

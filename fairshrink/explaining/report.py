@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fairshrink.explaining.differences import VERBS, Difference
 from fairshrink.explaining.estimates import Estimate, estimate
 from fairshrink.explaining.reasons import FOLLOWS, Reason, reasons
 from fairshrink.explaining.records import Record, label
@@ -73,9 +74,32 @@ def _count(number: int, stage: str) -> str:
 def _reason(reason: Reason, grid: Mapping[str, Artefact]) -> list[str]:
     names = [label(reason.stage, path, grid[path].name) for path in reason.paths]
     lines = [f"  {_count(len(names), reason.stage)}:"]
-    lines += [f"    why: {each.where if each.kind == FOLLOWS else each}" for each in reason.differences]
+    lines += [f"    why: {each}" for each in why(reason.differences)]
     lines += [f"    {each}" for each in names[:NAMED]]
     return lines + ([f"    … and {len(names) - NAMED} more"] if len(names) > NAMED else [])
+
+
+def why(differences: Iterable[Difference]) -> list[str]:
+    """The differences as lines; definitions of one file that changed alike share one."""
+    lines: list[str] = []
+    files: dict[tuple[str, str], list[str]] = {}
+    for each in differences:
+        if each.kind == "code":
+            name, verb = _split(each.change)
+            files.setdefault((each.where, verb), []).append(name)
+        else:
+            lines.append(each.where if each.kind == FOLLOWS else str(each))
+    return lines + [f"{file}: {_some(names)} {verb}" for (file, verb), names in files.items()]
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - 2 * NAMED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[: 2 * NAMED])} and {more} more"
+
+
+def _split(change: str) -> tuple[str, str]:
+    verb = next(each for each in VERBS if change.endswith(each))
+    return change.removesuffix(f" {verb}"), verb
 
 
 def _times(estimates: Mapping[str, Estimate]) -> list[str]:
