@@ -9,7 +9,7 @@ UV := 0.13.9
 STUDY ?= config.yaml
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
-.PHONY: study env plan report test unit lint format bench docs lock dag clean help
+.PHONY: study env plan report share test unit lint format bench docs lock dag clean help
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another)
 	@$(SNAKEMAKE)
@@ -19,6 +19,9 @@ plan: env ## what a run would do
 
 report: study ## results/report.html: one self-contained page
 	@$(SNAKEMAKE) --report results/report.html
+
+share: env ## what others do not have yet, to DVC's default remote (docs/sharing.md)
+	@$(BIN)/python scripts/share.py --study $(STUDY)
 
 env: .venv/ready ## the environment alone, from the lock file
 
