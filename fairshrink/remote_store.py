@@ -102,8 +102,11 @@ class RemoteStore:
         """Where an object stands in the remote, for messages."""
         return str(self.fs.unstrip_protocol(self.odb.oid_to_path(each)))
 
-    def holding(self, objects: Iterable[str]) -> set[str]:
-        """Those of the objects that stand in the remote, whatever their bytes. Raises UnreachableError."""
+    def holding(self, objects: Iterable[str], doubted: Iterable[str] | None = None) -> set[str]:
+        """Those of the objects that stand in the remote, whatever their bytes. Raises UnreachableError.
+
+        What a listing lacks is asked for by itself, as a listing may be short; only what is ``doubted`` (None: all).
+        """
         wanted = set(objects)
         if not wanted:
             return set()
@@ -112,15 +115,15 @@ class RemoteStore:
             if self.fs.protocol == "local":  # the local store's own question reads and removes what is damaged
                 return set(self.odb.list_oids_exists(wanted))
             found = set(self.odb.oids_exist(wanted))
-            doubtful = wanted - found
+            doubtful = wanted - found if doubted is None else (wanted - found).intersection(doubted)
             return found | (set(self.odb.list_oids_exists(doubtful)) if doubtful else set())
 
-    def whole(self, sizes: dict[str, int | None]) -> set[str]:
+    def whole(self, sizes: dict[str, int | None], doubted: Iterable[str] | None = None) -> set[str]:
         """Those of some objects that stand in the remote, in full length where their bytes are given.
 
-        Raises UnreachableError.
+        ``doubted`` as for `holding`. Raises UnreachableError.
         """
-        found = self.holding(sizes)
+        found = self.holding(sizes, doubted)
         measured = [] if self._by_object else sorted(each for each in found if sizes[each] is not None)
         if not measured:
             return found

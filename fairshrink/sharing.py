@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fairshrink import pointers
 from fairshrink.errors import UserError
@@ -53,46 +54,54 @@ def share(paths: Iterable[str], root: Path = Path()) -> Shared:
     wanted = {path: pointer_object(pointer) for path, pointer in pointers.recorded(root).items()}
     vault = Vault(root)
     try:
-        lacking, nowhere, damaged = _survey(vault, wanted)
-        size = sum(vault.size(each) or 0 for each in lacking)
-        vault.send(lacking)
-        unsent = vault.lacking(lacking)
+        found = _survey(vault, wanted)
+        size = sum(vault.size(each) or 0 for each in found.lacking)
+        vault.send(found.lacking)
+        unsent = vault.lacking(found.lacking)
     except UnreachableError as error:
         remedy = SET_UP if str(error) == NO_REMOTE else f"`dvc remote list` shows what is set up. {SET_UP}"
         raise UserError(f"{error}. {remedy}. What had arrived stays there; call again to go on.") from error
     if unsent:
         raise UserError(
-            f"{vault.remote.name}: {len(unsent)} of {len(lacking)} objects are not there in full length although the "
-            f"upload ended without an error, e.g. {vault.remote.address(min(unsent))}. Call again."
+            f"{vault.remote.name}: {len(unsent)} of {len(found.lacking)} objects are not there in full length although "
+            f"the upload ended without an error, e.g. {vault.remote.address(min(unsent))}. Call again."
         )
     return Shared(
         remote=vault.remote.name,
         recorded=len(wanted),
-        artefacts=[path for path, name in wanted.items() if lacking & {name, *vault.files(name).values()}],
-        objects=len(lacking),
+        artefacts=found.sent,
+        objects=len(found.lacking),
         size=size,
-        nowhere=nowhere,
-        damaged=damaged,
+        nowhere=found.nowhere,
+        damaged=found.damaged,
         unrecorded=pointers.unrecorded(study, root),
         uncommitted=uncommitted(root),
     )
 
 
-def _survey(vault: Vault, wanted: dict[str, str]) -> tuple[set[str], list[str], list[str]]:
-    """Of artefacts by path with their ``.dir`` objects: the objects to send; fields ``nowhere`` and ``damaged``."""
-    objects = {path: {name} for path, name in wanted.items()}
-    here = vault.here(wanted.values())
-    for path, name in wanted.items():
-        objects[path].update(vault.files(name).values() if name in here else ())
+class _Found(NamedTuple):
+    """Objects to send; of which artefacts they are; the fields ``nowhere`` and ``damaged`` of `Shared`."""
+
+    lacking: set[str]
+    sent: list[str]
+    nowhere: list[str]
+    damaged: list[str]
+
+
+def _survey(vault: Vault, wanted: dict[str, str]) -> _Found:
+    """What is to be done for artefacts by path with their ``.dir`` objects, by one question to the remote."""
+    lists = vault.here(wanted.values())
+    objects = {path: {name, *(vault.files(name).values() if name in lists else ())} for path, name in wanted.items()}
     every = set().union(*objects.values())
-    here |= vault.here(every - set(wanted.values()))
-    lacking = vault.lacking(every)
+    here = lists | vault.here(every - lists)
+    lacking = vault.lacking(every, doubted=every - here)
     bad = vault.damaged(lacking & here)
     vault.drop(bad)
     lost = bad | (lacking - here)
     nowhere = [path for path in wanted if objects[path] & lost]
-    complete = set().union(*(each for each in objects.values() if not each & lost))
-    return lacking & complete, nowhere, [path for path in nowhere if objects[path] & bad]
+    sent = [path for path in wanted if objects[path] & lacking and not objects[path] & lost]
+    due = lacking & set().union(*(objects[path] for path in sent))
+    return _Found(due, sent, nowhere, [path for path in nowhere if objects[path] & bad])
 
 
 def uncommitted(root: Path = Path()) -> list[str]:

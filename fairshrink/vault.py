@@ -112,13 +112,13 @@ class Vault:
             done()
         return failed
 
-    def lacking(self, objects: Iterable[str]) -> set[str]:
+    def lacking(self, objects: Iterable[str], doubted: Iterable[str] | None = None) -> set[str]:
         """Those of the objects that are not in the remote; for those of the cache: not there in full length.
 
-        Raises UnreachableError.
+        ``doubted`` as for `RemoteStore.holding`. Raises UnreachableError.
         """
-        wanted = set(objects)
-        return wanted - self.remote.whole({each: self.size(each) for each in wanted}) if wanted else set()
+        sizes = {each: self.size(each) for each in objects}
+        return set(sizes) - self.remote.whole(sizes, doubted) if sizes else set()
 
     def send(self, objects: Iterable[str]) -> None:
         """Upload objects of the cache: files before ``.dir`` objects, so that what a ``.dir`` object lists is there.
