@@ -9,7 +9,7 @@ UV := 0.13.9
 STUDY ?= config.yaml
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
-.PHONY: study env plan explain report test test-slurm unit lint format bench docs lock dag clean help
+.PHONY: study env plan explain report share verify gc test test-slurm unit lint format bench docs lock dag clean help
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another)
 	@$(SNAKEMAKE)
@@ -22,6 +22,9 @@ explain: env ## what a run would restore and compute, why, and how long it will 
 
 report: study ## results/report.html: one self-contained page
 	@$(SNAKEMAKE) --report results/report.html
+
+share: env ## what others do not have yet, to DVC's default remote (docs/sharing.md)
+	@$(BIN)/python scripts/share.py --study $(STUDY)
 
 env: .venv/ready ## the environment alone, from the lock file
 

@@ -1,24 +1,39 @@
 """Bringing back artefacts that are missing here but recorded by a DVC pointer, from DVC's cache or its remote.
 
 What can be had is found out before anything starts: the objects of all artefacts of a plan are looked up in a few
-batches. What then still fails (an object with wrong bytes, a connection that breaks) is noted as lost, so that the next
-run knows. An artefact is checked against its own record before it takes its place.
+batches. Only wrong bytes in the remote show when they are fetched; they are noted as lost, so that the next run knows,
+until they are replaced there. An artefact is checked against its own record before it takes its place.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fairshrink import artefacts, pointers
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.vault import UnreachableError, Vault, pointer_object
+from fairshrink.remote_store import MISSING, UnreachableError
+from fairshrink.vault import Vault, pointer_object
 
-LOST = Path(".dvc/tmp/fairshrink-lost.json")
-"""``.dir`` object → why it could not be restored; forgotten when it is recorded anew."""
+LOST = Path(".dvc/tmp/fairshrink-lost")
+"""A note for each ``.dir`` object that could not be restored."""
 SHOWN = 5
+HOW_TO_MEND = (
+    "`make share` in the clone that has them sends them (a damaged object has to be removed from the remote first); "
+    "`dvc remote list` shows the remote. Or compute them anew: write `restore: preferred` under `execution` in the "
+    "study, or add `--config restore=preferred`."
+)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Why an artefact cannot be had, and the remote's damaged objects by name, each with its stamp there."""
+
+    reason: str
+    damaged: dict[str, str] = field(default_factory=dict)
 
 
 def finder(policy: str, root: Path = Path()) -> Callable[[set[str]], set[str]]:
@@ -44,7 +59,7 @@ def finder(policy: str, root: Path = Path()) -> Callable[[set[str]], set[str]]:
 
 def _lost(vault: Vault, wanted: dict[str, str]) -> dict[str, str]:
     """Of artefacts by path with their objects, those that cannot be had, with the reason."""
-    noted = _noted(vault.root)
+    noted = _noted(vault, set(wanted.values()))
     lost = {path: noted[name] for path, name in wanted.items() if name in noted}
     asked = {path: name for path, name in wanted.items() if path not in lost}
     try:
@@ -53,10 +68,11 @@ def _lost(vault: Vault, wanted: dict[str, str]) -> dict[str, str]:
         failed = dict.fromkeys(set(asked.values()) - vault.here(asked.values()), str(error))
     lost |= {path: failed[name] for path, name in asked.items() if name in failed}
     files = {path: set(vault.files(name).values()) for path, name in asked.items() if name not in failed}
-    elsewhere = set().union(*files.values()) - vault.here(set().union(*files.values()))
+    every = set().union(*files.values())
+    elsewhere = every - vault.here(every)
     try:
         gone = elsewhere - vault.there(elsewhere)
-        reason = "bytes of it are neither in DVC's cache nor in its remote"
+        reason = MISSING
     except UnreachableError as error:
         gone, reason = elsewhere, str(error)
     return lost | {path: reason for path, names in files.items() if names & gone}
@@ -72,13 +88,8 @@ def _tell(lost: dict[str, str], policy: str) -> None:
         lines += [f"    {path}" for path in sorted(paths)[:SHOWN]]
         lines += [f"    … and {len(paths) - SHOWN} more"] if len(paths) > SHOWN else []
     if policy == "required":
-        lines.append(
-            "Nothing was started. Mend the connection (`dvc remote list`, `dvc pull`), or compute them anew: write "
-            "`restore: preferred` under `execution` in the study, or add `--config restore=preferred`."
-        )
-        raise UserError("\n".join(lines))
-    lines.append("They are computed instead (execution.restore: preferred).")
-    log("\n".join(lines))
+        raise UserError("\n".join([*lines, f"Nothing was started. {HOW_TO_MEND}"]))
+    log("\n".join([*lines, "They are computed instead (execution.restore: preferred)."]))
 
 
 def restore(paths: list[str], root: Path = Path()) -> None:
@@ -89,29 +100,51 @@ def restore(paths: list[str], root: Path = Path()) -> None:
     }
     log(f"restoring {len(wanted)} artefacts")
     try:
-        failed = vault.bring(wanted.values())
-        files = {path: set(vault.files(name).values()) for path, name in wanted.items() if name not in failed}
-        failed |= vault.bring(set().union(*files.values()))
+        lost, faulty = _restore(vault, wanted)
+        again = _cleared(vault, {path: wanted[path] for path in faulty})
+        lost_again, faulty_again = _restore(vault, again)
     except UnreachableError as error:
         raise UserError(f"{error}. What had arrived stays in DVC's cache; the next run goes on from there.") from error
-    lost = {}
-    for path, name in wanted.items():
-        broken = ({name} | files.get(path, set())) & set(failed)
-        reason = failed[min(broken)] if broken else _place(vault, name, root / path)
-        if reason:
-            lost[path] = reason
+    lost |= {path: loss for path, loss in faulty.items() if path not in again} | lost_again | faulty_again
     log(f"restored {len(wanted) - len(lost)} artefacts")
     if lost:
-        note({wanted[path]: reason for path, reason in lost.items()}, root)
-        listed = "\n".join(f"  {path}: {reason}" for path, reason in lost.items())
-        raise UserError(
-            f"{len(lost)} artefacts could not be restored:\n{listed}\nThe next run knows: with `restore: preferred` it "
-            "computes them."
-        )
+        for path, loss in lost.items():
+            if loss.reason != MISSING:  # what is missing is found out anew each time
+                _note(vault, wanted[path], loss)
+        listed = "\n".join(f"  {path}: {loss.reason}" for path, loss in lost.items())
+        raise UserError(f"{len(lost)} artefacts could not be restored:\n{listed}\nThe next run knows. {HOW_TO_MEND}")
 
 
-def _place(vault: Vault, name: str, path: Path) -> str | None:
-    """Put an artefact in its place; the reason where its bytes are not those of its record, which then are dropped."""
+def _restore(vault: Vault, wanted: dict[str, str]) -> tuple[dict[str, Loss], dict[str, Loss]]:
+    """Fetch the objects of artefacts and put these in their places.
+
+    Returns those of which objects cannot be had, and those whose bytes are not those of their record.
+    """
+    failed = vault.bring(wanted.values())
+    files = {path: set(vault.files(name).values()) for path, name in wanted.items() if name not in failed}
+    failed |= vault.bring(set().union(*files.values()))
+    damaged = [each for each, reason in failed.items() if reason != MISSING]
+    stamps = vault.remote.stamps(damaged) if damaged else {}
+    lost, faulty = {}, {}
+    for path, name in wanted.items():
+        broken = sorted(({name} | files.get(path, set())) & set(failed), key=lambda each: (each not in stamps, each))
+        if broken:
+            lost[path] = Loss(failed[broken[0]], {each: stamps[each] for each in broken if each in stamps})
+        elif faults := _place(vault, name, vault.root / path):
+            faulty[path] = Loss("; ".join(faults[:3]))
+    return lost, faulty
+
+
+def _cleared(vault: Vault, faulty: dict[str, str]) -> dict[str, str]:
+    """Those of some artefacts that are faulty because of damage in DVC's own cache, which is thereby removed."""
+    objects = {path: {name, *vault.files(name).values()} for path, name in faulty.items()}
+    damaged = vault.damaged(vault.here(set().union(*objects.values())))
+    vault.drop(damaged)
+    return {path: name for path, name in faulty.items() if objects[path] & damaged}
+
+
+def _place(vault: Vault, name: str, path: Path) -> list[str]:
+    """Put an artefact in its place; what is wrong where its bytes are not those of its record, and nothing is there."""
     faults: list[str] = []
     try:
         with artefacts.building(path) as folder:
@@ -120,22 +153,35 @@ def _place(vault: Vault, name: str, path: Path) -> str | None:
             if faults:
                 raise _DamagedError
     except _DamagedError:
-        vault.drop([name, *vault.files(name).values()])
-        return "; ".join(faults[:3])
-    return None
+        pass
+    return faults
 
 
 class _DamagedError(Exception):
     """Leaves the block that would put the artefact in its place."""
 
 
-def _noted(root: Path) -> dict[str, str]:
+def _noted(vault: Vault, names: set[str]) -> dict[str, str]:
+    """Those of some ``.dir`` objects that were found lost before and still are, with the reason."""
+    losses = {}
+    for name in names:
+        try:
+            losses[name] = Loss(**json.loads((vault.root / LOST / f"{name}.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+    stamps = {each: stamp for loss in losses.values() for each, stamp in loss.damaged.items()}
+    changed = vault.here(stamps)
     try:
-        return json.loads((root / LOST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+        now = vault.remote.stamps(set(stamps) - changed) if stamps else {}
+    except UnreachableError:
+        now = stamps
+    changed |= {each for each in now if now[each] != stamps[each]}
+    for name, loss in losses.items():
+        if loss.damaged and set(loss.damaged) <= changed:
+            (vault.root / LOST / f"{name}.json").unlink(missing_ok=True)
+    return {name: loss.reason for name, loss in losses.items() if not loss.damaged or not set(loss.damaged) <= changed}
 
 
-def note(lost: dict[str, str], root: Path = Path()) -> None:
-    """Remember objects that could not be restored."""
-    artefacts.write_json(root / LOST, _noted(root) | lost)
+def _note(vault: Vault, name: str, loss: Loss) -> None:
+    """Remember a ``.dir`` object that could not be restored."""
+    artefacts.write_json(vault.root / LOST / f"{name}.json", asdict(loss))
