@@ -55,7 +55,8 @@ format: env ## put the style right
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-bench: env ## items per second of each metric, batched against one at a time
+bench: env ## planning of large studies; items per second of each metric, batched against one at a time
+	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/metrics.py
 
 docs: env ## docs/study.md and the schema, from the settings' own descriptions

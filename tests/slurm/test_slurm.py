@@ -77,7 +77,7 @@ def cluster_study(sparsity: float = 0.5) -> dict:
     content["metrics"] = [{"metric": "task_score"}]
     content["compressions"][0]["sparsity"] = sparsity
     requests = {stage: {"minutes": 1, "mem_mb": 1200} for stage in ("finetune", "compress", "evaluate")}
-    content["execution"] = requests | {"finetune": {"minutes": 5, "mem_mb": 1300, "cpus": 2}}
+    content["execution"] = requests | {"finetune": {"minutes": 5, "mem_mb": 1300, "cpus": 2}, "save_minutes": 1e-6}
     return content
 
 
@@ -135,12 +135,19 @@ def twin(folder: Path, target: Path, content: dict) -> Path:
     return target
 
 
-def test_first_run_submits_the_expensive_stages_and_only_them(folder):
+def test_first_run_submits_the_expensive_stages_and_a_killed_training_resumes(folder):
+    fault(folder, "1", "step 4/", "kill")  # meets one of the two trainings
     on_cluster(folder)
     found = submitted(folder)
-    assert Counter(each["stage"] for each in found) == {"finetune": 2, "compress": 2, "evaluate": 2}
-    assert {each["state"] for each in found} == {"COMPLETED"}
+    assert Counter(each["stage"] for each in found) == {"finetune": 3, "compress": 2, "evaluate": 2}
+    assert Counter(each["state"] for each in found) == {"COMPLETED": 6, "FAILED": 1}
     assert {(each["partition"], each["gpu"]) for each in found} == {("gpu", 1)}
+    logs = [path.read_text() for path in folder.glob("logs/finetune/*.log")]
+    assert sorted("resuming at step 3 of 6" in text for text in logs) == [False, True]
+    (killed,) = [each for each in found if each["state"] == "FAILED"]
+    again = [each for each in found if each["rule"] == killed["rule"]]
+    assert [(each["mem"], each["minutes"]) for each in again] == [("1300M", 5), ("2600M", 10)]
+    found = [each for each in found if each not in again]
     asked = {each["stage"]: (each["mem"], each["cpu"], each["minutes"]) for each in found}
     assert asked == {
         "finetune": ("1300M", 2, 5),
