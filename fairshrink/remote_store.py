@@ -55,6 +55,7 @@ class RemoteStore:
             raise UnreachableError(f"DVC's default remote: {_plain(error)}") from error
         self._down: str | None = None
         self._reached = False
+        self._made: set[str] = set()
 
     @property
     def _by_object(self) -> bool:
@@ -172,36 +173,42 @@ class RemoteStore:
         """Send objects of another store, replacing those that stand there already. Raises UnreachableError."""
         with self._talking():
             if self._by_object:
-                self._put(self.odb, source, objects)
+                self._put(source, objects)
             elif self.fs.protocol == "local":
                 for each in objects:  # a reflink would leave what is there alone
                     Path(self.odb.oid_to_path(each)).unlink(missing_ok=True)
-                self._put(self.odb, source, objects)
+                self._put(source, objects)
             else:
                 self._put_aside(source, objects)
 
-    @staticmethod
-    def _put(target: Any, source: Any, objects: list[str]) -> None:
+    def _put(self, source: Any, objects: list[str]) -> None:
         errors: dict[str, Exception] = {}
         paths = [source.oid_to_path(each) for each in objects]
-        target.add(paths, source.fs, objects, check_exists=False, verify=False, on_error=errors.__setitem__)
+        self.odb.add(paths, source.fs, objects, check_exists=False, verify=False, on_error=errors.__setitem__)
         for error in errors.values():
             raise error
 
     def _put_aside(self, source: Any, objects: list[str]) -> None:
         """Upload under other names and rename: a killed upload leaves nothing under the name of a whole object."""
-        from dvc_data.hashfile.db import get_odb
+        from dvc_objects.fs.generic import transfer
 
-        aside = get_odb(self.fs, self.fs.join(self.root, INCOMING, uuid.uuid4().hex[:12]), hash_name="md5")
+        aside = self.fs.join(self.root, INCOMING, uuid.uuid4().hex[:12])
+        moves = {self.fs.join(aside, each): self.odb.oid_to_path(each) for each in objects}
+        errors: list[BaseException] = []
         try:
-            self._put(aside, source, objects)
-            for folder in sorted({self.fs.parent(self.odb.oid_to_path(each)) for each in objects}):
+            self.fs.makedirs(aside, exist_ok=True)
+            paths = [source.oid_to_path(each) for each in objects]
+            transfer(source.fs, paths, self.fs, list(moves), on_error=lambda _, __, error: errors.append(error))
+            for error in errors:
+                raise error
+            for folder in sorted({self.fs.parent(path) for path in moves.values()} - self._made):
                 self.fs.makedirs(folder, exist_ok=True)
+                self._made.add(folder)
             with ThreadPoolExecutor(self.fs.jobs) as pool:
-                list(pool.map(lambda each: self.fs.move(aside.oid_to_path(each), self.odb.oid_to_path(each)), objects))
+                list(pool.map(self.fs.move, moves.keys(), moves.values()))
         finally:
             with suppress(Exception):  # the connection may be what failed
-                self.fs.rm(aside.path, recursive=True)
+                self.fs.rm(aside, recursive=True)
 
 
 def _limit_waiting(fs: Any) -> None:

@@ -322,6 +322,33 @@ def test_host_that_hangs_is_asked_once_and_given_up(ours, kind, monkeypatch):
     assert len(reached) == 2
 
 
+def test_listing_that_leaves_out_a_folder_is_not_believed(ours, tmp_path, monkeypatch):
+    """Over SSH a folder that cannot be listed is left out of the listing without an error."""
+    from sshfs import SSHFileSystem
+
+    original = SSHFileSystem._ls
+
+    async def stingy(self, path, detail=True, **more):
+        if "files/md5/" in path:
+            raise PermissionError(path)
+        return await original(self, path, detail=detail, **more)
+
+    monkeypatch.setattr(SSHFileSystem, "_ls", stingy)
+    with servers.ssh(tmp_path / "remote") as remote:
+        configure(ours, remote)
+        sharing.share([], ours)
+        theirs = clones.clone(ours, "theirs")
+        paths = set(clones.pointers_of(ours))
+        assert fetch(theirs, sorted(paths)) == paths
+
+
+def test_folder_behind_a_link_is_a_folder(ours, tmp_path):
+    with servers.folder(tmp_path / "remote") as remote:
+        (tmp_path / "link").symlink_to(remote.place)
+        configure(ours, servers.Remote(str(tmp_path / "link")))
+        assert sharing.share([], ours).objects == len(remote.names()) > 0
+
+
 def test_own_time_limit_holds(ours, monkeypatch):
     theirs = clones.clone(ours, "theirs")
     configure(theirs, servers.Remote("ssh://127.0.0.1/store", {"port": 1, "user": "nobody", "timeout": 77}))
