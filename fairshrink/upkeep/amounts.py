@@ -13,6 +13,6 @@ def size_text(size: float) -> str:
     return f"{size:.1f} {UNITS[unit]}" if unit else f"{size:.0f} {UNITS[0]}"
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun, such as ``1 artefact``, ``2 artefacts``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, many: str = "") -> str:
+    """A number and its noun, such as ``1 artefact``, ``2 artefacts``; ``many`` is a plural without s."""
+    return f"{number} {noun if number == 1 else many or noun + 's'}"
