@@ -66,6 +66,7 @@ def both(tmp_path_factory):
     The folder, the artefacts of main, those of the other branch.
     """
     root = workspace(tmp_path_factory.mktemp("gc") / "r", content())
+    git(root, "rm", "-q", "configs/paper.yaml")
     mine = fill(root)
     record(root, mine)
     git(root, "checkout", "-q", "-b", "other")
@@ -284,8 +285,11 @@ def test_pointers_of_commits_keep_bytes_in_the_cache_until_they_are_gone(copied,
     assert f"{len(stale)} pointers (.dvc) would go too" in said
     assert f"{len(stale)} artefacts of these stay in DVC's cache" in said
     assert sorted(git(root, "status", "--porcelain").split("\n")) == ["", *sorted(f" D {path}.dvc" for path in stale)]
-    git(root, "add", "-u")
     commit(root)
+    git(root, "checkout", "-q", "other")
+    git(root, "rm", "-q", *(f"{path}.dvc" for path in stale))
+    git(root, "commit", "-q", "-m", "pointers of the older study")
+    git(root, "checkout", "-q", "main")
     before = allocated(root)
     freed = gc.collect(root, yes=True)
     assert freed == freed_since(before, root) > 0

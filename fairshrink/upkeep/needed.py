@@ -86,9 +86,8 @@ def _commits(root: Path, found: Needed) -> None:
     for tip in tips:
         content = frozenset((path, name) for path, name in tip.files.items() if not path.endswith(POINTER))
         alike.setdefault(content, []).append(tip)
-    log(
-        f"listing the studies of {count(len(found.refs), 'branch or tag')}, {count(len(alike), 'version')} of the files"
-    )
+    refs = count(len(found.refs), "branch or tag", "branches and tags")
+    log(f"listing the studies of {refs}, {count(len(alike), 'version')} of the files")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         answers = list(pool.map(lambda same: _list_commit(root, same[0]), alike.values()))
     for same, (paths, faults) in zip(alike.values(), answers, strict=True):
