@@ -1,0 +1,34 @@
+"""List the artefacts of studies with the code of the folder that this is started in.
+
+Run as ``python -c TEXT OUTPUT STUDY…``, as the folder may hold an older version of the package, without this file.
+Writes ``{study: [paths of its artefacts]}``, or ``{study: "why it cannot be listed"}``, as JSON into OUTPUT.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+
+def listed(file: str) -> list[str] | str:
+    """Paths of all artefacts of a study, or what is wrong with it."""
+    try:
+        import fairshrink
+        from fairshrink import grid, study
+
+        if not Path(fairshrink.__file__).resolve().is_relative_to(Path().resolve()):
+            return "there is no package fairshrink here"
+        return [str(path) for path in grid.expand(study.load(file))]
+    except Exception as error:  # code of another time may fail in any way; what it needs is then found out differently
+        known = any(each.__name__ == "UserError" for each in type(error).__mro__)
+        return str(error) if known else f"{file}: {type(error).__name__}: {error}"
+
+
+def main() -> None:
+    """List every study named on the command line."""
+    sys.path.insert(0, str(Path().resolve()))
+    output, *studies = sys.argv[1:]
+    Path(output).write_text(json.dumps({file: listed(file) for file in studies}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The objects of DVC's local cache as files: what they are called, what they list, where they stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")
+DIRECTORY = ".dir"
+
+
+class Objects:
+    """The local cache of the DVC repository at ``root``; it is empty where there is no such repository."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.exists = (root / ".dvc").is_dir()
+
+    @cached_property
+    def _repo(self) -> Any:
+        from dvc.repo import Repo
+
+        return Repo(str(self.root.resolve()))
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the cache stands, as DVC is set up."""
+        return Path(self._repo.cache.local.path)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the cache is inside the repository; one outside may serve other repositories too."""
+        return self.folder.resolve().is_relative_to(self.root.resolve())
+
+    def path(self, name: str) -> Path:
+        """The file of an object."""
+        return self.folder / name[:2] / name[2:]
+
+    def names(self) -> Iterator[str]:
+        """All objects that stand here."""
+        if not self.exists or not self.folder.is_dir():
+            return
+        for folder in os.scandir(self.folder):
+            if folder.is_dir() and len(folder.name) == 2:
+                yield from (name for each in os.scandir(folder.path) if NAME.fullmatch(name := folder.name + each.name))
+
+    @cached_property
+    def by_inode(self) -> dict[tuple[int, int], str]:
+        """Name of each object by (device, inode), to find it through a hardlink."""
+        found = {}
+        for name in self.names():
+            status = self.path(name).stat()
+            found[status.st_dev, status.st_ino] = name
+        return found
+
+    def listing(self, directory: str) -> dict[str, str] | None:
+        """Relative path → object of the files of a ``.dir`` object; None where it is not here or is no such list."""
+        try:
+            return {each["relpath"]: each["md5"] for each in json.loads(self.path(directory).read_bytes())}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def is_ignored(self, path: Path) -> bool:
+        """Whether DVC overlooks this file (`.dvcignore`)."""
+        return bool(self._repo.dvcignore.is_ignored_file(os.fspath(path.absolute())))
+
+
+def directory_object(files: Mapping[str, str]) -> str:
+    """Name of the ``.dir`` object of a folder, from the MD5 of its files by relative path."""
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.tree import Tree
+
+    tree = Tree()
+    for name, md5 in files.items():
+        tree.add(tuple(name.split("/")), None, HashInfo("md5", md5))
+    tree.digest()
+    return str(tree.oid)
+
+
+def mentioned(texts: Iterable[str]) -> set[str]:
+    """Objects that pointers and lock files of DVC name, also where a merge has left both sides in them."""
+    return {match.group() for text in texts for match in re.finditer(rf"\b{NAME.pattern}(?![0-9a-f])", text)}
