@@ -26,6 +26,12 @@ report: study ## results/report.html: one self-contained page
 share: env ## what others do not have yet, to DVC's default remote (docs/sharing.md)
 	@$(BIN)/python scripts/share.py --study $(STUDY)
 
+verify: env ## compare every artefact with its record and pointer; put aside what is damaged
+	@$(BIN)/python scripts/verify.py
+
+gc: env ## list, ask, then remove what no study of any branch or tag needs
+	@$(BIN)/python scripts/gc.py
+
 env: .venv/ready ## the environment alone, from the lock file
 
 .venv/ready: envs/requirements.lock envs/requirements-torch.txt
