@@ -33,3 +33,5 @@ for job in PLAN.of("compress"):
 rule compress:
     input:
         [output for job in PLAN.of("compress") for output in job.outputs],
+    message:
+        "stage compress is complete"

@@ -29,3 +29,5 @@ for job in PLAN.of("download"):
 rule download:
     input:
         [output for job in PLAN.of("download") for output in job.outputs],
+    message:
+        "stage download is complete"

@@ -33,3 +33,5 @@ for job in PLAN.of("evaluate"):
 rule evaluate:
     input:
         [output for job in PLAN.of("evaluate") for output in job.outputs],
+    message:
+        "stage evaluate is complete"

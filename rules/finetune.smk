@@ -33,3 +33,5 @@ for job in PLAN.of("finetune"):
 rule finetune:
     input:
         [output for job in PLAN.of("finetune") for output in job.outputs],
+    message:
+        "stage finetune is complete"

@@ -25,3 +25,5 @@ for job in PLAN.of("restore"):
 rule restore:
     input:
         [output for job in PLAN.of("restore") for output in job.outputs],
+    message:
+        "everything is restored"
