@@ -17,6 +17,7 @@ def main() -> None:
         metavar="COLUMN=VALUE",
         help="rows of results.parquet to explain, e.g. model=bert metric=weat sparsity=0.5",
     )
+    parser.add_argument("--offline", action="store_true", help="do not ask the DVC remote for others' records")
     parser.add_argument("--json", action="store_true", help="plain values for programs")
     options = parser.parse_args()
     from fairshrink.errors import UserError
@@ -36,6 +37,7 @@ def answer(options: argparse.Namespace) -> str:
     loaded = study.load(options.study)
     artefacts = grid.expand(loaded)
     found = records.read()
+    found += [] if options.offline else records.fetch(found)
     if options.cell:
         rows = cell.parse(options.cell, cell.results(Path(loaded.output) / "tables" / "results.parquet"))
         described = cell.describe(rows, artefacts, found)

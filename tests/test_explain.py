@@ -4,11 +4,13 @@ import copy
 import json
 from pathlib import Path
 
+import clones
 import pandas as pd
 import pytest
+import servers
 from tiny_study import study, write_data, write_study
 
-from fairshrink import grid, plan
+from fairshrink import grid, plan, pointers, sharing
 from fairshrink import study as studies
 from fairshrink.errors import UserError
 from fairshrink.explaining import cell, records, report
@@ -151,6 +153,15 @@ def test_what_is_fetched_is_told_apart(folder):
     assert "To restore, from DVC's cache or remote:\n  5 downloads\n" in report.as_text(found, made)
 
 
+def test_recorded_artefacts_whose_bytes_are_lost_are_told_as_such(folder):
+    made = all_recorded(folder, study())
+    recorded = [records.Record(each.path, each.value, here=False) for each in records.read(folder)]
+    plan_of_all = plan.make(made, "tiny", exists=lambda marker: False)
+    reasons = report.explain(plan_of_all, made, recorded)["reasons"]
+    text = ["missing: recorded, but its bytes cannot be had or are not wanted"]
+    assert [[str(d) for d in each.differences] for each in reasons] == [text] * 5
+
+
 def test_every_kind_of_difference_against_a_worked_example():
     old = {"params": {"a": {"b": 1, "c": [1, 2]}, "gone": 0}, "code": {"x.y:f": "1", "z:": "1"}, "inputs": ["k1", "k2"]}
     new = {
@@ -227,6 +238,27 @@ def test_a_cell_leads_to_everything_behind_it(folder):
     assert "machine node7 (A100), Python 3.11" in text
     assert "torch 2.13.0" in text
     assert "not on this machine" in text
+
+
+def test_a_clone_compares_with_what_others_have_recorded(tmp_path):
+    ours = clones.start(tmp_path / "git" / "ours")
+    made = [clones.make(ours, place, "x") for place in ("data", "results/compressed", "results/scores/c-0123456789ab")]
+    pointers.record(made, root=ours)
+    clones.commit(ours)
+    (tmp_path / "store").mkdir()
+    clones.configure(ours, servers.Remote(str(tmp_path / "store")))
+    sharing.share([], ours)
+    theirs = clones.clone(ours, "theirs")
+    found = records.fetch(records.read(theirs), theirs)
+    assert [each.path for each in found] == sorted(made)
+    assert [each.value for each in found] == [each.value for each in records.read(ours)]
+    assert not any(each.here for each in found)
+    weights = (ours / made[0] / "model.bin").read_bytes()
+    assert weights not in clones.cached(theirs).values()
+    assert records.fetch(records.read(ours), ours) == []
+    (tmp_path / "store").rename(tmp_path / "away")
+    assert len(records.fetch([], theirs)) == 3
+    assert records.fetch([], clones.clone(ours, "third")) == []
 
 
 def test_wrong_conditions_are_answered_with_the_known_names(folder):

@@ -13,6 +13,7 @@ from fairshrink.grid import STAGES, Artefact
 
 NEW = Difference("new", "new", "nothing like it stands here")
 GONE = Difference("gone", "missing", "this key stands here under another name, or not whole")
+LOST = Difference("gone", "missing", "recorded, but its bytes cannot be had or are not wanted")
 FOLLOWS = "follows"
 
 
@@ -63,7 +64,7 @@ def _explained(
     if record is None:
         return (NEW,)
     if record.value["key"] == artefact.key:
-        return (GONE,)
+        return (GONE if record.here else LOST,)
     remade = {grid[path].key for path in artefact.inputs if path in chosen}
     found = differences(record.parts, artefact.parts, names)
     if artefact.stage == "aggregate":

@@ -1,4 +1,4 @@
-"""The records of all artefacts that stand here, read once."""
+"""The records of all artefacts that stand here or are recorded by a DVC pointer, read once."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fairshrink import pointers
 from fairshrink.artefacts import MARKER
-from fairshrink.pointers import PLACES
+from fairshrink.log import log
 
 
 @dataclass(frozen=True)
 class Record:
-    """One artefact's provenance, with the path below the root where it stands."""
+    """One artefact's provenance, with its path below the root."""
 
     path: str
     value: dict[str, Any]
+    here: bool = True
 
     @cached_property
     def parts(self) -> dict[str, Any]:
@@ -37,13 +39,48 @@ def label(stage: str, path: str, name: str) -> str:
 
 def read(root: Path = Path()) -> list[Record]:
     """All records below the root, by path; folders without a readable record are left out (`verify` names them)."""
-    found = []
-    for place in PLACES:
-        for marker in root.glob(f"{place}/{MARKER}"):
-            try:
-                value = json.loads(marker.read_bytes())
-                if {"stage", "name", "key", "parts"} <= set(value):
-                    found.append(Record(marker.parent.relative_to(root).as_posix(), value))
-            except (OSError, ValueError, TypeError):
-                continue
-    return sorted(found, key=lambda each: each.path)
+    markers = (marker for place in pointers.PLACES for marker in root.glob(f"{place}/{MARKER}"))
+    found = (_record(marker.parent.relative_to(root).as_posix(), marker) for marker in markers)
+    return sorted((each for each in found if each), key=lambda each: each.path)
+
+
+def fetch(known: list[Record], root: Path = Path()) -> list[Record]:
+    """Records of artefacts that have a pointer and are not among the known ones: a few kB each, not the artefacts.
+
+    They are taken from DVC's cache or remote; without a remote that answers, from the cache alone.
+    """
+    from fairshrink.remote_store import UnreachableError
+    from fairshrink.vault import Vault, pointer_object
+
+    here = {each.path for each in known}
+    lists = {path: pointer_object(file) for path, file in pointers.recorded(root).items() if path not in here}
+    if not lists:
+        return []
+    vault = Vault(root)
+    try:
+        vault.bring(lists.values())
+        vault.bring(_markers(vault, lists).values())
+    except UnreachableError as error:
+        log(f"{error}: what others have recorded is compared as far as DVC's cache holds it")
+    stand = vault.here(_markers(vault, lists).values())
+    found = (
+        _record(path, Path(vault.cache.oid_to_path(name)), here=False)
+        for path, name in _markers(vault, lists).items()
+        if name in stand
+    )
+    return [each for each in found if each]
+
+
+def _markers(vault: Any, lists: dict[str, str]) -> dict[str, str]:
+    """The object of each artefact's record, for those whose list of files is in the cache."""
+    held = vault.here(lists.values())
+    files = {path: vault.files(name) for path, name in lists.items() if name in held}
+    return {path: each[MARKER] for path, each in files.items() if MARKER in each}
+
+
+def _record(path: str, file: Path, *, here: bool = True) -> Record | None:
+    try:
+        value = json.loads(file.read_bytes())
+        return Record(path, value, here) if {"stage", "name", "key", "parts"} <= set(value) else None
+    except (OSError, ValueError, TypeError):
+        return None
