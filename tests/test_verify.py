@@ -15,6 +15,7 @@ from tiny_study import ROOT, environment
 from fairshrink import artefacts, run_lock
 from fairshrink.errors import UserError
 from fairshrink.upkeep import checksums, places
+from fairshrink.upkeep.amounts import size_text
 from fairshrink.upkeep.objects import directory_object
 from fairshrink.upkeep.verify import text, verify
 
@@ -145,11 +146,23 @@ def test_a_damaged_byte_without_the_list_of_the_pointer_is_found_in_the_cache_th
     assert cached(root, MODEL["model.safetensors"]).exists()
 
 
+def test_a_damaged_object_is_found_also_where_a_pointer_lists_others(root):
+    shutil.rmtree(root / BASELINE["path"])
+    (root / TWIN["path"]).rename(root / BASELINE["path"])
+    (root / f"{TWIN['path']}.dvc").unlink()
+    flip(root / BASELINE["path"] / "sub/vocab.txt")
+    assert states(verify(root)) == {BASELINE["path"]: "damaged"}
+    assert not cached(root, b"c").exists()
+    assert_names_are_true(root)
+
+
 def test_a_missing_file(root):
     (root / DAMAGED / "sub/vocab.txt").unlink()
     report = verify(root)
     assert states(report) == {DAMAGED: "damaged"}
     assert details(report) == "sub/vocab.txt: missing"
+    assert f"4 whole, 1 damaged ({size_text(report.faulty[0].size)}), 0 foreign;" in text(report)
+    assert report.faulty[0].size > len(MODEL["model.safetensors"])
     assert report.objects == {}
     dvc(root, "checkout", "-q", DAMAGED + ".dvc")
     assert verify(root).is_clean

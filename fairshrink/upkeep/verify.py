@@ -11,7 +11,6 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -251,14 +250,12 @@ def text(report: Report) -> str:
 
 
 def _summary(report: Report) -> list[str]:
-    states = Counter(each.state for each in report.findings)
+    told = ", ".join(_told(state, report.findings) for state in (WHOLE, DAMAGED, FOREIGN))
     total = size_text(sum(each.size for each in report.findings))
-    bad = size_text(sum(each.size for each in report.faulty))
     unrecorded = sum(not each.recorded and each.state == WHOLE for each in report.findings)
     lines = [
-        f"{count(len(report.findings), 'artefact')} ({total}): {states[WHOLE]} whole, {states[DAMAGED]} damaged, "
-        f"{states[FOREIGN]} foreign ({bad}); {unrecorded} of the whole ones without a pointer, "
-        f"{count(len(report.half_built), 'half-built leftover')}, "
+        f"{count(len(report.findings), 'artefact')} ({total}): {told}; {unrecorded} of the whole ones without a "
+        f"pointer, {count(len(report.half_built), 'half-built leftover')}, "
         f"{count(len(report.objects), 'damaged object')} in DVC's cache."
     ]
     if report.faulty and report.mended:
@@ -269,3 +266,8 @@ def _summary(report: Report) -> list[str]:
             "rebuilds them."
         )
     return lines
+
+
+def _told(state: str, findings: Sequence[Finding]) -> str:
+    sizes = [each.size for each in findings if each.state == state]
+    return f"{len(sizes)} {state}" + (f" ({size_text(sum(sizes))})" if sizes and state != WHOLE else "")
