@@ -35,7 +35,7 @@ def log(message: str) -> None:
     """Say it; and where the test asks for it, run into trouble at this point."""
     _say(message)
     for order in sorted(_FAULTS.glob("*")):
-        where, kind = order.read_text().split()
+        where, _, kind = order.read_text().rpartition(" ")
         if where in message:
             if not order.name.startswith("always"):
                 order.unlink()
