@@ -44,6 +44,16 @@ def small_study() -> dict:
     return content
 
 
+def one_chain() -> dict:
+    """Of these one task on one split: five jobs, one after another."""
+    content = small_study()
+    content["models"]["bert"]["tasks"] = ["sentiment"]
+    content["tasks"].pop("similarity")
+    content["tasks"]["sentiment"]["splits"] = [0]
+    content["metrics"] = [{"metric": "task_score"}]
+    return content
+
+
 def commit(folder: Path, message: str = "run") -> None:
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", message)
@@ -93,6 +103,14 @@ def finished(tmp_path_factory):
     snakemake(folder)
     commit(folder)
     run(folder, "dvc", "push", "-q")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """One chain, run in peace."""
+    folder = workspace(tmp_path_factory.mktemp("undisturbed"), one_chain())
+    snakemake(folder)
     return folder
 
 
@@ -294,12 +312,12 @@ def test_half_a_pull_is_not_taken_for_whole(copied):
     assert todo(copied) == documented("lose one file of a needed checkpoint that is recorded nowhere")
 
 
-def test_killed_at_ten_random_moments_the_bytes_are_the_same(finished, tmp_path):
-    folder = workspace(tmp_path, small_study())
+def test_killed_at_ten_random_moments_the_bytes_are_the_same(undisturbed, tmp_path):
+    folder = workspace(tmp_path, one_chain())
     draw = random.Random(20)
     for attempt in range(10):
         process = _start(folder)
-        time.sleep(draw.uniform(0.5, 8))
+        time.sleep(draw.uniform(0.5, 6))
         if attempt % 2:
             os.killpg(process.pid, signal.SIGKILL)
         else:  # the main process alone: its jobs go on, and the next run may start their twins
@@ -314,14 +332,14 @@ def test_killed_at_ten_random_moments_the_bytes_are_the_same(finished, tmp_path)
             }
     snakemake(folder)
     assert todo(folder) == {}
-    assert artefacts(folder) == artefacts(finished)
-    assert science(folder) == science(finished)
+    assert artefacts(folder) == artefacts(undisturbed)
+    assert science(folder) == science(undisturbed)
     for path in artefacts(folder):
         assert (folder / f"{path}.dvc").is_file()
 
 
-def test_two_runs_at_once_in_one_clone(finished, tmp_path):
-    folder = workspace(tmp_path, small_study())
+def test_two_runs_at_once_in_one_clone(undisturbed, tmp_path):
+    folder = workspace(tmp_path, one_chain())
     first = _start(folder)
     try:
         deadline = time.monotonic() + 60
@@ -337,11 +355,11 @@ def test_two_runs_at_once_in_one_clone(finished, tmp_path):
         out, err = first.communicate()
     assert first.returncode == 0, out + err
     assert todo(folder) == {}
-    assert science(folder) == science(finished)
+    assert science(folder) == science(undisturbed)
 
 
-def test_disk_full_while_a_checkpoint_is_written(finished, tmp_path):
-    folder = workspace(tmp_path, small_study())
+def test_disk_full_while_a_checkpoint_is_written(undisturbed, tmp_path):
+    folder = workspace(tmp_path, one_chain())
     place = folder / "results/compressed"
     kept = (place / ".gitignore").read_bytes()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True)
@@ -360,7 +378,7 @@ def test_disk_full_while_a_checkpoint_is_written(finished, tmp_path):
         subprocess.run(["mount", "-o", "remount,size=200m", str(place)], check=True)
         snakemake(folder)
         assert todo(folder) == {}
-        assert science(folder) == science(finished)
+        assert science(folder) == science(undisturbed)
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
