@@ -22,9 +22,9 @@ LOST = Path(".dvc/tmp/fairshrink-lost")
 """A note for each ``.dir`` object that could not be restored."""
 SHOWN = 5
 HOW_TO_MEND = (
-    "`make share` in the clone that has them sends them (a damaged object has to be removed from the remote first); "
-    "`dvc remote list` shows the remote. Or compute them anew: write `restore: preferred` under `execution` in the "
-    "study, or add `--config restore=preferred`."
+    "Mend the connection (`dvc remote list` shows the remote), or run `make share` in the clone that has them (a "
+    "damaged object has to be removed from the remote first). Or compute them anew: write `restore: preferred` under "
+    "`execution` in the study, or add `--config restore=preferred`."
 )
 
 

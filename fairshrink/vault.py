@@ -58,7 +58,8 @@ class Vault:
             return Repo(str(self.root))
         except DvcException as error:
             raise UserError(
-                f"{self.root.resolve()}: there are DVC pointers, but DVC cannot start ({error}). `dvc init` sets it up."
+                f"{self.root.resolve()}: DVC cannot start ({' '.join(str(error).split())}). `dvc init` sets it up; its "
+                "settings stand in .dvc/config and .dvc/config.local."
             ) from error
 
     @cached_property

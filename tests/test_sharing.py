@@ -61,7 +61,7 @@ def test_clones_exchange_artefacts_both_ways(ours, remote):
         assert content(theirs / path) == content(ours / path)
         assert artefacts.faults(theirs / path, Path(path).name) == []
 
-    mine, yours = make(ours, PLACES[1], "mine"), make(theirs, PLACES[1], "yours")
+    mine, yours = make(ours, PLACES[1], "mine"), make(theirs, "results/scores/new-0123456789ab", "yours")
     assert sharing.share([mine], ours).uncommitted == [f"{mine}.dvc"]
     assert sharing.share([yours], theirs).uncommitted == [f"{yours}.dvc"]
     commit(theirs)
@@ -207,6 +207,7 @@ def test_artefact_that_is_nowhere_is_named_and_stops_nothing(ours, remote):
 def test_report_says_how_to_commit_and_the_command_does_it(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
         configure(ours, remote)
+        git(ours, "config", "status.showUntrackedFiles", "no")  # as some set it for large repositories
         new = make(ours, PLACES[2], "new")
         text = sharing.report(sharing.share([new], ours))
         (command,) = [line.strip() for line in text.splitlines() if line.startswith("  git ")]
@@ -341,6 +342,12 @@ def test_without_a_remote_the_message_says_how_to_add_one(ours):
         sharing.share([], ours)
     shutil.rmtree(ours / ".dvc")
     with pytest.raises(UserError, match="dvc init"):
+        sharing.share([], ours)
+
+
+def test_settings_that_do_not_fit_the_kind_of_remote_are_named(ours, tmp_path):
+    configure(ours, servers.Remote(str(tmp_path), {"access_key_id": "left over"}))
+    with pytest.raises(UserError, match=r"access_key_id.*\.dvc/config\.local"):
         sharing.share([], ours)
 
 
