@@ -207,6 +207,7 @@ def test_artefact_that_is_nowhere_is_named_and_stops_nothing(ours, remote):
 def test_report_says_how_to_commit_and_the_command_does_it(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
         configure(ours, remote)
+        git(ours, "config", "status.showUntrackedFiles", "no")  # as some set it for large repositories
         new = make(ours, PLACES[2], "new")
         text = sharing.report(sharing.share([new], ours))
         (command,) = [line.strip() for line in text.splitlines() if line.startswith("  git ")]
