@@ -115,6 +115,18 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.fixture
+def fine_tuned(undisturbed, tmp_path):
+    """The chain after its fine-tuning, with three jobs to go."""
+    folder = tmp_path / "fine_tuned"
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    for place in ("compressed", "scores", "answers"):
+        for each in (folder / "results" / place).glob("[!.]*"):
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    shutil.rmtree(folder / "logs")
+    return folder
+
+
+@pytest.fixture
 def copied(finished, tmp_path):
     """The finished folder with everything in it, for a test to change."""
     folder = tmp_path / "copy"
@@ -338,8 +350,8 @@ def test_killed_at_ten_random_moments_the_bytes_are_the_same(undisturbed, tmp_pa
         assert (folder / f"{path}.dvc").is_file()
 
 
-def test_two_runs_at_once_in_one_clone(undisturbed, tmp_path):
-    folder = workspace(tmp_path, one_chain())
+def test_two_runs_at_once_in_one_clone(undisturbed, fine_tuned):
+    folder = fine_tuned
     first = _start(folder)
     try:
         deadline = time.monotonic() + 60
@@ -358,8 +370,8 @@ def test_two_runs_at_once_in_one_clone(undisturbed, tmp_path):
     assert science(folder) == science(undisturbed)
 
 
-def test_disk_full_while_a_checkpoint_is_written(undisturbed, tmp_path):
-    folder = workspace(tmp_path, one_chain())
+def test_disk_full_while_a_checkpoint_is_written(undisturbed, fine_tuned):
+    folder = fine_tuned
     place = folder / "results/compressed"
     kept = (place / ".gitignore").read_bytes()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True)

@@ -68,7 +68,7 @@ def artefacts(folder: Path) -> list[Path]:
 
 
 def score_bytes(folder: Path) -> dict[str, bytes]:
-    files = [*folder.glob("results/scores/*/*/items.parquet"), folder / "results/tables/results.parquet"]
+    files = folder.glob("results/scores/*/*/items.parquet")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -189,12 +189,20 @@ def test_full_graph_on_demand(finished):
 
 
 def test_from_scratch_through_dvc_the_bytes_are_the_same(finished, tmp_path):
-    folder = workspace(tmp_path)
+    content = study()
+    content["models"]["bert"]["tasks"] = ["nli"]
+    content["tasks"] = {name: content["tasks"][name] for name in ("nli", "lm")}
+    folder = workspace(tmp_path, content)
     run(folder, "dvc", "repro", "-q")
-    assert score_bytes(folder) == score_bytes(finished)
+    found = score_bytes(folder)
+    assert len(found) == 30
+    assert found == {name: data for name, data in score_bytes(finished).items() if name in found}
+    whole, part = (pd.read_parquet(each / "results/tables/results.parquet") for each in (finished, folder))
+    whole = whole[whole["task"].isin(["nli", "lm"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, whole, check_exact=True)
     assert "up to date" in run(folder, "dvc", "status").stdout
     shown = run(folder, "dvc", "metrics", "show", "--json").stdout
-    assert "sentiment" in shown
+    assert "nli" in shown
     run(folder, "dvc", "plots", "show", "-o", "plots")
     assert (folder / "plots" / "index.html").is_file()
     graph = run(folder, "dvc", "dag", "--dot").stdout
@@ -245,8 +253,7 @@ def test_a_failing_job_says_why_and_keeps_what_was_made(tmp_path):
     assert list(folder.glob("results/baselines/*.dvc"))
     assert not list(folder.rglob("*.part"))
     reviews.write_text(good)
-    snakemake(folder)
-    assert planned(folder) == {}
+    assert planned(folder) == {"download": 1, "finetune": 1, "compress": 1, "evaluate": 1, "aggregate": 1}
 
 
 def test_parquet_holds_no_time_and_no_place(finished):
