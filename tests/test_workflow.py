@@ -190,7 +190,7 @@ def test_full_graph_on_demand(finished):
 
 def test_from_scratch_through_dvc_the_bytes_are_the_same(finished, tmp_path):
     content = study()
-    content["models"]["bert"]["tasks"] = ["nli"]
+    content["models"]["bert"]["tasks"] = content["compressions"][1]["tasks"] = ["nli"]
     content["tasks"] = {name: content["tasks"][name] for name in ("nli", "lm")}
     folder = workspace(tmp_path, content)
     run(folder, "dvc", "repro", "-q")
