@@ -7,6 +7,8 @@ BIN := .venv/bin
 CORES ?= all
 UV := 0.13.9
 STUDY ?= config.yaml
+# Where it is set, as in many containers, each of the short processes here would spend more time compiling than working.
+unexport PYTHONDONTWRITEBYTECODE
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
 .PHONY: study env plan explain report share verify gc test test-slurm unit lint format bench docs lock dag clean help
@@ -40,6 +42,7 @@ env: .venv/ready ## the environment alone, from the lock file
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH_OPTIONS) -r envs/requirements-torch.txt
+	$(BIN)/python -c 'import dvc.repo, snakemake.cli, transformers' # it works, and its byte code is there before jobs need it
 	@touch $@
 
 test: env lint unit ## all checks: unit tests, a tiny study through Snakemake and DVC, lint

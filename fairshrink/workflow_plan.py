@@ -26,7 +26,7 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     ``restore`` (instead of the study's ``execution.restore``) and ``full`` (plan every job as if nothing existed: for
     pictures of the whole graph).
     """
-    _find_own_interpreter(Path(workflow.basedir))
+    _prepare_environment(Path(workflow.basedir))
     inherited = os.environ.get(PLAN_VARIABLE)
     if not workflow.is_main_process and inherited and Path(inherited).is_file():
         return Path(inherited), _own_part(plan_files.read(Path(inherited)), sys.argv)
@@ -126,7 +126,12 @@ def growing(amount: int) -> Callable[[Any, int], int]:
     return lambda wildcards, attempt: amount * attempt
 
 
-def _find_own_interpreter(root: Path) -> None:
-    """Jobs must find the interpreter and the package that Snakemake runs with, also where no environment is active."""
+def _prepare_environment(root: Path) -> None:
+    """Jobs must find the interpreter and the package that Snakemake runs with, also where no environment is active.
+
+    They keep byte code, also where the user's environment (many a container's) says not to: each of these short
+    processes would else compile the libraries anew, which takes longer than importing them.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
