@@ -195,7 +195,7 @@ def _job(stage: str, batch: list[Artefact], grid: dict[str, Artefact], waiting: 
     label = labels[0] if len(labels) == 1 else f"{len(labels)}_baselines"
     identity = keys.digest([each.path for each in batch])[:6]
     about = label if len(batch) == 1 else f"{label}: {len(batch)} artefacts"
-    request = getattr(run, stage, None) or Request(minutes=30, mem_mb=2000)
+    request = getattr(run, stage, None) or Request(minutes=30, mem_mb=2000, gpus=0)
     return Job(
         name=re.sub(r"\W", "_", f"{stage}_{label}_{identity}"),
         stage=stage,

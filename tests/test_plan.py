@@ -217,8 +217,10 @@ def test_scores_of_finished_checkpoints_share_jobs_across_baselines():
 def test_requests_grow_with_the_batch_and_follow_the_device():
     grid = grid_of(n_baselines=1, n_compressed=2)
     run = Execution(device="auto", threads=3, evaluate={"minutes": 7, "mem_mb": 900})
-    (job,) = plan.make(grid, "study", run, exists=lambda marker: False).of("evaluate")
+    made = plan.make(grid, "study", run, exists=lambda marker: False)
+    (job,) = made.of("evaluate")
     assert (job.minutes, job.mem_mb, job.gpus, job.cpus) == (7 * 6, 900, 1, 3)
+    assert {each.gpus for each in made.of("download")} == {0}  # else a download would wait for a free GPU
     run = Execution(device="cpu", compress={"minutes": 2, "mem_mb": 5, "gpus": 2, "cpus": 8})
     made = plan.make(grid, "study", run, exists=lambda marker: False)
     (job,) = made.of("compress")
