@@ -48,8 +48,7 @@ env: .venv/ready ## the environment alone, from the lock file
 test: env lint unit ## all checks: unit tests, a tiny study through Snakemake and DVC, lint
 
 unit: env
-	$(BIN)/python -m pytest -m workflow # each uses two cores itself
-	$(BIN)/python -m pytest -m 'not workflow' --numprocesses auto --dist loadscope
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --durations 10
 
 test-slurm: env ## the study through a real Slurm, installed and started on this machine (root, Debian)
 	$(BIN)/python -m pytest tests/slurm/test_slurm.py
