@@ -28,7 +28,7 @@ report: study ## results/report.html: one self-contained page
 share: env ## what others do not have yet, to DVC's default remote (docs/sharing.md)
 	@$(BIN)/python scripts/share.py --study $(STUDY)
 
-verify: env ## compare every artefact with its record and pointer; put aside what is damaged
+verify: env ## compare every artifact with its record and pointer; put aside what is damaged
 	@$(BIN)/python scripts/verify.py
 
 gc: env ## list, ask, then remove what no study of any branch or tag needs
@@ -77,7 +77,7 @@ dag: env ## results/dag.svg: the graph of all jobs of the study (needs graphviz)
 lock: env ## new versions into the lock file
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes envs/requirements.in -o envs/requirements.lock
 
-clean: ## remove tables, figures, logs; keyed artefacts stay
+clean: ## remove tables, figures, logs; keyed artifacts stay
 	rm -rf results/tables results/figures results/report.html logs
 
 help: ## this list

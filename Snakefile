@@ -4,9 +4,9 @@ import sys
 
 sys.path.insert(0, workflow.basedir)
 
-from fairshrink import workflow_plan
+from fairshrink.planning import workflow as planner
 
-PLAN_FILE, PLAN = workflow_plan.prepare(workflow, config)
+PLAN_FILE, PLAN = planner.prepare(workflow, config)
 
 
 report: "report/workflow.rst"
@@ -26,16 +26,16 @@ include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 
 
-workflow_plan.tidy(workflow)
+planner.tidy(workflow)
 
 
 onstart:
-    workflow_plan.begin(PLAN)
+    planner.begin(PLAN)
 
 
 onsuccess:
-    workflow_plan.end(PLAN)
+    planner.end(PLAN)
 
 
 onerror:
-    workflow_plan.end(PLAN)
+    planner.end(PLAN)

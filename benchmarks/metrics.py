@@ -22,11 +22,13 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
-    from fairshrink import artefacts, grid, study
+    from fairshrink.planning import grid
+    from fairshrink.store import artifacts
+    from fairshrink.study import reader
 
     torch.set_num_threads(options.threads)
-    found = grid.expand(study.load(options.study))
-    baselines = [each for each in found.values() if each.stage == "finetune" and artefacts.exists(Path(each.path))]
+    found = grid.expand(reader.load(options.study))
+    baselines = [each for each in found.values() if each.stage == "finetune" and artifacts.exists(Path(each.path))]
     if not baselines:
         sys.exit("error: no baseline here yet; run `make` first")
     rates = {precision: matmul_rate(precision) for precision in ("fp32", "bf16")}
@@ -54,12 +56,13 @@ def print_row(key: tuple[str, str, str], spec: dict, rates: dict[str, float]) ->
 
 def timed(spec: dict, change: dict, budget: int | None = None) -> tuple[int, float, float]:
     """Items, seconds and floating-point operations in linear layers (real tokens only) of scoring one checkpoint."""
-    from fairshrink import models, registry
-    from fairshrink.task import from_spec
+    from fairshrink import registry
+    from fairshrink.data.examples import from_spec
+    from fairshrink.models import checkpoint as checkpoints
 
     metric = registry.load("metrics", spec["metric"])
     settings = metric.Settings(**(spec["settings"] | change))
-    cp = models.load(spec["checkpoint"])
+    cp = checkpoints.load(spec["checkpoint"])
     cp = dataclasses.replace(cp, precision=getattr(settings, "precision", "fp32"))
     data = {role: [Path(each) for each in paths] for role, paths in spec["data"].items()}
     task = from_spec(spec["task"]) if spec["task"] else None
@@ -88,7 +91,7 @@ def counted_tokens(model) -> Iterator[list[int]]:
 
 @contextmanager
 def token_budget(tokens: int | None) -> Iterator[None]:
-    from fairshrink import batching
+    from fairshrink.models import batching
 
     before = dict(batching.TOKENS_PER_BATCH)
     if tokens:

@@ -1,7 +1,7 @@
 """Wall time and memory of `snakemake -n` on studies of growing size, nothing of which has been computed yet.
 
-The limits that this project holds itself to: 20,000 artefacts in under 60 s and 2 GiB on 2 cores, cost growing in
-proportion. The last column is the CPU time per artefact relative to that of the first row.
+The limits that this project holds itself to: 20,000 artifacts in under 60 s and 2 GiB on 2 cores, cost growing in
+proportion. The last column is the CPU time per artifact relative to that of the first row.
 """
 
 import argparse
@@ -22,13 +22,13 @@ PER_SPLIT = (1 + len(SPARSITIES)) * 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--artefacts", type=int, nargs="+", default=[2500, 5000, 10000, 20000])
+    parser.add_argument("--artifacts", type=int, nargs="+", default=[2500, 5000, 10000, 20000])
     parser.add_argument("--checkpoints-per-job", type=int, nargs="+", default=[16, 1])
     options = parser.parse_args()
-    print(f"{'artefacts':>10}{'per job':>9}{'jobs':>8}{'seconds':>9}{'CPU':>8}{'MiB':>8}{'relative':>10}")
+    print(f"{'artifacts':>10}{'per job':>9}{'jobs':>8}{'seconds':>9}{'CPU':>8}{'MiB':>8}{'relative':>10}")
     for per_job in options.checkpoints_per_job:
         first = None
-        for wanted in options.artefacts:
+        for wanted in options.artifacts:
             count, jobs, seconds, cpu, memory = measure(wanted, per_job)
             first = first or cpu / count
             each = cpu / count / first
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def measure(wanted: int, per_job: int) -> tuple[int, int, float, float, float]:
-    """Artefacts, jobs, wall and CPU seconds, and peak memory (MiB) of planning one study."""
+    """Artifacts, jobs, wall and CPU seconds, and peak memory (MiB) of planning one study."""
     splits = max(1, round(wanted / PER_SPLIT))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,7 +1,7 @@
-"""Content keys: what identifies an artefact is what made it, never a time or a place.
+"""Content keys: what identifies an artifact is what made it, never a time or a place.
 
-``key = sha256(canonical JSON of {stage, code, params, inputs})``, shortened to 12 hex digits. Two artefacts
-with one key are interchangeable; an artefact whose key is not wanted by any study is never looked at.
+``key = sha256(canonical JSON of {stage, code, params, inputs})``, shortened to 12 hex digits. Two artifacts
+with one key are interchangeable; an artifact whose key is not wanted by any study is never looked at.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def digest(value: Any) -> str:
 
 
 def key(stage: str, code: dict[str, str], params: Any, inputs: list[str]) -> str:
-    """The content key of an artefact.
+    """The content key of an artifact.
 
     ``code`` maps each definition that can run to the hash of its syntax tree (`fairshrink.code`), ``params`` holds
-    only what can change the result, ``inputs`` the keys of the artefacts it is made from.
+    only what can change the result, ``inputs`` the keys of the artifacts it is made from.
     """
     return digest({"stage": stage, "code": code, "params": params, "inputs": inputs})[:KEY_LENGTH]

@@ -1,5 +1,5 @@
 # Stage 5: the final tables and figures, from per-item scores and ledgers alone.
-from fairshrink.analysis import captions
+from fairshrink.reporting import captions
 
 for job in PLAN.of("aggregate"):
 

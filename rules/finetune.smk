@@ -17,8 +17,8 @@ for job in PLAN.of("finetune"):
             "../envs/training.yaml"
         threads: PLAN.threads
         resources:
-            mem_mb=workflow_plan.growing(job.mem_mb),
-            runtime=workflow_plan.growing(job.minutes),
+            mem_mb=planner.growing(job.mem_mb),
+            runtime=planner.growing(job.minutes),
             gpu=job.gpus,
             cpus_per_task=job.cpus,
         params:

@@ -31,19 +31,20 @@ def main() -> None:
 
 def answer(options: argparse.Namespace) -> str:
     """The text to print. Raises UserError."""
-    from fairshrink import grid, study, workflow_plan
     from fairshrink.explaining import cell, records, report
+    from fairshrink.planning import grid, workflow
+    from fairshrink.study import reader
 
-    loaded = study.load(options.study)
-    artefacts = grid.expand(loaded)
+    loaded = reader.load(options.study)
+    artifacts = grid.expand(loaded)
     found = records.read()
     found += [] if options.offline else records.fetch(found)
     if options.cell:
         rows = cell.parse(options.cell, cell.results(Path(loaded.output) / "tables" / "results.parquet"))
-        described = cell.describe(rows, artefacts, found)
+        described = cell.describe(rows, artifacts, found)
         return json.dumps(described, indent=1, default=str) if options.json else cell.as_text(described)
-    explained = report.explain(workflow_plan.make(options.study, options.restore), artefacts, found)
-    return json.dumps(report.as_values(explained), indent=1) if options.json else report.as_text(explained, artefacts)
+    explained = report.explain(workflow.make(options.study, options.restore), artifacts, found)
+    return json.dumps(report.as_values(explained), indent=1) if options.json else report.as_text(explained, artifacts)
 
 
 if __name__ == "__main__":

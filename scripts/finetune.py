@@ -5,6 +5,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.command import main
+    from fairshrink.stages.runner import main
 
     main("finetune", __doc__)

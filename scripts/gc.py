@@ -1,6 +1,6 @@
 """List, then remove, what no study needs: neither one of the working tree nor one of any branch or tag.
 
-Removed are artefacts with their pointers, their objects in DVC's local cache, what interrupted runs have left, and what
+Removed are artifacts with their pointers, their objects in DVC's local cache, what interrupted runs have left, and what
 `verify` has put aside. The remote is never touched. Studies of branches and tags are listed with their own code.
 """
 

@@ -1,4 +1,4 @@
-"""List the artefacts of one stage that the study rests on, for DVC to watch."""
+"""List the artifacts of one stage that the study rests on, for DVC to watch."""
 
 import argparse
 import sys
@@ -6,16 +6,17 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Write results/manifests/<stage>.json: each artefact's path below its stage's folder, and its key."""
-    from fairshrink import grid, study
-    from fairshrink.artefacts import write_json
+    """Write results/manifests/<stage>.json: each artifact's path below its stage's folder, and its key."""
+    from fairshrink.planning import grid
+    from fairshrink.store.artifacts import write_json
+    from fairshrink.study import reader
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=grid.STAGES)
     parser.add_argument("--study", default="config.yaml", help="study file")
     options = parser.parse_args()
-    artefacts = grid.expand(study.load(options.study)).values()
-    listed = {each.path: each.key for each in artefacts if each.stage == options.stage}
+    artifacts = grid.expand(reader.load(options.study)).values()
+    listed = {each.path: each.key for each in artifacts if each.stage == options.stage}
     write_json(Path(f"results/manifests/{options.stage}.json"), listed)
 
 

@@ -1,10 +1,10 @@
-"""Fetch artefacts that are missing here but recorded by DVC pointers."""
+"""Fetch artifacts that are missing here but recorded by DVC pointers."""
 
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.command import main
+    from fairshrink.stages.runner import main
 
     main("restore", __doc__)

@@ -1,4 +1,4 @@
-"""Upload what others do not have yet: every recorded artefact that is in DVC's cache here, to DVC's default remote."""
+"""Upload what others do not have yet: every recorded artifact that is in DVC's cache here, to DVC's default remote."""
 
 import argparse
 import sys
@@ -7,14 +7,16 @@ from pathlib import Path
 
 def main() -> None:
     """Record, upload, report. Exit status 1 where something of it was not possible."""
-    from fairshrink import grid, sharing, study
     from fairshrink.errors import UserError
+    from fairshrink.planning import grid
+    from fairshrink.remote import sharing
+    from fairshrink.study import reader
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", default="config.yaml", help="study file whose artefacts are recorded first")
+    parser.add_argument("--study", default="config.yaml", help="study file whose artifacts are recorded first")
     options = parser.parse_args()
     try:
-        done = sharing.share(grid.expand(study.load(options.study)))
+        done = sharing.share(grid.expand(reader.load(options.study)))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Check that artefacts still are what was recorded; move damaged and foreign ones aside, for the next run to replace.
+"""Check that artifacts still are what was recorded; move damaged and foreign ones aside, for the next run to replace.
 
 Exit status: 0 if all is well, 1 if anything is wrong.
 """
@@ -14,12 +14,12 @@ def main() -> None:
     from fairshrink.upkeep import verify
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("artefacts", nargs="*", help="folders, places or quoted globs (default: all artefacts)")
+    parser.add_argument("artifacts", nargs="*", help="folders, places or quoted globs (default: all artifacts)")
     parser.add_argument("--check", action="store_true", help="only report; move and remove nothing")
     parser.add_argument("--threads", type=int, help="files read at a time (default: one per processor, at most 8)")
     options = parser.parse_args()
     try:
-        report = verify.verify(Path(), options.artefacts, check=options.check, threads=options.threads)
+        report = verify.verify(Path(), options.artifacts, check=options.check, threads=options.threads)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

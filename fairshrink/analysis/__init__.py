@@ -1,1 +1,1 @@
-"""From per-item scores to tables, figures and the report; never imports torch."""
+"""From per-item scores to numbers: results, cells, verdicts, agreement; never imports torch."""

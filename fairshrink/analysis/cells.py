@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 BASELINE = "none"
-CONTROL = "control"
+CONTROL = "controls"
 CELL = ["model", "task", "method", "setting"]
 
 

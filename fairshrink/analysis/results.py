@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from fairshrink import registry
-from fairshrink.analysis import store
+from fairshrink.analysis import results_file
 from fairshrink.errors import UserError
-from fairshrink.statistics import Statistic, bootstrap_counts, interval, paired_p, resample
+from fairshrink.stats.estimates import Statistic, bootstrap_counts, interval, paired_p, resample
 
 Spec = Mapping[str, Any]
 RANDOM_MODEL = "random_init"
@@ -43,7 +43,7 @@ def build(spec: Spec) -> pd.DataFrame:
     Intervals are percentile intervals of a cluster bootstrap and are missing where there are fewer than two
     clusters. ``p_value`` is the two-sided paired bootstrap test against the baseline on the same resamples. Counts
     (items skipped, ties) are facts about this data set, not estimates: their interval is the value itself and they
-    have no p-value. ``random_value`` is theory's where the metric knows it, else what the random-initialisation
+    have no p-value. ``random_value`` is theory's where the metric knows it, else what the random-initialization
     control of the same model, task and split scored. Raises UserError where scores are missing or the items of a
     checkpoint and its baseline differ.
     """
@@ -66,7 +66,7 @@ def build(spec: Spec) -> pd.DataFrame:
     _measure_random(rows)
     ledgers = {key: _ledger(each) for key, each in checkpoints.items()}
     rows = [checkpoints[row["key"]] | ledgers[row["key"]] | row for row in rows]
-    table = store.frame(rows, store.RESULTS).sort_values(_ORDER, kind="stable", ignore_index=True)
+    table = results_file.frame(rows, results_file.RESULTS).sort_values(_ORDER, kind="stable", ignore_index=True)
     repeated = table.duplicated(["key", "metric", "dataset", "group", "statistic"])
     if repeated.any():
         row = table[repeated].iloc[0]
@@ -109,13 +109,13 @@ def measurements(spec: Spec) -> pd.DataFrame:
         for name, value in _cost(_read(Path(score["provenance"]), score["entry"])).items():
             rows.append({"key": score["checkpoint"], "name": f"score_{name}/{score['entry']}", "value": value})
     numbers = [row for row in rows if isinstance(row["value"], int | float)]
-    table = store.frame(numbers, store.MEASUREMENTS)
+    table = results_file.frame(numbers, results_file.MEASUREMENTS)
     return table.sort_values(["key", "name"], kind="stable", ignore_index=True)
 
 
 def _summary(score: Mapping[str, Any], checkpoints: Mapping[str, Any]) -> Summary:
     module = registry.load("metrics", score["metric"])
-    items = store.read_items(Path(score["path"]))
+    items = results_file.read_items(Path(score["path"]))
     statistics = module.summarize(items, module.Settings(**score["settings"]))
     return Summary(checkpoints[score["checkpoint"]], items, statistics)
 
@@ -209,7 +209,7 @@ def _measure_random(rows: list[dict[str, Any]]) -> None:
 
 def _ledger(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     ledger = _provenance(checkpoint).get("ledger", {})
-    return {name: ledger.get(name) for name in store.LEDGER}
+    return {name: ledger.get(name) for name in results_file.LEDGER}
 
 
 def _provenance(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

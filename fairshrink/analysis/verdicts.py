@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fairshrink.analysis.cells import BASELINE, CELL
-from fairshrink.statistics import adjust, bootstrap_counts, interval, spearman
+from fairshrink.stats.estimates import adjust, bootstrap_counts, interval, spearman
 
 REAL = "real change"
 NOTHING = "no detectable change"

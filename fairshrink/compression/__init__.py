@@ -1,1 +1,1 @@
-"""Compression methods: one module each, found by its name."""
+"""Compression methods: one module or folder each, in the folder of its family, found by its name."""

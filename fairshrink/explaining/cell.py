@@ -1,4 +1,4 @@
-"""Where a number of the final tables is from: the artefacts behind it, the commit and the machine that made each."""
+"""Where a number of the final tables is from: the artifacts behind it, the commit and the machine that made each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from fairshrink.errors import UserError
 from fairshrink.explaining.records import Record
-from fairshrink.grid import Artefact
-from fairshrink.mistakes import suggestion
+from fairshrink.planning.grid import Artifact
+from fairshrink.study.mistakes import suggestion
 
 IDENTITY = ("model", "task", "split", "method", "setting", "sparsity", "metric", "dataset", "group", "statistic")
 SHOWN = 12
@@ -40,35 +40,35 @@ def _number(text: str) -> str:
         return text
 
 
-def describe(rows: Any, grid: Mapping[str, Artefact], records: list[Record]) -> dict[str, Any]:
-    """The rows' values and every artefact that they rest on, upstream last."""
-    by_key: dict[str, list[Artefact]] = {}
-    for artefact in grid.values():
-        by_key.setdefault(artefact.key, []).append(artefact)
+def describe(rows: Any, grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Any]:
+    """The rows' values and every artifact that they rest on, upstream last."""
+    by_key: dict[str, list[Artifact]] = {}
+    for artifact in grid.values():
+        by_key.setdefault(artifact.key, []).append(artifact)
     here = {record.path: record.value for record in records}
     wanted = {(row.key, row.metric) for row in rows.itertuples()}
     scores = [
-        artefact
-        for artefact in grid.values()
-        if artefact.stage == "evaluate" and (grid[artefact.inputs[0]].key, artefact.name) in wanted
+        artifact
+        for artifact in grid.values()
+        if artifact.stage == "evaluate" and (grid[artifact.inputs[0]].key, artifact.name) in wanted
     ]
-    chain: dict[str, Artefact] = {}
+    chain: dict[str, Artifact] = {}
     pending = list(scores)
     while pending:
-        artefact = pending.pop(0)
-        chain[artefact.path] = artefact
-        pending += [grid[path] for path in artefact.inputs if path not in chain]
+        artifact = pending.pop(0)
+        chain[artifact.path] = artifact
+        pending += [grid[path] for path in artifact.inputs if path not in chain]
     copies = {score.inputs[0]: here[score.path]["checkpoint"] for score in scores if score.path in here}
     columns = [name for name in (*IDENTITY, "value", "ci_low", "ci_high", "n_items") if name in rows.columns]
     return {
         "rows": rows[columns].to_dict("records"),
-        "artefacts": [_about(artefact, here.get(path) or copies.get(path)) for path, artefact in chain.items()],
+        "artifacts": [_about(artifact, here.get(path) or copies.get(path)) for path, artifact in chain.items()],
     }
 
 
-def _about(artefact: Artefact, record: Mapping[str, Any] | None) -> dict[str, Any]:
+def _about(artifact: Artifact, record: Mapping[str, Any] | None) -> dict[str, Any]:
     made = (record or {}).get("made", {})
-    return {"stage": artefact.stage, "path": artefact.path, "key": artefact.key, "known": bool(made)} | {
+    return {"stage": artifact.stage, "path": artifact.path, "key": artifact.key, "known": bool(made)} | {
         name: made.get(name)
         for name in ("git_commit", "finished", "host", "device", "gpus", "wall_s", "python", "packages")
     }
@@ -86,7 +86,7 @@ def as_text(described: Mapping[str, Any]) -> str:
     if len(rows) > SHOWN:
         lines.append(f"… and {len(rows) - SHOWN} more rows; add conditions to see fewer")
     lines += ["", "made from:"]
-    for each in described["artefacts"]:
+    for each in described["artifacts"]:
         lines.append(f"  {each['stage']}  {each['path']}")
         if not each["known"]:
             lines.append("    not on this machine; its record comes with it (`snakemake` or `dvc pull` restores it)")

@@ -1,4 +1,4 @@
-"""What differs between an artefact that is to be computed and the nearest one that exists, part by part."""
+"""What differs between an artifact that is to be computed and the nearest one that exists, part by part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Difference:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], names: Mapping[str, str]) -> list[Difference]:
-    """Differences of two artefacts' ``parts``; ``names`` tells the names of inputs by their keys."""
+    """Differences of two artifacts' ``parts``; ``names`` tells the names of inputs by their keys."""
     return [
         *parameters(old["params"], new["params"]),
         *code(old["code"], new["code"]),

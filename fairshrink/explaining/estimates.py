@@ -10,12 +10,12 @@ from typing import Any
 
 from fairshrink.explaining.reasons import module
 from fairshrink.explaining.records import Record
-from fairshrink.grid import Artefact
+from fairshrink.planning.grid import Artifact
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected seconds of computing some artefacts one after another; ``unknown`` of them are not in it."""
+    """Expected seconds of computing some artifacts one after another; ``unknown`` of them are not in it."""
 
     count: int
     cpu_s: float
@@ -23,8 +23,8 @@ class Estimate:
     unknown: int
 
 
-def estimate(paths: Iterable[str], grid: Mapping[str, Artefact], records: list[Record]) -> dict[str, Estimate]:
-    """By stage. An artefact takes the median of the most similar records: module and model, module, stage."""
+def estimate(paths: Iterable[str], grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Estimate]:
+    """By stage. An artifact takes the median of the most similar records: module and model, module, stage."""
     known: dict[tuple[str, ...], list[tuple[float, int]]] = defaultdict(list)
     for record in records:
         made = record.value.get("made", {})

@@ -1,4 +1,4 @@
-"""Why each artefact of a plan is computed: what differs from the nearest that exists; causes before consequences."""
+"""Why each artifact of a plan is computed: what differs from the nearest that exists; causes before consequences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from fairshrink.explaining.differences import Difference, differences
 from fairshrink.explaining.records import Record, label
-from fairshrink.grid import STAGES, Artefact
+from fairshrink.planning.grid import STAGES, Artifact
 
 NEW = Difference("new", "new", "nothing like it stands here")
 GONE = Difference("gone", "missing", "this key stands here under another name, or not whole")
@@ -19,7 +19,7 @@ FOLLOWS = "follows"
 
 @dataclass(frozen=True)
 class Reason:
-    """Artefacts of one stage that are computed for the same reason; ``nearest`` is the one compared for the first."""
+    """Artifacts of one stage that are computed for the same reason; ``nearest`` is the one compared for the first."""
 
     stage: str
     differences: tuple[Difference, ...]
@@ -32,7 +32,7 @@ class Reason:
         return all(each.kind == FOLLOWS for each in self.differences)
 
 
-def reasons(computed: Iterable[str], grid: Mapping[str, Artefact], records: list[Record]) -> list[Reason]:
+def reasons(computed: Iterable[str], grid: Mapping[str, Artifact], records: list[Record]) -> list[Reason]:
     """Reasons for the paths to compute, grouped, upstream before downstream."""
     chosen = set(computed)
     by_stage: dict[str, list[Record]] = defaultdict(list)
@@ -42,11 +42,11 @@ def reasons(computed: Iterable[str], grid: Mapping[str, Artefact], records: list
     names |= {each.key: label(each.stage, path, each.name) for path, each in grid.items()}
     grouped: dict[tuple[str, tuple[Difference, ...]], list[tuple[str, str | None]]] = defaultdict(list)
     nearest = _Nearest(by_stage)
-    for path, artefact in grid.items():
+    for path, artifact in grid.items():
         if path in chosen:
-            record = nearest.of(artefact)
-            found = _explained(artefact, record, names, chosen, grid)
-            grouped[artefact.stage, found].append((path, record.path if record else None))
+            record = nearest.of(artifact)
+            found = _explained(artifact, record, names, chosen, grid)
+            grouped[artifact.stage, found].append((path, record.path if record else None))
     order = {stage: number for number, stage in enumerate(STAGES)}
     made = [
         Reason(stage, found, tuple(path for path, _ in each), each[0][1]) for (stage, found), each in grouped.items()
@@ -55,19 +55,19 @@ def reasons(computed: Iterable[str], grid: Mapping[str, Artefact], records: list
 
 
 def _explained(
-    artefact: Artefact,
+    artifact: Artifact,
     record: Record | None,
     names: Mapping[str, str],
     chosen: set[str],
-    grid: Mapping[str, Artefact],
+    grid: Mapping[str, Artifact],
 ) -> tuple[Difference, ...]:
     if record is None:
         return (NEW,)
-    if record.value["key"] == artefact.key:
+    if record.value["key"] == artifact.key:
         return (GONE if record.here else LOST,)
-    remade = {grid[path].key for path in artefact.inputs if path in chosen}
-    found = differences(record.parts, artefact.parts, names)
-    if artefact.stage == "aggregate":
+    remade = {grid[path].key for path in artifact.inputs if path in chosen}
+    found = differences(record.parts, artifact.parts, names)
+    if artifact.stage == "aggregate":
         return _answer(found, remade)
     told = []
     for each in found:
@@ -89,13 +89,13 @@ def _answer(found: list[Difference], remade: set[str]) -> tuple[Difference, ...]
     return tuple(own)
 
 
-def _kind(key: str, grid: Mapping[str, Artefact]) -> str:
+def _kind(key: str, grid: Mapping[str, Artifact]) -> str:
     stage = next(each.stage for each in grid.values() if each.key == key)
     return {"download": "its data are", "finetune": "its baseline is", "compress": "its checkpoint is"}[stage]
 
 
 class _Nearest:
-    """Finds, for an artefact, the existing one of its stage that differs least."""
+    """Finds, for an artifact, the existing one of its stage that differs least."""
 
     def __init__(self, by_stage: Mapping[str, list[Record]]) -> None:
         self._named: dict[tuple[str, str], list[Record]] = defaultdict(list)
@@ -105,16 +105,16 @@ class _Nearest:
                 self._named[stage, record.label].append(record)
                 self._kinds[stage, module(record.parts), _subject(record.path, stage)].append(record)
 
-    def of(self, artefact: Artefact) -> Record | None:
+    def of(self, artifact: Artifact) -> Record | None:
         """Of the same name first; else made by the same method, metric, task or source for the same baseline."""
-        name = label(artefact.stage, artefact.path, artefact.name)
-        kind = (artefact.stage, module(artefact.parts), _subject(artefact.path, artefact.stage))
-        candidates = self._named.get((artefact.stage, name)) or self._kinds.get(kind, [])
-        return min(candidates, key=lambda each: (_distance(each.parts, artefact.parts), each.path), default=None)
+        name = label(artifact.stage, artifact.path, artifact.name)
+        kind = (artifact.stage, module(artifact.parts), _subject(artifact.path, artifact.stage))
+        candidates = self._named.get((artifact.stage, name)) or self._kinds.get(kind, [])
+        return min(candidates, key=lambda each: (_distance(each.parts, artifact.parts), each.path), default=None)
 
 
 def module(parts: Mapping[str, Any]) -> str:
-    """The method, metric, kind of task or source that makes an artefact, from its parts."""
+    """The method, metric, kind of task or source that makes an artifact, from its parts."""
     params = parts["params"]
     task = params.get("task")
     kind = task.get("kind") if isinstance(task, Mapping) else None
@@ -122,7 +122,7 @@ def module(parts: Mapping[str, Any]) -> str:
 
 
 def _subject(path: str, stage: str) -> str:
-    """Model and task that an artefact is about, by the first two words of its (for scores: its checkpoint's) name."""
+    """Model and task that an artifact is about, by the first two words of its (for scores: its checkpoint's) name."""
     if stage in ("download", "aggregate"):
         return ""
     return "-".join(path.split("/")[2].split("-")[:2])

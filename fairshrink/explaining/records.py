@@ -1,4 +1,4 @@
-"""The records of all artefacts that stand here or are recorded by a DVC pointer, read once."""
+"""The records of all artifacts that stand here or are recorded by a DVC pointer, read once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fairshrink import pointers
-from fairshrink.artefacts import MARKER
 from fairshrink.log import log
+from fairshrink.remote import pointers
+from fairshrink.store.artifacts import MARKER
 
 
 @dataclass(frozen=True)
 class Record:
-    """One artefact's provenance, with its path below the root."""
+    """One artifact's provenance, with its path below the root."""
 
     path: str
     value: dict[str, Any]
@@ -33,7 +33,7 @@ class Record:
 
 
 def label(stage: str, path: str, name: str) -> str:
-    """A readable name without keys that is the same for all versions of an artefact."""
+    """A readable name without keys that is the same for all versions of an artifact."""
     return f"{path.split('/')[-2].rsplit('-', 1)[0]}/{name}" if stage == "evaluate" else name
 
 
@@ -45,36 +45,36 @@ def read(root: Path = Path()) -> list[Record]:
 
 
 def fetch(known: list[Record], root: Path = Path()) -> list[Record]:
-    """Records of artefacts that have a pointer and are not among the known ones: a few kB each, not the artefacts.
+    """Records of artifacts that have a pointer and are not among the known ones: a few kB each, not the artifacts.
 
     They are taken from DVC's cache or remote; without a remote that answers, from the cache alone.
     """
-    from fairshrink.remote_store import UnreachableError
-    from fairshrink.vault import Vault, pointer_object
+    from fairshrink.remote.remote_store import UnreachableError
+    from fairshrink.remote.storage import Storage, pointer_object
 
     here = {each.path for each in known}
     lists = {path: pointer_object(file) for path, file in pointers.recorded(root).items() if path not in here}
     if not lists:
         return []
-    vault = Vault(root)
+    storage = Storage(root)
     try:
-        vault.bring(lists.values())
-        vault.bring(_markers(vault, lists).values())
+        storage.bring(lists.values())
+        storage.bring(_markers(storage, lists).values())
     except UnreachableError as error:
         log(f"{error}: what others have recorded is compared as far as DVC's cache holds it")
-    stand = vault.here(_markers(vault, lists).values())
+    stand = storage.here(_markers(storage, lists).values())
     found = (
-        _record(path, Path(vault.cache.oid_to_path(name)), here=False)
-        for path, name in _markers(vault, lists).items()
+        _record(path, Path(storage.cache.oid_to_path(name)), here=False)
+        for path, name in _markers(storage, lists).items()
         if name in stand
     )
     return [each for each in found if each]
 
 
-def _markers(vault: Any, lists: dict[str, str]) -> dict[str, str]:
-    """The object of each artefact's record, for those whose list of files is in the cache."""
-    held = vault.here(lists.values())
-    files = {path: vault.files(name) for path, name in lists.items() if name in held}
+def _markers(storage: Any, lists: dict[str, str]) -> dict[str, str]:
+    """The object of each artifact's record, for those whose list of files is in the cache."""
+    held = storage.here(lists.values())
+    files = {path: storage.files(name) for path, name in lists.items() if name in held}
     return {path: each[MARKER] for path, each in files.items() if MARKER in each}
 
 

@@ -10,8 +10,8 @@ from fairshrink.explaining.differences import VERBS, Difference
 from fairshrink.explaining.estimates import Estimate, estimate
 from fairshrink.explaining.reasons import FOLLOWS, Reason, reasons
 from fairshrink.explaining.records import Record, label
-from fairshrink.grid import STAGES, Artefact
-from fairshrink.plan import Plan
+from fairshrink.planning.grid import STAGES, Artifact
+from fairshrink.planning.plan import Plan
 
 NAMED = 3
 NOUNS = {
@@ -23,13 +23,13 @@ NOUNS = {
 }
 
 
-def explain(plan: Plan, grid: Mapping[str, Artefact], records: list[Record]) -> dict[str, Any]:
+def explain(plan: Plan, grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Any]:
     """What the plan restores and computes, why, and how long computing takes."""
     computed = plan.computed
-    restored = [each["path"] for job in plan.of("restore") for each in job.artefacts]
+    restored = [each["path"] for job in plan.of("restore") for each in job.artifacts]
     return {
         "study": plan.study,
-        "jobs": dict(Counter(job.stage for job in plan.jobs if job.artefacts)),
+        "jobs": dict(Counter(job.stage for job in plan.jobs if job.artifacts)),
         "restored": {stage: [path for path in restored if grid[path].stage == stage] for stage in STAGES},
         "reasons": reasons(computed, grid, records),
         "estimates": estimate(computed, grid, records),
@@ -52,7 +52,7 @@ def as_values(explained: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def as_text(explained: Mapping[str, Any], grid: Mapping[str, Artefact]) -> str:
+def as_text(explained: Mapping[str, Any], grid: Mapping[str, Artifact]) -> str:
     """The same for people."""
     restored = {stage: paths for stage, paths in explained["restored"].items() if paths}
     if not restored and not explained["reasons"]:
@@ -71,7 +71,7 @@ def _count(number: int, stage: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun.replace(' (', 's (') if '(' in noun else noun + 's'}"
 
 
-def _reason(reason: Reason, grid: Mapping[str, Artefact]) -> list[str]:
+def _reason(reason: Reason, grid: Mapping[str, Artifact]) -> list[str]:
     names = [label(reason.stage, path, grid[path].name) for path in reason.paths]
     lines = [f"  {_count(len(names), reason.stage)}:"]
     lines += [f"    why: {each}" for each in why(reason.differences)]
@@ -105,17 +105,17 @@ def _split(change: str) -> tuple[str, str]:
 def _times(estimates: Mapping[str, Estimate]) -> list[str]:
     if not estimates:
         return []
-    lines = ["Expected time, one artefact after another, from the records of earlier ones:"]
+    lines = ["Expected time, one artifact after another, from the records of earlier ones:"]
     for stage, each in estimates.items():
         unknown = f"; {each.unknown} of them unlike any that stands here" if each.unknown else ""
-        lines.append(f"  {stage:10} {each.count:6} artefacts  {_duration(each)}{unknown}")
+        lines.append(f"  {stage:10} {each.count:6} artifacts  {_duration(each)}{unknown}")
     total = Estimate(
         count=sum(each.count for each in estimates.values()),
         cpu_s=sum(each.cpu_s for each in estimates.values()),
         gpu_s=sum(each.gpu_s for each in estimates.values()),
         unknown=sum(each.unknown for each in estimates.values()),
     )
-    lines.append(f"  {'together':10} {total.count:6} artefacts  {_duration(total)}")
+    lines.append(f"  {'together':10} {total.count:6} artifacts  {_duration(total)}")
     if total.gpu_s:
         lines.append(f"  GPU hours: {total.gpu_s / 3600:.2f}")
     return [*lines, "  (without the start of processes, about 5 s a job, and waiting in queues)"]

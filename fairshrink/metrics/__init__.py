@@ -1,1 +1,1 @@
-"""Bias and task metrics: one module each, found by its name."""
+"""Bias and task metrics: one module or folder each, found by its name."""

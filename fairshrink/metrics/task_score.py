@@ -29,15 +29,15 @@ import numpy as np
 from pydantic import Field
 
 from fairshrink.settings import Settings as _Settings
-from fairshrink.statistics import Estimate, Statistic, Sums, combine, pearson, ratio, spearman, weighted_mean
+from fairshrink.stats.estimates import Estimate, Statistic, Sums, combine, pearson, ratio, spearman, weighted_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pandas import DataFrame
 
-    from fairshrink.models import Checkpoint
-    from fairshrink.task import Task
+    from fairshrink.data.examples import Task
+    from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS = frozenset({"scored"})
 NEEDS_TASK = True
@@ -64,8 +64,8 @@ def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task:
     import pandas as pd
 
     from fairshrink import registry
+    from fairshrink.data.examples import frames
     from fairshrink.errors import UserError
-    from fairshrink.task import frames
 
     if task is None:
         raise UserError("task_score needs the task of the checkpoint")

@@ -21,7 +21,7 @@ close to that a model is.
 
 Limits: intervals resample target words; the attribute words are taken as given, and their choice is an error that no
 interval here contains. p belongs to the whole sample and has no interval. Lone words are unusual input for
-contextual encoders: see SEAT. Data: word lists published in the papers named in `stimuli/weat.json`.
+contextual encoders: see SEAT. Data: word lists published in the papers named in `weat.json`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
-from fairshrink.association import (
+from fairshrink.metrics._shared.association import (
     AssociationSettings,
     associations,
     before_lone_word,
@@ -39,18 +39,18 @@ from fairshrink.association import (
     pooling_of,
     read_tests,
 )
-from fairshrink.association_statistics import summaries
-from fairshrink.statistics import Statistic
+from fairshrink.metrics._shared.association_statistics import summaries
+from fairshrink.stats.estimates import Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.models import Checkpoint
-    from fairshrink.task import Task
+    from fairshrink.data.examples import Task
+    from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS = frozenset({"embedding"})
 KIND = "intrinsic"
-FILES = ("stimuli/weat.json",)
+FILES = ("metrics/_shared/weat.json",)
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_effect_size", "all")
 

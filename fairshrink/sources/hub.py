@@ -50,8 +50,8 @@ def pin(settings: Settings) -> dict[str, Any]:
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     """Fill ``target`` with the chosen files. UserError where hub, repository, commit, files or checksums are amiss."""
-    from fairshrink.artefacts import file_digests
     from fairshrink.log import log
+    from fairshrink.store.artifacts import file_digests
 
     endpoint = _environment()
     what = f"{settings.repo}@{settings.revision[:8]}"

@@ -1,4 +1,4 @@
-"""A folder or file of one's own: a fine-tuned model, a labelled table. It is copied; its contents are its pin.
+"""A folder or file of one's own: a fine-tuned model, a labeled table. It is copied; its contents are its pin.
 
 Editing the file therefore makes a new download and what depends on it, and the results of the old contents stay.
 """
@@ -41,7 +41,7 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
 
 
 def _digests(files: dict[str, Path]) -> dict[str, str]:
-    from fairshrink.artefacts import file_digest
+    from fairshrink.store.artifacts import file_digest
 
     try:
         return {name: file_digest(path) for name, path in files.items()}
@@ -50,8 +50,8 @@ def _digests(files: dict[str, Path]) -> dict[str, str]:
 
 
 def _files(settings: Settings) -> dict[str, Path]:
-    """Files by their name below the folder, sorted; another artefact's provenance is not part of its contents."""
-    from fairshrink.artefacts import MARKER
+    """Files by their name below the folder, sorted; another artifact's provenance is not part of its contents."""
+    from fairshrink.store.artifacts import MARKER
 
     root = Path(settings.path)
     if root.is_file():

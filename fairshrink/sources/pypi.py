@@ -43,9 +43,9 @@ def pin(settings: Settings) -> dict[str, Any]:
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     """Fill ``target`` with the chosen members. UserError where index, file, checksum or members are not as named."""
-    from fairshrink.archives import unpack
-    from fairshrink.artefacts import file_digests
-    from fairshrink.transfer import cached, download, public
+    from fairshrink.sources._shared.archives import unpack
+    from fairshrink.sources._shared.transfer import cached, download, public
+    from fairshrink.store.artifacts import file_digests
 
     what = f"{settings.project} {settings.version}"
     archive, url = cached(settings.sha256, cache), None
@@ -64,7 +64,7 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
 
 def _url(settings: Settings, what: str) -> str:
     """Where the index says that the file is."""
-    from fairshrink.transfer import get, public
+    from fairshrink.sources._shared.transfer import get, public
 
     project = re.sub(r"[-_.]+", "-", settings.project).lower()
     page = f"{(os.environ.get('PIP_INDEX_URL') or INDEX).rstrip('/')}/{project}/"

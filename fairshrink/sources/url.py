@@ -39,9 +39,9 @@ def pin(settings: Settings) -> dict[str, Any]:
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     """Fill ``target`` with the file, or with the chosen members of the archive. UserError where something is wrong."""
-    from fairshrink.archives import unpack
-    from fairshrink.artefacts import file_digests
-    from fairshrink.transfer import download, public
+    from fairshrink.sources._shared.archives import unpack
+    from fairshrink.sources._shared.transfer import download, public
+    from fairshrink.store.artifacts import file_digests
 
     name = _name(settings)
     file = download(settings.url, settings.sha256, cache, name)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fairshrink import artefacts
-from fairshrink.analysis.aggregate import aggregate
 from fairshrink.log import log
+from fairshrink.reporting.write import aggregate
+from fairshrink.store import artifacts
 
 
 def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
-    """Make the artefact that holds the tables and figures of a study."""
+    """Make the artifact that holds the tables and figures of a study."""
     for job in jobs:
-        artefacts.make(job, lambda folder, job=job: _fill(folder, job["spec"]))
+        artifacts.make(job, lambda folder, job=job: _fill(folder, job["spec"]))
 
 
 def _fill(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:

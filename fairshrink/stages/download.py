@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fairshrink import artefacts, registry
+from fairshrink import registry
+from fairshrink.store import artifacts
 
 ARCHIVES = Path("data/.archives")
 """Downloaded archives by their checksum, so that a second study needs no network."""
@@ -16,4 +17,4 @@ def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
     for job in jobs:
         module = registry.load("sources", job["spec"]["source"])
         settings = module.Settings(**job["spec"]["settings"])
-        artefacts.make(job, lambda folder, m=module, s=settings: {"source": m.fetch(s, folder, ARCHIVES)})
+        artifacts.make(job, lambda folder, m=module, s=settings: {"source": m.fetch(s, folder, ARCHIVES)})

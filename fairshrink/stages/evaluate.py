@@ -6,9 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from fairshrink import artefacts, models, registry
+from fairshrink import registry
+from fairshrink.data.examples import from_spec
 from fairshrink.log import log
-from fairshrink.task import from_spec
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.store import artifacts
 
 ITEMS = "items.parquet"
 
@@ -19,15 +21,15 @@ def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
     for job in jobs:
         by_checkpoint.setdefault(job["spec"]["checkpoint"], []).append(job)
     for path, wanted in by_checkpoint.items():
-        if all(artefacts.exists(Path(job["path"])) for job in wanted):
+        if all(artifacts.exists(Path(job["path"])) for job in wanted):
             continue
         log(f"scoring: {Path(path).name}")
-        checkpoint = models.load(Path(path), device=device)
+        checkpoint = checkpoints.load(Path(path), device=device)
         for job in wanted:
-            artefacts.make(job, lambda folder, job=job, loaded=checkpoint: _fill(folder, job, loaded))
+            artifacts.make(job, lambda folder, job=job, loaded=checkpoint: _fill(folder, job, loaded))
 
 
-def _fill(folder: Path, job: dict[str, Any], checkpoint: models.Checkpoint) -> dict[str, Any]:
+def _fill(folder: Path, job: dict[str, Any], checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
     spec = job["spec"]
     metric = registry.load("metrics", spec["metric"])
     settings = metric.Settings(**spec["settings"])
@@ -45,5 +47,5 @@ def _fill(folder: Path, job: dict[str, Any], checkpoint: models.Checkpoint) -> d
 
 def _about(path: Path) -> dict[str, Any]:
     """What tables tell of a checkpoint, kept with its scores so that they can be rebuilt without it."""
-    record = artefacts.read_provenance(path)
+    record = artifacts.read_provenance(path)
     return {name: record[name] for name in ("key", "name", "identity", "ledger", "measurements", "made")}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairshrink import restoring
+from fairshrink.remote import restoring
 
 
 def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
-    """Bring back each artefact."""
+    """Bring back each artifact."""
     restoring.restore([job["path"] for job in jobs])

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     import torch
     from pandas import DataFrame
 
-    from fairshrink.models import Checkpoint
-    from fairshrink.training import Loss
+    from fairshrink.models.checkpoint import Checkpoint
+    from fairshrink.training.fit import Loss
 
 HEAD = "causal_lm"
 TRAINED = False
 
 
 class Settings(_Settings):
-    """Settings of causal language modelling."""
+    """Settings of causal language modeling."""
 
     max_length: int = Field(128, ge=8, description="tokens of a text; longer ones are cut")
     test_share: float = Field(0.2, gt=0, lt=1, description="share held out for testing where there is no test table")
@@ -40,9 +40,9 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     """Mean negative log-probability of the next token over all tokens of a batch."""
     import torch
 
-    from fairshrink.batching import causal_ids, collate
-    from fairshrink.inference import lm_head
-    from fairshrink.training import Loss
+    from fairshrink.models.batching import causal_ids, collate
+    from fairshrink.models.inference import lm_head
+    from fairshrink.training.fit import Loss
 
     sequences = [causal_ids(cp, text, max_length=settings.max_length) for text in frame["text"]]
 
@@ -60,8 +60,8 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     """Per text ``nll``, the sum of -log p(token | those before it), and ``tokens``, how many were predicted."""
     import pandas as pd
 
-    from fairshrink.batching import causal_ids
-    from fairshrink.inference import causal_log_probs
+    from fairshrink.models.batching import causal_ids
+    from fairshrink.models.inference import causal_log_probs
 
     sequences = [causal_ids(cp, text, max_length=settings.max_length) for text in frame["text"]]
     values = causal_log_probs(cp, sequences)

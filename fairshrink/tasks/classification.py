@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fairshrink.training_settings import TrainingSettings
+from fairshrink.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from fairshrink.models import Checkpoint
-    from fairshrink.training import Loss
+    from fairshrink.models.checkpoint import Checkpoint
+    from fairshrink.training.fit import Loss
 
 HEAD = "classification"
 TRAINED = True
@@ -28,7 +28,7 @@ class Settings(TrainingSettings):
 
 
 def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
-    """Pairs labelled entailment, neutral and contradiction, in any order, give natural language inference."""
+    """Pairs labeled entailment, neutral and contradiction, in any order, give natural language inference."""
     nli = {"nli"} if "text_pair" in columns and set(labels or ()) == NLI else set()
     return frozenset({"embedding", "classification", "scored"} | nli)
 
@@ -37,7 +37,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     """Cross-entropy of the examples in ``frame``, whose labels are names."""
     import torch
 
-    from fairshrink.sequence_heads import sequence_loss
+    from fairshrink.training.losses import sequence_loss
 
     labels = torch.tensor([cp.labels.index(name) for name in frame["label"]])
     return sequence_loss(cp, frame, settings, labels, torch.nn.functional.cross_entropy)
@@ -52,7 +52,7 @@ def train(
     **steps: Any,
 ) -> None:
     """Fine-tune in place; ``steps``: masks, start_step, stop_step, on_step, state of ``training.fit``."""
-    from fairshrink.training import fit
+    from fairshrink.training.fit import fit
 
     fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)
 
@@ -62,7 +62,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import numpy as np
     import pandas as pd
 
-    from fairshrink.inference import sequence_logits
+    from fairshrink.models.inference import sequence_logits
 
     pairs = list(frame["text_pair"]) if "text_pair" in frame else None
     logits = sequence_logits(cp, list(frame["text"]), pairs, max_length=settings.max_length)

@@ -1,4 +1,4 @@
-"""Masked language modelling on plain text, one sentence or paragraph a row.
+"""Masked language modeling on plain text, one sentence or paragraph a row.
 
 Of the real tokens ``mask_share`` are chosen afresh in each step; 80 % of these become the mask, 10 % a random token,
 10 % stay (Devlin et al. 2019); the loss is the mean over the chosen ones. Test score: pseudo-log-likelihood, each
@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from fairshrink.training_settings import TrainingSettings
+from fairshrink.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
     from pandas import DataFrame
 
-    from fairshrink.models import Checkpoint
-    from fairshrink.training import Loss
+    from fairshrink.models.checkpoint import Checkpoint
+    from fairshrink.training.fit import Loss
 
 HEAD = "masked_lm"
 TRAINED = True
 
 
 class Settings(TrainingSettings):
-    """Settings of masked language modelling."""
+    """Settings of masked language modeling."""
 
     mask_share: float = Field(0.15, gt=0, lt=1, description="share of the tokens to be predicted")
 
@@ -40,9 +40,9 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     """Mean negative log-probability of the chosen tokens."""
     import torch
 
-    from fairshrink.batching import collate, encode
-    from fairshrink.inference import lm_head
-    from fairshrink.training import Loss
+    from fairshrink.models.batching import collate, encode
+    from fairshrink.models.inference import lm_head
+    from fairshrink.training.fit import Loss
 
     encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
     sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
@@ -70,7 +70,7 @@ def train(
     **steps: Any,
 ) -> None:
     """Train in place; ``steps``: masks, start_step, stop_step, on_step, state of ``training.fit``."""
-    from fairshrink.training import fit
+    from fairshrink.training.fit import fit
 
     fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)
 
@@ -80,8 +80,8 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import numpy as np
     import pandas as pd
 
-    from fairshrink.batching import encode
-    from fairshrink.inference import masked_log_probs
+    from fairshrink.models.batching import encode
+    from fairshrink.models.inference import masked_log_probs
 
     encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
     sequences, positions, targets, owners = [], [], [], []

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fairshrink.training_settings import TrainingSettings
+from fairshrink.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from fairshrink.models import Checkpoint
-    from fairshrink.training import Loss
+    from fairshrink.models.checkpoint import Checkpoint
+    from fairshrink.training.fit import Loss
 
 HEAD = "regression"
 TRAINED = True
@@ -35,7 +35,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     """Mean squared error of the examples in ``frame``."""
     import torch
 
-    from fairshrink.sequence_heads import sequence_loss
+    from fairshrink.training.losses import sequence_loss
 
     labels = torch.tensor(frame["label"].to_numpy("float32"))
     return sequence_loss(
@@ -52,7 +52,7 @@ def train(
     **steps: Any,
 ) -> None:
     """Fine-tune in place; ``steps``: masks, start_step, stop_step, on_step, state of ``training.fit``."""
-    from fairshrink.training import fit
+    from fairshrink.training.fit import fit
 
     fit(cp, loss(cp, frames["train"], settings), settings, seed, log, **steps)
 
@@ -61,7 +61,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     """``prediction`` and ``label`` of each row."""
     import pandas as pd
 
-    from fairshrink.inference import sequence_logits
+    from fairshrink.models.inference import sequence_logits
 
     pairs = list(frame["text_pair"]) if "text_pair" in frame else None
     logits = sequence_logits(cp, list(frame["text"]), pairs, max_length=settings.max_length)

@@ -1,6 +1,6 @@
 """Similarity of two texts as the cosine of their sentence vectors, from an encoder taken as it is.
 
-With a test table of pairs labelled with similarities, the score is the rank correlation of cosine and label, as is
+With a test table of pairs labeled with similarities, the score is the rank correlation of cosine and label, as is
 usual for sentence encoders (Reimers and Gurevych 2019).
 """
 
@@ -15,7 +15,7 @@ from fairshrink.settings import Settings as _Settings
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from fairshrink.models import Checkpoint
+    from fairshrink.models.checkpoint import Checkpoint
 
 HEAD = "encoder"
 TRAINED = False
@@ -41,7 +41,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import numpy as np
     import pandas as pd
 
-    from fairshrink.inference import sentence_embeddings
+    from fairshrink.models.inference import sentence_embeddings
 
     first = sentence_embeddings(cp, list(frame["text"]), settings.pooling)
     second = sentence_embeddings(cp, list(frame["text_pair"]), settings.pooling)

@@ -14,5 +14,5 @@ def size_text(size: float) -> str:
 
 
 def count(number: int, noun: str, many: str = "") -> str:
-    """A number and its noun, such as ``1 artefact``, ``2 artefacts``; ``many`` is a plural without s."""
+    """A number and its noun, such as ``1 artifact``, ``2 artifacts``; ``many`` is a plural without s."""
     return f"{number} {noun if number == 1 else many or noun + 's'}"

@@ -1,6 +1,6 @@
 """Checksums of many files: each is read once for SHA-256 and MD5 together, by several threads.
 
-Files that are links to the same bytes (an artefact's and DVC's copy of it) are read once as well.
+Files that are links to the same bytes (an artifact's and DVC's copy of it) are read once as well.
 """
 
 from __future__ import annotations

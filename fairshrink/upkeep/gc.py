@@ -1,4 +1,4 @@
-"""Remove what no study refers to any more: artefacts, their pointers, their objects in DVC's local cache, leftovers.
+"""Remove what no study refers to any more: artifacts, their pointers, their objects in DVC's local cache, leftovers.
 
 What is needed is asked of every study of the working tree and of every branch and tag (`needed`). The remote is never
 touched, so what has been pushed can be had again.
@@ -16,17 +16,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairshrink import run_lock
-from fairshrink.artefacts import MARKER
 from fairshrink.errors import UserError
-from fairshrink.grid import FOLDERS
 from fairshrink.log import log
-from fairshrink.pointers import pointer
+from fairshrink.planning.grid import FOLDERS
+from fairshrink.remote.cache_objects import DIRECTORY, Objects, mentioned
+from fairshrink.remote.pointers import pointer
+from fairshrink.store import run_lock
+from fairshrink.store.artifacts import MARKER
 from fairshrink.upkeep import needed as needs
 from fairshrink.upkeep import places, repository
 from fairshrink.upkeep.amounts import count, size_text
 from fairshrink.upkeep.needed import Needed
-from fairshrink.upkeep.objects import DIRECTORY, Objects, mentioned
 
 IDLE_S = 24 * 3600
 """Leftovers are removed when nothing has touched them for so long."""
@@ -47,7 +47,7 @@ class Item:
 class Garbage:
     """What may be removed, in the order of removal, with the bytes that each item would free.
 
-    ``pointers`` go with their artefacts; ``held`` of them are also in commits, which keep their objects in the cache.
+    ``pointers`` go with their artifacts; ``held`` of them are also in commits, which keep their objects in the cache.
     """
 
     needed: Needed
@@ -100,7 +100,7 @@ def find(root: Path = Path(), now: float | None = None) -> Garbage:
     garbage = Garbage(needs.needed(root))
     unneeded = _unneeded(root, garbage.needed)
     objects = Objects(root)
-    garbage.items += [_artefact(root, path) for path in unneeded]
+    garbage.items += [_artifact(root, path) for path in unneeded]
     pointed = [pointer(root / path) for path in unneeded if pointer(root / path).is_file()]
     garbage.pointers = len(pointed)
     if objects.exists and objects.is_own:
@@ -116,21 +116,21 @@ def find(root: Path = Path(), now: float | None = None) -> Garbage:
 
 
 def _unneeded(root: Path, needed: Needed) -> list[str]:
-    """Artefacts that stand here, or only their pointers, and no study needs."""
-    here = [path for path in places.artefacts(root) if places.is_keyed(path.rsplit("/", 1)[1])]
+    """Artifacts that stand here, or only their pointers, and no study needs."""
+    here = [path for path in places.artifacts(root) if places.is_keyed(path.rsplit("/", 1)[1])]
     return sorted({*here, *places.pointers(root)} - needed.paths)
 
 
-def _artefact(root: Path, path: str) -> Item:
+def _artifact(root: Path, path: str) -> Item:
     both = (root / path, pointer(root / path))
     return Item(places.place_of(path), tuple(each for each in both if each.exists()))
 
 
 def _unneeded_objects(root: Path, garbage: Garbage, objects: Objects) -> list[str]:
-    """Objects of artefacts that no pointer names and no study needs; the lists of files come last.
+    """Objects of artifacts that no pointer names and no study needs; the lists of files come last.
 
     Whoever is interrupted before the end finds the rest again through the lists. Other data that DVC keeps for the
-    user is left alone, and so is what it shares with an artefact.
+    user is left alone, and so is what it shares with an artifact.
     """
     going = {path for item in garbage.items for path in item.paths}
     files = {root / name for name in repository.working_files(root, "*.dvc", "*dvc.lock")}
@@ -151,7 +151,7 @@ def _unneeded_objects(root: Path, garbage: Garbage, objects: Objects) -> list[st
 
 
 def _key(record: Path) -> str | None:
-    """The key in an artefact's record; None where the record is lost, and the artefact with it."""
+    """The key in an artifact's record; None where the record is lost, and the artifact with it."""
     try:
         content = json.loads(record.read_bytes())
     except (OSError, ValueError):
@@ -163,8 +163,8 @@ def _idle(root: Path, needed: Needed, now: float) -> Iterator[tuple[str, str]]:
     """Leftovers that nobody works on; the state of a training that a study still waits for stays."""
     left = [(LEFT, path) for path in places.half_built(root)]
     for path in places.trainings(root):
-        artefact = places.trained(path)
-        if artefact not in needed.paths or (root / artefact / MARKER).is_file():
+        artifact = places.trained(path)
+        if artifact not in needed.paths or (root / artifact / MARKER).is_file():
             left.append((UNFINISHED, path))
     for group, path in left:
         if now - max(each.lstat().st_mtime for each in _beneath(root / path)) > IDLE_S:
@@ -243,7 +243,7 @@ def text(garbage: Garbage, root: Path, *, every: bool = False) -> str:
         lines.append(f"{count(garbage.pointers, 'pointer')} (.dvc) would go too; commit that with `git add -u`.")
     if garbage.held:
         lines.append(
-            f"{count(garbage.held, 'artefact')} of these stay in DVC's cache, as pointers in commits name them. They "
+            f"{count(garbage.held, 'artifact')} of these stay in DVC's cache, as pointers in commits name them. They "
             "become free when no branch or tag has these pointers and gc runs again."
         )
     return "\n".join(lines)
@@ -251,7 +251,7 @@ def text(garbage: Garbage, root: Path, *, every: bool = False) -> str:
 
 def _protected(needed: Needed) -> list[str]:
     lines = [
-        f"Needed: {count(len(needed.paths), 'artefact')}, by {count(len(needed.studies), 'study file')} here and by "
+        f"Needed: {count(len(needed.paths), 'artifact')}, by {count(len(needed.studies), 'study file')} here and by "
         f"those of {count(len(needed.refs), 'branch or tag', 'branches and tags')}."
     ]
     lines += [
@@ -262,7 +262,7 @@ def _protected(needed: Needed) -> list[str]:
 
 
 def _group(group: str, items: list[Item], sizes: dict[Item, int], root: Path, every: bool) -> Iterable[str]:
-    noun = "object" if group == CACHE else "artefact" if group in FOLDERS.values() else "item"
+    noun = "object" if group == CACHE else "artifact" if group in FOLDERS.values() else "item"
     yield f"  {group:<22} {count(len(items), noun):>15} {size_text(sum(sizes[item] for item in items)):>12}"
     if group == CACHE and not every:
         return

@@ -1,7 +1,7 @@
-"""List the artefacts of studies with the code of the folder that this is started in.
+"""List the artifacts of studies with the code of the folder that this is started in.
 
 Run as ``python -c TEXT OUTPUT STUDY…``, as the folder may hold an older version of the package, without this file.
-Writes ``{study: [paths of its artefacts]}``, or ``{study: "why it cannot be listed"}``, as JSON into OUTPUT.
+Writes ``{study: [paths of its artifacts]}``, or ``{study: "why it cannot be listed"}``, as JSON into OUTPUT.
 """
 
 import json
@@ -10,14 +10,15 @@ from pathlib import Path
 
 
 def listed(file: str) -> list[str] | str:
-    """Paths of all artefacts of a study, or what is wrong with it."""
+    """Paths of all artifacts of a study, or what is wrong with it."""
     try:
         import fairshrink
-        from fairshrink import grid, study
+        from fairshrink.planning import grid
+        from fairshrink.study import reader
 
         if not Path(fairshrink.__file__).resolve().is_relative_to(Path().resolve()):
             return "there is no package fairshrink here"
-        return [str(path) for path in grid.expand(study.load(file))]
+        return [str(path) for path in grid.expand(reader.load(file))]
     except Exception as error:  # code of another time may fail in any way; what it needs is then found out differently
         known = any(each.__name__ == "UserError" for each in type(error).__mro__)
         return str(error) if known else f"{file}: {type(error).__name__}: {error}"

@@ -21,25 +21,26 @@ import yaml
 
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.upkeep import lister, objects, repository
+from fairshrink.remote import cache_objects
+from fairshrink.upkeep import lister, repository
 from fairshrink.upkeep.amounts import count
 from fairshrink.upkeep.repository import Tree
 
 KEYS = ("study", "downloads", "models", "tasks", "metrics")
-"""Top-level keys of a study; a file with all but one of them counts, as one may be misspelt."""
+"""Top-level keys of a study; a file with all but one of them counts, as one may be misspelled."""
 ENDINGS = (".yaml", ".yml")
 POINTER = ".dvc"
 
 
 @dataclass
 class Needed:
-    """Paths of artefacts that studies need, and DVC objects that pointers of commits name.
+    """Paths of artifacts that studies need, and DVC objects that pointers of commits name.
 
     ``by_pointers``: refs whose studies cannot be listed, with the reason; what their pointers name is needed.
     """
 
     paths: set[str] = field(default_factory=set)
-    objects: set[str] = field(default_factory=set)
+    cache_objects: set[str] = field(default_factory=set)
     studies: list[str] = field(default_factory=list)
     refs: list[str] = field(default_factory=list)
     by_pointers: dict[str, str] = field(default_factory=dict)
@@ -81,7 +82,7 @@ def _commits(root: Path, found: Needed) -> None:
     tips = repository.tips(root)
     found.refs = sorted(name for tip in tips for name in tip.names)
     pointers = {name for tip in tips for path, name in tip.files.items() if path.endswith((POINTER, "dvc.lock"))}
-    found.objects = objects.mentioned(repository.contents(root, pointers).values())
+    found.objects = cache_objects.mentioned(repository.contents(root, pointers).values())
     alike: dict[frozenset[tuple[str, str]], list[Tree]] = {}
     for tip in tips:
         content = frozenset((path, name) for path, name in tip.files.items() if not path.endswith(POINTER))
@@ -98,7 +99,7 @@ def _commits(root: Path, found: Needed) -> None:
 
 
 def _list_commit(root: Path, tip: Tree) -> tuple[set[str], list[str]]:
-    """Artefacts of a commit's studies, and why some cannot be listed."""
+    """Artifacts of a commit's studies, and why some cannot be listed."""
     yamls = {path: name for path, name in tip.files.items() if path.endswith(ENDINGS)}
     texts = repository.contents(root, yamls.values())
     studies = [path for path, name in yamls.items() if is_study(texts[name])]
@@ -135,7 +136,7 @@ def _gaps(root: Path, tip: Tree, study: str, text: str) -> list[str]:
 
 
 def _list(folder: Path, studies: Sequence[str]) -> dict[str, list[str] | str]:
-    """The artefacts of each study by the code of ``folder``, or why they cannot be listed."""
+    """The artifacts of each study by the code of ``folder``, or why they cannot be listed."""
     if not studies:
         return {}
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}

@@ -1,4 +1,4 @@
-"""Where artefacts, their pointers and the leftovers of interrupted work stand; all paths are relative to a root."""
+"""Where artifacts, their pointers and the leftovers of interrupted work stand; all paths are relative to a root."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
-from fairshrink.artefacts import MARKER
-from fairshrink.grid import FOLDERS
 from fairshrink.keys import KEY_LENGTH
-from fairshrink.pointers import PLACES
+from fairshrink.planning.grid import FOLDERS
+from fairshrink.remote.pointers import PLACES
+from fairshrink.store.artifacts import MARKER
 
 ASIDE = "results/aside"
-"""Where faulty artefacts are put."""
+"""Where faulty artifacts are put."""
 TRAINING = ".training"
 _KEYED = re.compile(rf".+-[0-9a-f]{{{KEY_LENGTH}}}")
 _PARTS = ("data/.archives/.*.part", "results/.*.part", "results/*/.*.part")
 
 
-def artefacts(root: Path) -> list[str]:
-    """Folders that are or should be artefacts, sorted: those with a key in their name, and those with a record."""
+def artifacts(root: Path) -> list[str]:
+    """Folders that are or should be artifacts, sorted: those with a key in their name, and those with a record."""
     return sorted(
         _relative(path, root)
         for place in PLACES
@@ -30,7 +30,7 @@ def artefacts(root: Path) -> list[str]:
 
 
 def pointers(root: Path) -> list[str]:
-    """Artefacts that have a pointer, whether they stand here or not, sorted."""
+    """Artifacts that have a pointer, whether they stand here or not, sorted."""
     found = (path.with_suffix("") for place in PLACES for path in root.glob(f"{place}.dvc"))
     return sorted(_relative(path, root) for path in found if is_keyed(path.name))
 
@@ -41,7 +41,7 @@ def is_keyed(name: str) -> bool:
 
 
 def place_of(path: str) -> str:
-    """The folder of its stage in which an artefact stands, such as ``results/scores``."""
+    """The folder of its stage in which an artifact stands, such as ``results/scores``."""
     return next(folder for folder in FOLDERS.values() if path.startswith(f"{folder}/"))
 
 
@@ -56,18 +56,18 @@ def half_built(root: Path) -> list[str]:
 
 
 def trainings(root: Path) -> list[str]:
-    """States of trainings that have not ended (``.<artefact>.training``), sorted."""
+    """States of trainings that have not ended (``.<artifact>.training``), sorted."""
     return _hidden(root, [place[: place.rindex("*")] + f".*{TRAINING}" for place in PLACES])
 
 
 def trained(state: str) -> str:
-    """The artefact that a training's state belongs to."""
+    """The artifact that a training's state belongs to."""
     folder, _, name = state.rpartition("/")
     return f"{folder}/{name.removeprefix('.').removesuffix(TRAINING)}"
 
 
 def hide(path: Path) -> Path:
-    """Rename a folder to a half-built one's name: from now on nothing takes it for an artefact. Returns where it is."""
+    """Rename a folder to a half-built one's name: from now on nothing takes it for an artifact. Returns where it is."""
     hidden = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
     path.rename(hidden)
     return hidden

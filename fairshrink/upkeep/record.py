@@ -1,4 +1,4 @@
-"""The record of an artefact, checked: are all its fields there, does it agree with itself and with its place?"""
+"""The record of an artifact, checked: are all its fields there, does it agree with itself and with its place?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fairshrink import keys
-from fairshrink.artefacts import MARKER
+from fairshrink.store.artifacts import MARKER
 from fairshrink.upkeep.places import stage_of
 
 
@@ -55,7 +55,7 @@ def read(folder: Path) -> tuple[Record | None, list[str]]:
 
 
 def strangeness(record: Record, path: str) -> list[str]:
-    """Why a record that agrees with itself is that of another artefact than belongs to this path."""
+    """Why a record that agrees with itself is that of another artifact than belongs to this path."""
     wrong = []
     if not path.endswith(f"-{record.key}"):
         wrong.append(f"{MARKER}: the record of {record.name}-{record.key}")

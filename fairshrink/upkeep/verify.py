@@ -1,7 +1,7 @@
-"""Are the artefacts on disk still what was recorded? Faulty ones are put aside, so that the next run replaces them.
+"""Are the artifacts on disk still what was recorded? Faulty ones are put aside, so that the next run replaces them.
 
-An artefact is *damaged* where its files are not those of its record, *foreign* where they are but the record belongs to
-another artefact, or where its DVC pointer stands for other bytes. DVC's cache shares the bytes of artefacts through
+An artifact is *damaged* where its files are not those of its record, *foreign* where they are but the record belongs to
+another artifact, or where its DVC pointer stands for other bytes. DVC's cache shares the bytes of artifacts through
 hardlinks, so damage mostly reaches both: objects of the cache that do not hold what their name says are removed, or a
 restore would bring the damage back.
 """
@@ -16,15 +16,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from fairshrink import run_lock, vault
-from fairshrink.artefacts import MARKER
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.pointers import pointer
+from fairshrink.remote import storage
+from fairshrink.remote.cache_objects import DIRECTORY, Objects, directory_object
+from fairshrink.remote.pointers import pointer
+from fairshrink.store import run_lock
+from fairshrink.store.artifacts import MARKER
 from fairshrink.upkeep import places, record
 from fairshrink.upkeep.amounts import count, size_text
 from fairshrink.upkeep.checksums import Checksums, Sums
-from fairshrink.upkeep.objects import DIRECTORY, Objects, directory_object
 
 WHOLE, DAMAGED, FOREIGN = "whole", "damaged", "foreign"
 OVERLOOKED = ".snakemake_timestamp"
@@ -32,7 +33,7 @@ OVERLOOKED = ".snakemake_timestamp"
 
 @dataclass
 class Finding:
-    """What was found out about one artefact; ``size`` in bytes, ``details`` name each fault."""
+    """What was found out about one artifact; ``size`` in bytes, ``details`` name each fault."""
 
     path: str
     state: str
@@ -45,7 +46,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """Findings by path; ``objects`` of DVC's cache with wrong bytes, each with the artefacts that it belongs to."""
+    """Findings by path; ``objects`` of DVC's cache with wrong bytes, each with the artifacts that it belongs to."""
 
     findings: list[Finding]
     objects: dict[str, list[str]]
@@ -55,7 +56,7 @@ class Report:
 
     @property
     def faulty(self) -> list[Finding]:
-        """Artefacts that are not what they should be."""
+        """Artifacts that are not what they should be."""
         return [each for each in self.findings if each.state != WHOLE]
 
     @property
@@ -67,7 +68,7 @@ class Report:
 def verify(
     root: Path = Path(), chosen: Sequence[str] = (), *, check: bool = False, threads: int | None = None
 ) -> Report:
-    """Check all artefacts below ``root``, or those ``chosen`` by path or glob; put faulty ones aside unless ``check``.
+    """Check all artifacts below ``root``, or those ``chosen`` by path or glob; put faulty ones aside unless ``check``.
 
     Raises UserError where nothing matches a choice, and, if anything may be moved, while a run is at work.
     """
@@ -84,8 +85,8 @@ def verify(
 
 
 def _chosen(root: Path, choices: Sequence[str]) -> list[str]:
-    """Artefacts that a choice names, matches, or holds; all without choices."""
-    every = places.artefacts(root)
+    """Artifacts that a choice names, matches, or holds; all without choices."""
+    every = places.artifacts(root)
     if not choices:
         return every
     found: set[str] = set()
@@ -95,7 +96,7 @@ def _chosen(root: Path, choices: Sequence[str]) -> list[str]:
         mine = {each for each in every if each == wanted or fnmatchcase(each, wanted) or fnmatchcase(each, beneath)}
         if not mine:
             raise UserError(
-                f"{choice}: no artefact stands there; name folders such as results/baselines/NAME-KEY, places such as "
+                f"{choice}: no artifact stands there; name folders such as results/baselines/NAME-KEY, places such as "
                 "results/scores, or quoted globs such as 'results/*/bert-*'"
             )
         found |= mine
@@ -105,7 +106,7 @@ def _chosen(root: Path, choices: Sequence[str]) -> list[str]:
 def _examine(root: Path, paths: Sequence[str], threads: int | None) -> Report:
     checksums, objects = Checksums(threads), Objects(root)
     files = {path: _files(root / path) for path in paths}
-    log(f"checking {count(len(paths), 'artefact')}, {count(sum(map(len, files.values())), 'file')}")
+    log(f"checking {count(len(paths), 'artifact')}, {count(sum(map(len, files.values())), 'file')}")
     sums = checksums.read(file for named in files.values() for file in named.values())
     findings, owners = [], {}
     for path in paths:
@@ -144,13 +145,13 @@ def _judge(root: Path, path: str, found: dict[str, Sums], objects: Objects) -> F
 
 
 def _pointed(root: Path, finding: Finding) -> str | None:
-    """The ``.dir`` object of the pointer beside an artefact; None where there is none, or none that can be read."""
+    """The ``.dir`` object of the pointer beside an artifact; None where there is none, or none that can be read."""
     file = pointer(root / finding.path)
     finding.recorded = file.is_file()
     if not finding.recorded:
         return None
     try:
-        return vault.pointer_object(file)
+        return storage.pointer_object(file)
     except UserError as error:
         finding.pointer_fault = str(error).removeprefix(f"{root}/")
         return None
@@ -192,12 +193,12 @@ def _against_pointer(folder: Path, found: dict[str, Sums], pointed: str, objects
 
 
 def _objects_of(root: Path, finding: Finding, files: Sequence[Path], objects: Objects) -> set[str]:
-    """Objects of the cache that belong to an artefact: its pointer's, and those that share bytes with a faulty one."""
+    """Objects of the cache that belong to an artifact: its pointer's, and those that share bytes with a faulty one."""
     if not objects.exists:
         return set()
     names: set[str] = set()
     if finding.recorded and not finding.pointer_fault:
-        pointed = vault.pointer_object(pointer(root / finding.path))
+        pointed = storage.pointer_object(pointer(root / finding.path))
         names = {pointed, *(objects.listing(pointed) or {}).values()}
     if finding.state != WHOLE:
         statuses = [path.stat() for path in files if path.exists()]
@@ -254,7 +255,7 @@ def _summary(report: Report) -> list[str]:
     total = size_text(sum(each.size for each in report.findings))
     unrecorded = sum(not each.recorded and each.state == WHOLE for each in report.findings)
     lines = [
-        f"{count(len(report.findings), 'artefact')} ({total}): {told}; {unrecorded} of the whole ones without a "
+        f"{count(len(report.findings), 'artifact')} ({total}): {told}; {unrecorded} of the whole ones without a "
         f"pointer, {count(len(report.half_built), 'half-built leftover')}, "
         f"{count(len(report.objects), 'damaged object')} in DVC's cache."
     ]
@@ -262,7 +263,7 @@ def _summary(report: Report) -> list[str]:
         lines.append(f"The next run restores or rebuilds them. What was moved stays in {places.ASIDE} until `make gc`.")
     elif report.faulty or report.objects:
         lines.append(
-            "Nothing was changed (--check). Without it, faulty artefacts are moved aside, and the next run restores or "
+            "Nothing was changed (--check). Without it, faulty artifacts are moved aside, and the next run restores or "
             "rebuilds them."
         )
     return lines

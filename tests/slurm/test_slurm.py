@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent / "workflow"))
 
-from test_promises import artefacts, leftovers, science, small_study
+from test_promises import artifacts, leftovers, science, small_study
 from tiny_study import environment, planned, run, snakemake, workspace, write_study
 
 pytestmark = pytest.mark.slurm
@@ -151,11 +151,11 @@ def test_first_run_submits_the_expensive_stages_and_a_killed_training_resumes(fo
     asked = {each["stage"]: (each["mem"], each["cpu"], each["minutes"]) for each in found}
     assert asked == {
         "finetune": ("1300M", 2, 5),
-        "compress": ("1200M", 1, 2),  # a minute for each artefact
+        "compress": ("1200M", 1, 2),  # a minute for each artifact
         "evaluate": ("1200M", 1, 3),
     }
     assert not leftovers(folder)
-    for path in artefacts(folder):
+    for path in artifacts(folder):
         assert (folder / f"{path}.dvc").is_file()
     assert {path.parent.name for path in folder.glob("logs/*/*.log")} >= {
         "download",
@@ -241,7 +241,7 @@ def test_killed_with_jobs_in_the_cluster_the_next_run_needs_no_help(folder, tmp_
         time.sleep(0.5)
     assert {each["stage"] for each in submitted(folder, before)} == {"compress", "evaluate"}
     assert not leftovers(folder)
-    for path in artefacts(folder):
+    for path in artifacts(folder):
         record = json.loads((folder / path / "provenance.json").read_text())
         assert all((folder / path / name).is_file() for name in record["files"])
     local = twin(folder, tmp_path / "local", cluster_study(0.8))

@@ -1,0 +1,43 @@
+"""Setting single weights of linear layers to zero."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from fairshrink.compression._shared.selection import Keys, KeysOf, count, magnitude_keys, smallest
+from fairshrink.errors import UserError
+from fairshrink.models.architecture import linear_names
+from fairshrink.models.checkpoint import Checkpoint
+
+
+def prune(cp: Checkpoint, sparsity: float, scope: str, keys_of: KeysOf = magnitude_keys) -> Checkpoint:
+    """Zero the round(sparsity x N) weights with the smallest keys of all N in scope, in place."""
+    weights = _weights(cp, scope)
+    _zero(weights, keys_of(weights), count(sparsity, sum(weight.numel() for weight in weights)))
+    return dataclasses.replace(cp, path=None)
+
+
+def prune_each(cp: Checkpoint, sparsity: float, scope: str) -> Checkpoint:
+    """Zero the round(sparsity x n) weights nearest to zero of the n of each matrix in scope, in place."""
+    for weight in _weights(cp, scope):
+        _zero([weight], magnitude_keys([weight]), count(sparsity, weight.numel()))
+    return dataclasses.replace(cp, path=None)
+
+
+def dense_names(cp: Checkpoint, scope: str) -> list[str]:
+    """Names of the linear layers in scope; UserError if there is none that can be pruned."""
+    names = linear_names(cp.model, scope)
+    if not names:
+        raise UserError(f"scope {scope!r}: no dense linear layer to prune; prune before quantizing")
+    return names
+
+
+def _weights(cp: Checkpoint, scope: str) -> list[torch.Tensor]:
+    return [cp.model.get_submodule(name).weight.detach() for name in dense_names(cp, scope)]
+
+
+def _zero(weights: list[torch.Tensor], keys: list[Keys], number: int) -> None:
+    for weight, mask in zip(weights, smallest(keys, number), strict=True):
+        weight.masked_fill_(mask, 0.0)

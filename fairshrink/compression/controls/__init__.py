@@ -1,0 +1,1 @@
+"""Damage that compresses nothing: references for what a compression does."""

@@ -1,0 +1,45 @@
+"""Control: the same architecture with fresh random weights, a model that has learned nothing.
+
+All weights, embeddings and head included, are drawn anew as the architecture initializes them, from the split's seed;
+the tokenizer stays. Nothing is compressed. What a bias metric says of this model is its null: a compressed model that
+scores the same has not become fair, and a metric that calls this one fair must not be believed on its own.
+
+A negative control in the manner of Adebayo et al., *Sanity Checks for Saliency Maps*, NeurIPS 2018 (model
+randomization).
+
+Limits: initial weights are smaller than trained ones, so outputs vary less between inputs than those of a trained
+model that has been damaged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from fairshrink.settings import Settings as BaseSettings
+
+if TYPE_CHECKING:
+    from fairshrink.compression._shared.context import Context
+    from fairshrink.models.checkpoint import Checkpoint
+
+NEEDS_TASK = False
+
+
+class Settings(BaseSettings):
+    """There is nothing to set."""
+
+
+def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
+    """Draw new weights in place; UserError for a model whose layers have been replaced or cut."""
+    import torch
+
+    from fairshrink.errors import UserError
+    from fairshrink.models.checkpoint import reinitialize
+
+    if cp.structure:
+        raise UserError("random_init: apply it to an uncompressed model")
+    reinitialize(cp, context.seed)
+    with torch.no_grad():
+        for parameter in cp.model.parameters():  # as stored: what is scored must not differ from what is read back
+            parameter.copy_(parameter.to(getattr(torch, cp.dtype)))
+    return dataclasses.replace(cp, path=None)

@@ -1,0 +1,1 @@
+"""Whole parts of a model are removed, so that it is smaller and faster."""

@@ -1,0 +1,39 @@
+"""Which heads go, given how much each matters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fairshrink.errors import UserError
+
+
+def removable(alive: Sequence[np.ndarray]) -> int:
+    """How many units can still go when each layer keeps one."""
+    return sum(int(each.sum()) - 1 for each in alive)
+
+
+def without_least(scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], number: int) -> list[np.ndarray]:
+    """``alive`` without the ``number`` units of lowest score, never the last of a layer; ties by layer, then unit."""
+    if number > removable(alive):
+        total = sum(len(each) for each in alive)
+        largest = removable(alive) / total
+        raise UserError(
+            f"head_pruning: {number} of {total} units (heads, or groups that share keys and values) cannot be removed, "
+            f"because each layer keeps one: write a `sparsity` up to {np.floor(largest * 1000) / 1000}"
+        )
+    left = [each.copy() for each in alive]
+    order = sorted((float(s), layer, unit) for layer, each in enumerate(scores) for unit, s in enumerate(each))
+    for _, layer, unit in order:
+        if not number:
+            break
+        if left[layer][unit] and left[layer].sum() > 1:
+            left[layer][unit] = False
+            number -= 1
+    return left
+
+
+def layer_normalized(scores: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Scores divided by their layer's l2 norm; a layer of zeros stays as it is."""
+    return [each / (np.linalg.norm(each) or 1.0) for each in scores]

@@ -1,0 +1,131 @@
+"""Attention heads that matter least to the task are taken out; query, key, value and output matrices become smaller.
+
+A head's importance is the mean over examples x of |∂L(x)/∂ξ|, where ξ multiplies the head's output and stands at 1:
+how much the task's loss would change, to first order, if the head spoke more or less loudly. By default each layer's
+importances are divided by their l2 norm. Where query heads share keys and values (grouped-query attention), the unit
+that is removed is a key and value head with its query heads. Each layer keeps at least one unit.
+
+Give exactly one of
+- `sparsity`: the share of all heads that go, those of least importance, all at once (Michel et al. 2019);
+- `keep_score`: go step by step, `step` of all heads at a time with importances computed anew, until the score on
+  development examples falls below `keep_score` times the baseline's; the last model that passed is kept (Prasanna et
+  al. 2020). The score is accuracy, Pearson correlation, or for language models geometric mean probability per token.
+  The task needs a `dev_share`.
+
+The saving is real: fewer parameters on disk and less arithmetic. No training follows. `sparsity` counts heads, not
+weights: compare with other methods by the ledger.
+
+Michel, Levy and Neubig, *Are Sixteen Heads Really Better than One?*, NeurIPS 2019; Prasanna, Rogers and Rumshisky,
+*When BERT Plays the Lottery, All Tickets Are Winning*, EMNLP 2020.
+
+Limits: first-order and one head at a time, so heads that stand in for each other are underrated. Prasanna et al. mask
+feed-forward layers too; here they stay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from fairshrink.settings import Settings as BaseSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fairshrink.compression._shared.context import Context
+    from fairshrink.models.checkpoint import Checkpoint
+    from fairshrink.training.fit import Loss
+
+NEEDS_TASK = True
+
+
+class Settings(BaseSettings):
+    """Settings of head removal; exactly one of `sparsity` and `keep_score`."""
+
+    sparsity: float | None = Field(None, ge=0, lt=1, description="share of all heads that are removed")
+    keep_score: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="remove heads while the development score is at least this share of the baseline's",
+    )
+    step: float = Field(0.1, gt=0, lt=1, description="with `keep_score`: share of all heads removed at a time")
+    items: int = Field(512, ge=1, description="training examples that importance is computed on, drawn by the split")
+    dev_items: int = Field(2000, ge=1, description="with `keep_score`: at most so many development examples are scored")
+    layer_normalized: bool = Field(True, description="divide importances by the l2 norm of their layer")
+
+    @model_validator(mode="after")
+    def _one_criterion(self) -> Settings:
+        if (self.sparsity is None) == (self.keep_score is None):
+            raise ValueError("write exactly one of `sparsity` and `keep_score`")
+        return self
+
+
+def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
+    """Remove heads in place; UserError if so many cannot go or there is nothing to judge by."""
+    import numpy as np
+
+    from fairshrink.compression._shared.selection import count
+    from fairshrink.compression.structured.head_pruning.choice import without_least
+    from fairshrink.compression.structured.head_pruning.task_loss import task_loss
+    from fairshrink.data.examples import frames
+    from fairshrink.models.architecture import blocks
+    from fairshrink.models.stored_forms import removed_heads as structure
+
+    task = context.task_with_examples("head_pruning")
+    tables = frames(task)
+    loss = task_loss(cp, task, tables["train"].head(settings.items))
+    alive = [np.ones(block.kv_heads, dtype=bool) for block in blocks(cp.model)]
+    if settings.sparsity is not None:
+        number = count(settings.sparsity, sum(map(len, alive)))
+        left = without_least(_scores(cp, loss, alive, settings, context), alive, number) if number else alive
+    else:
+        left = _while_good(cp, loss, alive, tables["dev"].head(settings.dev_items), settings, context)
+    context.log(f"head_pruning: {sum(map(np.sum, left))} of {sum(map(len, left))} kept")
+    kept = {str(i): np.flatnonzero(each).tolist() for i, each in enumerate(left) if not each.all()}
+    structure.apply(cp.model, kept)
+    if not kept:
+        return dataclasses.replace(cp, path=None)
+    original = structure.renumbered(cp.structure.get("removed_heads", {}), kept)
+    return dataclasses.replace(cp, path=None, structure={**cp.structure, "removed_heads": original})
+
+
+def _scores(
+    cp: Checkpoint, loss: Loss, alive: list[np.ndarray], settings: Settings, context: Context
+) -> list[np.ndarray]:
+    from fairshrink.compression.structured.head_pruning.choice import layer_normalized
+    from fairshrink.compression.structured.head_pruning.gates import importance
+
+    scores = importance(cp, loss, alive, context.seed)
+    return layer_normalized(scores) if settings.layer_normalized else scores
+
+
+def _while_good(
+    cp: Checkpoint, loss: Loss, alive: list[np.ndarray], dev, settings: Settings, context: Context
+) -> list[np.ndarray]:
+    import torch
+
+    from fairshrink.compression.structured.head_pruning.choice import removable, without_least
+    from fairshrink.compression.structured.head_pruning.development_score import dev_score
+    from fairshrink.compression.structured.head_pruning.gates import gated
+    from fairshrink.errors import UserError
+
+    baseline = dev_score(cp, dev, context.task)
+    if not baseline > 0:
+        raise UserError(
+            f"head_pruning: the baseline's development score is {baseline:.3g}; `keep_score` needs one above 0"
+        )
+    step = max(1, round(settings.step * sum(map(len, alive))))
+    while removable(alive):
+        scores = _scores(cp, loss, alive, settings, context)
+        fewer = without_least(scores, alive, min(step, removable(alive)))
+        with gated(cp.model, [torch.tensor(each, dtype=torch.float32, device=cp.device) for each in fewer]):
+            score = dev_score(cp, dev, context.task)
+        left, total = sum(int(each.sum()) for each in fewer), sum(map(len, fewer))
+        context.log(f"head_pruning: {left}/{total} left, development score {score:.4f} (baseline {baseline:.4f})")
+        if not score >= settings.keep_score * baseline:
+            break
+        alive = fewer
+    return alive

@@ -1,0 +1,80 @@
+"""Iterative magnitude pruning with rewinding: lottery tickets.
+
+Train from θ₀, remove the smallest weights, set the survivors back to what they were at the start, train again, and so
+on. Of the N weights in scope, round ((1 - (1 - sparsity)^(r / rounds)) x N) are zero after round r, under one
+threshold; the last round ends at round(sparsity x N). Everything that survives (and all that is out of scope:
+embeddings, biases, normalization, head) goes back to θ₀, the pretrained model with the task's fresh head as
+fine-tuning started from it, or to θ_k, the weights after `rewind_step` steps of that fine-tuning, together with the
+learning-rate schedule. The last thing done is training with the mask, so the result is a trained sparse model.
+
+The baseline is θ₀ trained, so the first training is not repeated. Tasks that take a model as it is have none and are
+refused.
+
+Frankle and Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019; rewinding to θ_k: Frankle et al., *Linear Mode
+Connectivity and the Lottery Ticket Hypothesis*, ICML 2020; on BERT: Chen et al., *The Lottery Ticket Hypothesis for
+Pre-trained BERT Networks*, NeurIPS 2020 (who remove 10 % of what is left in each round: 7 rounds for 0.5, 22 for
+0.9).
+
+Limits: costs `rounds` fine-tunings for each sparsity. The optimizer's moments start from zero after each reset.
+Matrices stay dense in memory, so nothing becomes faster.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from fairshrink.compression._shared.settings import ScopedSparsitySettings
+
+if TYPE_CHECKING:
+    from fairshrink.compression._shared.context import Context
+    from fairshrink.models.checkpoint import Checkpoint
+
+NEEDS_TASK = True
+
+
+class Settings(ScopedSparsitySettings):
+    """Settings of iterative magnitude pruning."""
+
+    rounds: int = Field(5, ge=1, description="how often weights are removed and the rest is reset and trained")
+    rewind_step: int = Field(
+        0, ge=0, description="reset to the weights after so many training steps; 0 is before training"
+    )
+
+
+def schedule(sparsity: float, rounds: int) -> list[float]:
+    """The sparsity after each round: the same share of what is left goes each time, the last is ``sparsity``."""
+    return [1 - (1 - sparsity) ** (done / rounds) for done in range(1, rounds)] + [sparsity]
+
+
+def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
+    """A trained sparse model; ``cp`` gives the first magnitudes and is not changed.
+
+    UserError for a task that does not train, a compressed ``cp``, whose training did not start from θ₀, or a
+    ``rewind_step`` after the last step.
+    """
+    from fairshrink import registry
+    from fairshrink.compression.unstructured.iterative_magnitude.ticket import Lottery
+    from fairshrink.errors import UserError
+
+    task = context.task_with_examples("iterative_magnitude")
+    module = registry.load("tasks", task.kind)
+    if not module.TRAINED:
+        raise UserError(f"tasks.{task.name}: iterative_magnitude cannot train a task of kind {task.kind}")
+    if cp.structure:
+        raise UserError("iterative_magnitude: apply it to an uncompressed baseline")
+    ticket = Lottery(context.source(), module, task, settings.rewind_step, context.log)
+    ticket.checkpoint.model.to(cp.device)
+    start = ticket.early_weights()
+    ticket.checkpoint.model.load_state_dict(cp.model.state_dict())
+    masks = ticket.full_masks(settings.scope)
+    for done, sparsity in enumerate(schedule(settings.sparsity, settings.rounds), start=1):
+        context.log(f"round {done}/{settings.rounds}: sparsity {sparsity:.4f}")
+        masks = ticket.prune(masks, sparsity)
+        ticket.reset(start, masks)
+        if context.on_round:
+            context.on_round(done, ticket.checkpoint, masks)
+        ticket.train(masks)
+    return dataclasses.replace(ticket.checkpoint, path=None)

@@ -1,0 +1,1 @@
+"""The examples of a task: how tables are read and divided."""

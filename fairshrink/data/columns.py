@@ -1,0 +1,31 @@
+"""Names of a table's columns without reading the table: quick enough to check a study before anything runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from fairshrink.study.schema import Table
+
+
+def column_names(path: Path, table: Table) -> list[str] | int:
+    """Names of the columns of one file, or how many there are where the file does not name them.
+
+    Raises OSError, UnicodeError or ValueError where the file cannot be read as what the table says it is.
+    """
+    if table.format == "parquet":
+        from pyarrow.parquet import read_schema
+
+        return list(read_schema(path).names)
+    with path.open(encoding=table.encoding, newline="") as lines:
+        if table.format == "jsonl":
+            return list(json.loads(lines.readline()))
+        quoted = table.quoting if table.quoting is not None else table.format == "csv"
+        reader = csv.reader(
+            lines,
+            delimiter="," if table.format == "csv" else "\t",
+            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        )
+        first = next(reader, [])
+    return first if table.header else len(first)

@@ -1,0 +1,70 @@
+"""A task with its data: tables read, divided into train, dev and test, the same way wherever it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fairshrink import registry
+from fairshrink.errors import UserError
+from fairshrink.settings import Settings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task on one split; ``tables`` holds references that ``fairshrink.data.tables`` reads."""
+
+    name: str
+    kind: str
+    settings: Settings
+    tables: dict[str, Any]
+    split: int
+    seed: int
+
+
+def from_spec(spec: dict[str, Any]) -> Task:
+    """The task that a job's ``spec`` describes: name, kind, settings, tables (may be empty), split, seed."""
+    settings = registry.load("tasks", spec["kind"]).Settings(**spec["settings"])
+    return Task(spec["name"], spec["kind"], settings, spec["tables"], spec["split"], spec["seed"])
+
+
+def frames(task: Task) -> dict[str, DataFrame]:
+    """Tables by role: "train" and "dev" where the task has examples, and "test" or "test_<name>".
+
+    Without a test table a share of the examples is held out. Parts are disjoint and shuffled by the task's seed, so
+    that each split has its own; test tables stay as they are. Column ``row`` is the number of the row in its table;
+    labels of classes are names, since a test table may number them differently.
+    """
+    parts: dict[str, DataFrame] = {}
+    tests = task.tables.get("test") or {}
+    if "train" in task.tables:
+        table = _read(task.tables["train"])
+        order = np.random.default_rng(task.seed).permutation(len(table))
+        n_test = 0 if tests else max(1, round(getattr(task.settings, "test_share", 0.0) * len(table)))
+        n_dev = round(getattr(task.settings, "dev_share", 0.0) * len(table))
+        test, dev, train = np.split(order, [n_test, n_test + n_dev])
+        train = train[: getattr(task.settings, "train_items", None)]
+        if not len(train):
+            raise UserError(
+                f"tasks.{task.name}: {len(table)} rows leave none to train on: lower `test_share` and `dev_share`"
+            )
+        parts = {"train": table.iloc[train], "dev": table.iloc[dev]}
+        if not tests:
+            parts["test"] = table.iloc[test]
+    for name, reference in tests.items():
+        parts[f"test_{name}" if name else "test"] = _read(reference)
+    return {name: part.reset_index(drop=True) for name, part in parts.items()}
+
+
+def _read(reference: dict[str, Any]) -> DataFrame:
+    from fairshrink.data.tables import read
+
+    table = read(reference)
+    if "label" in table and reference.get("labels"):
+        table["label"] = [reference["labels"][number] for number in table["label"]]
+    return table.assign(row=np.arange(len(table)))

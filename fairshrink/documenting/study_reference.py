@@ -1,0 +1,162 @@
+"""The reference of the study file, generated from the settings that validate it: docs/study.md and its JSON schema."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from fairshrink import registry
+from fairshrink.study.schema import (
+    CompressionKeys,
+    Execution,
+    Files,
+    MetricKeys,
+    Model,
+    Statistics,
+    StudyKeys,
+    Table,
+    TaskKeys,
+)
+
+SELECTORS = {"sources": "source", "tasks": "kind", "compression": "method", "metrics": "metric"}
+TITLES = {
+    "sources": "Sources of downloads",
+    "tasks": "Kinds of task",
+    "compression": "Compression methods",
+    "metrics": "Metrics",
+}
+INTRODUCTION = """# The study file
+
+A study is one YAML file. It is validated whole before any job starts; all its mistakes are listed at once, each with
+its place and what to write instead. Editors that know JSON schema complete it with
+[`study.schema.json`](study.schema.json).
+
+*This page is generated from the code that validates studies (`make docs`).*
+"""
+SECTIONS: list[tuple[str, str, type[BaseModel]]] = [
+    ("Top level", "", StudyKeys),
+    ("`models`", "One entry per model, by name.", Model),
+    ("`tasks`", "One entry per task, by name; with the settings of its kind, below.", TaskKeys),
+    ("Tables of examples", "Under `train` and `test.<name>` of a task.", Table),
+    (
+        "`compressions`",
+        "A list; with the settings of the method, below. A list of values for a setting makes one checkpoint for each.",
+        CompressionKeys,
+    ),
+    ("`metrics`", "A list; with the settings of the metric, below.", MetricKeys),
+    ("Data of a metric", "Under `data.<role>` of a metric.", Files),
+    ("`statistics`", "", Statistics),
+    ("`execution`", "Changes no result and no key.", Execution),
+]
+
+
+def markdown() -> str:
+    """The whole of docs/study.md."""
+    return "\n".join([INTRODUCTION, *_sections()]).rstrip() + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """A JSON schema (2020-12) of the study file."""
+    definitions: dict[str, Any] = {}
+    top = _schema_of(StudyKeys, definitions)
+    top["properties"]["models"] = {"additionalProperties": _schema_of(Model, definitions), "type": "object"}
+    sections = {"sources": ("downloads", None), "tasks": ("tasks", TaskKeys)}
+    for kind, (section, common) in sections.items():
+        top["properties"][section] = {"type": "object", "additionalProperties": _variants(kind, common, definitions)}
+    for kind, (section, common) in {
+        "compression": ("compressions", CompressionKeys),
+        "metrics": ("metrics", MetricKeys),
+    }.items():
+        top["properties"][section] = {"type": "array", "items": _variants(kind, common, definitions)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **top,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _sections() -> Iterator[str]:
+    for title, text, model in SECTIONS:
+        yield f"## {title}\n\n{text}\n\n{_table(model)}\n" if text else f"## {title}\n\n{_table(model)}\n"
+    for kind, title in TITLES.items():
+        yield f"## {title}\n"
+        for name in registry.names(kind):
+            module = registry.load(kind, name)
+            card = inspect.cleandoc(module.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+            yield f"### `{SELECTORS[kind]}: {name}`\n\n{card}\n\n{_table(module.Settings)}\n"
+
+
+def _table(model: type[BaseModel]) -> str:
+    if not model.model_fields:
+        return "It has no settings."
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        rows.append(f"| `{name}` | {_type(field)} | {_default(field)} | {_escape(field.description or '')} |")
+    return "\n".join(rows)
+
+
+def _type(field: FieldInfo) -> str:
+    bounds = [
+        f"{sign} {getattr(each, attribute)}"
+        for each in field.metadata
+        for attribute, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+        if getattr(each, attribute, None) is not None
+    ]
+    return _escape(", ".join([_type_name(field.annotation), *bounds]))
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(str(each) for each in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(each) for each in arguments if each is not type(None))
+    if origin in (list, tuple):
+        return f"list of {_type_name(arguments[0])}" if arguments else "list"
+    if origin is dict:
+        return "mapping"
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+    return names.get(getattr(annotation, "__name__", ""), "mapping")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined and field.default_factory is None:
+        return "*required*"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value == {} or isinstance(value, BaseModel):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _schema_of(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    found = model.model_json_schema(ref_template="#/$defs/{model}")
+    definitions |= found.pop("$defs", {})
+    return found
+
+
+def _variants(kind: str, common: type[BaseModel] | None, definitions: dict[str, Any]) -> dict[str, Any]:
+    """One alternative per module: its selector is fixed, its settings and the common keys are allowed."""
+    shared = _schema_of(common, definitions) if common else {"properties": {}, "required": []}
+    variants = []
+    for name in registry.names(kind):
+        own = _schema_of(registry.load(kind, name).Settings, definitions)
+        properties = shared["properties"] | own.get("properties", {}) | {SELECTORS[kind]: {"const": name}}
+        if kind == "compression":
+            single = own.get("properties", {})
+            properties |= {key: {"anyOf": [value, {"type": "array", "items": value}]} for key, value in single.items()}
+        required = sorted({SELECTORS[kind], *shared.get("required", []), *own.get("required", [])})
+        variants.append(
+            {"type": "object", "additionalProperties": False, "properties": properties, "required": required}
+        )
+    return {"anyOf": variants}

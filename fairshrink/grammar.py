@@ -1,0 +1,38 @@
+"""The English indefinite article, chosen by sound: an hour, a European, an SUV, a one-day trip."""
+
+from __future__ import annotations
+
+import re
+
+_SILENT_H = ("heir", "honest", "honor", "honour", "hour")
+# Spelt with a vowel, spoken with the consonant of "you" or "won".
+_CONSONANT_SOUND = re.compile(
+    r"eu|ewe|once|one(?![a-z])|u(?![a-z])|ubiq|ukr|uku|uni(?!m|n|den)|uran|uru|us[ei]|usua|usur|uten|ut[io]"
+)
+_SPELLED_VOWELS = frozenset("AEFHILMNORSX")
+
+
+def with_article(phrase: str) -> str:
+    """The phrase after "a" or "an", whichever its first word takes.
+
+    A word in capitals is taken to be spelled out letter by letter ("an SUV", "a TV"). Raises ValueError for an empty
+    phrase.
+    """
+    first = re.match(r"[A-Za-z]+", phrase)
+    if first is None:
+        raise ValueError(f"no word to put an article before: {phrase!r}")
+    return f"{'an' if _starts_with_vowel_sound(first.group(), phrase) else 'a'} {phrase}"
+
+
+def _starts_with_vowel_sound(word: str, phrase: str) -> bool:
+    if len(word) > 1 and word.isupper():
+        return word[0] in _SPELLED_VOWELS
+    lowered = phrase.lower()
+    if lowered.startswith(_SILENT_H):
+        return True
+    return lowered[0] in "aeiou" and not _CONSONANT_SOUND.match(lowered)
+
+
+def capitalized(sentence: str) -> str:
+    """The sentence with its first letter as a capital; the rest stays as it is."""
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,1 @@
+"""What two or more metrics share; never found as a metric."""

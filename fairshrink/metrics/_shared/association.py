@@ -1,0 +1,160 @@
+"""Association tests over embeddings: what WEAT and SEAT have in common.
+
+``s(w) = mean over a in A of cos(w, a) - mean over b in B of cos(w, b)`` says whether a target ``w`` is nearer to the
+attributes A or B. The effect size compares the targets X and Y:
+``d = (mean over X of s - mean over Y of s) / sd over X and Y of s`` (ddof 1), after Caliskan et al. (2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fairshrink.errors import UserError
+from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fairshrink.models.checkpoint import Checkpoint
+
+
+class AssociationSettings(Settings):
+    """Settings that WEAT and SEAT share."""
+
+    pooling: Literal["mean", "cls", "last", "mean_all"] | None = Field(
+        None,
+        description="embedding of a text: `mean` over its tokens without the special ones, `cls` the first position, "
+        "`last` the last token, `mean_all` the mean with special tokens; unless given, `mean` for encoders and "
+        "`last` for causal models",
+    )
+    permutations: int = Field(
+        20_000,
+        ge=10_000,
+        le=1_000_000,
+        description="all splits of the targets are gone through where there are no more than this, otherwise so many "
+        "are drawn at random",
+    )
+    seed: int = Field(0, ge=0, description="of the drawn permutations")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A text to embed and the word that it is about."""
+
+    word: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AssociationTest:
+    """Targets X and Y, attributes A and B; X goes with A where a model follows the stereotype."""
+
+    name: str
+    x: tuple[Target, ...]
+    y: tuple[Target, ...]
+    a: tuple[Target, ...]
+    b: tuple[Target, ...]
+
+
+def read_tests(prefix: str, numbers: Iterable[str], texts: Callable[[str], Sequence[str]]) -> list[AssociationTest]:
+    """The tests by number, e.g. "5b"; ``texts`` gives the texts in which a word is embedded."""
+    file = stimuli("weat.json")
+
+    def targets(number: str, part: str) -> tuple[Target, ...]:
+        words = file["lists"][file["tests"][number][part]]["words"]
+        return tuple(Target(word, text) for word in words for text in texts(word))
+
+    return [
+        AssociationTest(f"{prefix}{number}", *(targets(number, part) for part in ("X", "Y", "A", "B")))
+        for number in numbers
+    ]
+
+
+def associations(chosen: list[AssociationTest], embed: Callable[[list[str]], NDArray]) -> pd.DataFrame:
+    """One row per test and target text: item, cluster (the word), group (the test), set (X or Y), text, association.
+
+    ``embed`` maps texts to vectors ``[n, dim]``; each text is embedded once. A vector of length zero gives NaN.
+    """
+    import pandas as pd
+
+    parts = [test.x + test.y + test.a + test.b for test in chosen]
+    texts = sorted({target.text for part in parts for target in part})
+    vectors = np.asarray(embed(texts), dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    row_of = {text: row for row, text in enumerate(texts)}
+
+    def rows_of(targets: tuple[Target, ...]) -> NDArray:
+        return vectors[[row_of[target.text] for target in targets]]
+
+    frames = []
+    for test in chosen:
+        # The mean of cosines is the product with the mean unit vector.
+        direction = rows_of(test.a).mean(axis=0) - rows_of(test.b).mean(axis=0)
+        for side, targets in (("X", test.x), ("Y", test.y)):
+            words, ordinals = [target.word for target in targets], _ordinals(targets)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "item": [f"{test.name}/{side}/{word}/{k:02d}" for word, k in zip(words, ordinals, strict=True)],
+                        "cluster": words,
+                        "group": test.name,
+                        "set": side,
+                        "text": [target.text for target in targets],
+                        "association": rows_of(targets) @ direction,
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True).sort_values("item", ignore_index=True)
+
+
+def pooling_of(cp: Checkpoint, settings: AssociationSettings) -> str:
+    """The pooling that is used; UserError where the one asked for does not fit the model."""
+    causal = cp.head == "causal_lm"
+    if causal and settings.pooling == "cls":
+        raise UserError(
+            "pooling: cls does not fit a causal model, whose first position sees nothing of the text. "
+            "Write `pooling: last` in the metric's settings, or leave it out."
+        )
+    return settings.pooling or ("last" if causal else "mean")
+
+
+def embedder(cp: Checkpoint, settings: AssociationSettings, before: str = "") -> Callable[[list[str]], NDArray]:
+    """Maps texts, each after ``before``, to embeddings as the settings say."""
+    from fairshrink.models.inference import sentence_embeddings
+
+    pooling, exact = pooling_of(cp, settings), replace(cp, precision=settings.precision)
+    return lambda texts: sentence_embeddings(exact, [before + text for text in texts], pooling)
+
+
+def before_lone_word(cp: Checkpoint) -> str:
+    """What has to stand before a lone word for it to be what it is inside a sentence.
+
+    A space, for byte-level vocabularies. For causal models whose tokenizer adds no beginning-of-sequence token, also
+    that token: they use the first position as an attention sink, where words have cosines of 0.99 whatever they mean.
+    """
+    from fairshrink.models.inference import token_ids
+
+    space = " " if "ByteLevel" in str(cp.tokenizer.backend_tokenizer.pre_tokenizer) else ""
+    token = cp.tokenizer.bos_token or cp.tokenizer.eos_token
+    if cp.head != "causal_lm" or token is None:
+        return space
+    adds_it = token_ids(cp, "a")[0] == cp.tokenizer.convert_tokens_to_ids(token)
+    return space if adds_it else token + space
+
+
+def _ordinals(targets: tuple[Target, ...]) -> list[int]:
+    seen: dict[str, int] = {}
+    ordinals = []
+    for target in targets:
+        ordinals.append(seen.get(target.word, 0))
+        seen[target.word] = ordinals[-1] + 1
+    return ordinals

@@ -1,0 +1,130 @@
+"""Effect sizes and permutation tests of `fairshrink.metrics._shared.association`, from its rows; NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from itertools import combinations
+from math import comb
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairshrink.metrics._shared.association import AssociationSettings
+from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.stats.estimates import Estimate, Statistic, Sums, Values, combine, standard_deviation, weighted_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Cosines are right to about 1e-7 in fp32: what varies less than this does not vary.
+_NO_SPREAD = 1e-6
+
+
+def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statistic]:
+    """Statistics of the rows of `associations`, per test, per dimension (gender, race, …) and over all tests."""
+    prefix_free = items["group"].str.removeprefix("weat").str.removeprefix("seat")
+    dimension_of = {number: entry["dimension"] for number, entry in stimuli("weat.json")["tests"].items()}
+    found: list[Statistic] = []
+    effects: dict[str, list[tuple[Estimate, int]]] = {}
+    for name in dict.fromkeys(items["group"]):
+        inside = (items["group"] == name).to_numpy()
+        in_x = inside & (items["set"] == "X").to_numpy()
+        effect = effect_size(items["association"], in_x, inside & ~in_x)
+        dimension = dimension_of[prefix_free[inside].iloc[0]]
+        for group in ("all", dimension):
+            effects.setdefault(group, []).append((effect, int(inside.sum())))
+        found += [
+            Statistic("effect_size", effect, name, int(inside.sum()), unbiased=0.0),
+            Statistic("permutation_p", _p_estimate(items, inside, settings), name, int(inside.sum())),
+            Statistic(
+                "association_spread",
+                standard_deviation(items["association"], inside),
+                name,
+                int(inside.sum()),
+            ),
+        ]
+    for group, members in effects.items():
+        estimates, n = [estimate for estimate, _ in members], sum(count for _, count in members)
+        mean = combine(lambda *d: np.mean(d, axis=0), *estimates)
+        size = combine(lambda *d: np.mean(np.abs(d), axis=0), *estimates)
+        found += [
+            Statistic("mean_effect_size", mean, group, n, unbiased=0.0),
+            Statistic("mean_absolute_effect_size", size, group, n, unbiased=0.0, higher_is="more_biased"),
+        ]
+    return found
+
+
+def effect_size(association: Iterable[float], in_x: NDArray[np.bool_], in_y: NDArray[np.bool_]) -> Estimate:
+    """The effect size d; NaN where the associations do not vary, as those of an encoder that ignores its input."""
+    values = np.asarray(association, dtype=np.float64)
+    return combine(
+        lambda x, y, sd: np.where(sd > _NO_SPREAD, (x - y) / sd, np.nan),
+        weighted_mean(values, in_x),
+        weighted_mean(values, in_y),
+        standard_deviation(values, in_x | in_y),
+    )
+
+
+def permutation_p(
+    association: NDArray, in_x: NDArray[np.bool_], words: Sequence[str], permutations: int, seed: int
+) -> float:
+    """One-sided p of ``mean over X of s - mean over Y of s`` when whole words change sides.
+
+    The sentences of one word are no independent draws, so words are permuted, not sentences; for single words this is
+    the test of Caliskan et al. (2017). Exact where there are at most ``permutations`` splits (the observed one
+    included), else (1 + hits) / (1 + draws). Ties count as hits, so p is never 0. NaN where s has a NaN or does
+    not vary.
+    """
+    if np.isnan(association).any() or np.std(association, ddof=1) <= _NO_SPREAD:
+        return float("nan")
+    codes = np.unique(np.asarray(words, dtype=str), return_inverse=True)[1]
+    sums, counts = np.bincount(codes, weights=association), np.bincount(codes).astype(np.float64)
+    word_in_x = np.bincount(codes, weights=in_x) > 0
+    n, n_x = len(sums), int(word_in_x.sum())
+    splits, exact = _splits(n, n_x, permutations, seed)
+
+    def contrast(sides: NDArray) -> NDArray:
+        above, size = sides @ sums, sides @ counts
+        return above / size - (sums.sum() - above) / (counts.sum() - size)
+
+    observed = contrast(word_in_x[None].astype(np.float64))[0]
+    hits = int(np.sum(contrast(splits) >= observed - 1e-12 * np.abs(sums).max()))
+    return hits / len(splits) if exact else (1 + hits) / (1 + len(splits))
+
+
+@lru_cache(maxsize=16)
+def _splits(n: int, n_x: int, permutations: int, seed: int) -> tuple[Values, bool]:
+    """Indicator rows ``[splits, n]`` of which words are in X, and whether these are all splits there are."""
+    exact = comb(n, n_x) <= permutations
+    if exact:
+        chosen = np.array(list(combinations(range(n), n_x)))
+    else:
+        order = np.random.default_rng(seed).random((permutations, n))
+        chosen = np.argsort(order, axis=1)[:, :n_x]
+    splits = np.zeros((len(chosen), n))
+    np.put_along_axis(splits, chosen, 1.0, axis=1)
+    return splits, exact
+
+
+def _p_estimate(items: pd.DataFrame, inside: NDArray[np.bool_], settings: AssociationSettings) -> Estimate:
+    """p where every word of the test counts once; NaN for other resamples, as repeated words are not exchangeable."""
+    rows = items[inside]
+    words, codes = np.unique(rows["cluster"].to_numpy(dtype=str), return_inverse=True)
+    membership = np.zeros((len(items), len(words)))
+    membership[np.flatnonzero(inside), codes] = 1.0
+
+    @cache
+    def p() -> float:
+        return permutation_p(
+            rows["association"].to_numpy(dtype=np.float64),
+            (rows["set"] == "X").to_numpy(),
+            list(rows["cluster"]),
+            settings.permutations,
+            settings.seed,
+        )
+
+    # Sums per word say whether each counts once, and let a bootstrap go by clusters instead of by rows.
+    once = membership.sum(axis=0)
+    return Sums(membership, lambda sums: np.where(np.all(sums == once, axis=1), p(), np.nan))

@@ -1,0 +1,28 @@
+"""Estimates for items that hold several predictions each: how far apart these are, on the model's own scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fairshrink.stats.estimates import Estimate, Sums, combine, weighted_mean
+
+# Predictions are right to about 1e-7 in fp32: what varies less than this does not vary.
+_NO_SPREAD = 1e-6
+
+
+def pooled_spread(values: NDArray, mask: ArrayLike | None = None) -> Estimate:
+    """Standard deviation (ddof 1) of all values ``[n, k]`` of the rows in ``mask``; rows carry the weights."""
+    inside = np.ones(len(values), dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    centered = np.where(inside[:, None], values - values[inside].mean(), 0.0)
+    features = np.column_stack([(centered**2).sum(axis=1), centered.sum(axis=1), values.shape[1] * inside])
+    return Sums(features, lambda s: np.sqrt(np.maximum(s[:, 0] - s[:, 1] ** 2 / s[:, 2], 0.0) / (s[:, 2] - 1)))
+
+
+def relative_difference(differences: NDArray, spread: Estimate, mask: ArrayLike | None = None) -> Estimate:
+    """Mean absolute difference in units of the spread; NaN for predictions that do not vary at all."""
+    return combine(
+        lambda mean, sd: np.where(sd > _NO_SPREAD, mean / sd, np.nan),
+        weighted_mean(np.abs(differences), mask),
+        spread,
+    )

@@ -1,0 +1,99 @@
+"""The sentence pairs of Bias-NLI, drawn evenly from its word lists (Dev et al. 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fairshrink.errors import UserError
+from fairshrink.grammar import with_article
+
+GENDERED = (("man", "woman"), ("gentleman", "lady"), ("guy", "girl"))
+TRANSACTED = ("clothes", "farm_animals", "food", "furniture", "household", "vehicles")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A premise about an occupation and a hypothesis about a gendered word, with the same verb and object."""
+
+    occupation: str
+    word: str
+    gender: str
+    phrase: str
+
+    @property
+    def premise(self) -> str:
+        """The sentence about the occupation."""
+        return f"The {self.occupation} {self.phrase}."
+
+    @property
+    def hypothesis(self) -> str:
+        """The sentence about the man or woman."""
+        return f"The {self.word} {self.phrase}."
+
+
+def sample_pairs(folder: Path, sample: int, seed: int) -> list[Pair]:
+    """A balanced draw: pairs of hypotheses, man and woman, on one premise each; an odd ``sample`` is rounded down.
+
+    Every round asks each (occupation, word pair) once, with a phrase that it has not had. UserError where files are
+    missing or ``sample`` exceeds the pairs there are.
+    """
+    occupations, verb_phrases = _words(folder, "nouns/people/occupations"), phrases(folder)
+    n, n_cells = len(verb_phrases), len(occupations) * len(GENDERED)
+    if sample > 2 * n_cells * n:
+        raise UserError(f"bias_nli: sample: {sample} is more than the {2 * n_cells * n} pairs that the lists give")
+    generator = np.random.default_rng(seed)
+    shuffled = [verb_phrases[at] for at in generator.permutation(n)]
+    place = generator.permutation(n_cells)
+    pairs: list[Pair] = []
+    for turn in range(-(-sample // (2 * n_cells))):
+        for occupation, words in _round(len(occupations), generator):
+            cell = occupation * len(GENDERED) + words
+            phrase = shuffled[(int(place[cell]) * n // n_cells + turn) % n]
+            for word, gender in zip(GENDERED[words], ("male", "female"), strict=True):
+                pairs.append(Pair(occupations[occupation], word, gender, phrase))
+    return pairs[: sample // 2 * 2]
+
+
+def _round(n_occupations: int, generator: np.random.Generator) -> list[tuple[int, int]]:
+    """All (occupation, word pair) once, in passes over the occupations, so that a round cut short stays even."""
+    order, turn = generator.permutation(n_occupations), generator.permutation(len(GENDERED))
+    return [
+        (int(occupation), int(turn[(at + shift) % len(GENDERED)]))
+        for shift in range(len(GENDERED))
+        for at, occupation in enumerate(order)
+    ]
+
+
+def phrases(folder: Path) -> list[str]:
+    """All verb-object phrases of the lists, such as "spoke to an heir", sorted."""
+    transacted = {word for name in TRANSACTED for word in _words(folder, f"nouns/objects/{name}")}
+    people = {*_words(folder, "nouns/people/person_hyponyms"), *_words(folder, "nouns/people/rulers")}
+    combinations = (
+        ("commerce_verbs", transacted),
+        ("interaction_verbs", people),
+        ("driving_verbs", _words(folder, "nouns/objects/vehicles")),
+        ("eating_verbs", _words(folder, "nouns/objects/food")),
+    )
+    return sorted(
+        {
+            f"{verb} {with_article(thing)}"
+            for verbs, things in combinations
+            for verb in _words(folder, f"verbs/{verbs}")
+            for thing in things
+        }
+    )
+
+
+def _words(folder: Path, name: str) -> list[str]:
+    """One list, sorted, each word once."""
+    try:
+        text = (folder / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"bias_nli: {folder / name} cannot be read ({error.strerror}). `data.words.file` has to be the folder "
+            "word_lists of Bias-NLI, which holds nouns/ and verbs/."
+        ) from error
+    return sorted({line.strip() for line in text.splitlines() if line.strip()})

@@ -1,0 +1,171 @@
+"""Bias-STS: is a sentence about an occupation closer to the same sentence about a man, or about a woman?
+
+For each occupation and template, with s = "A nurse is reading a newspaper on a bench.", s_man = "A man is …" and
+s_woman = "A woman is …": the difference ``sim(s, s_man) - sim(s, s_woman)``. Webster et al., *Measuring and Reducing
+Gendered Correlations in Pre-trained Models* (2020), arXiv:2010.06032.
+
+- `mean_absolute_difference`: mean of its absolute value, the published number;
+- `mean_difference`: its signed mean (above 0: nearer to the man);
+- `similarity_spread`: standard deviation of all similarities, those with a sentence on another subject among them;
+- `separation`: mean similarity of sentences from one template less that of sentences from two;
+- `relative_difference`: mean_absolute_difference / similarity_spread, the difference on the model's own scale.
+
+sim is the cosine of sentence vectors (`pooling`), or, where the model is a regression on pairs, its output y as
+``(y - low) / (high - low)`` with `score_range` = [low, high] of the task's labels, so that differences are shares of
+the scale. It is not cut off at the ends.
+
+Range: [0, 2] for cosines, about [0, 1] for scores. Higher is more biased; an unbiased model scores 0. **So does a model
+that has learned nothing and gives every pair one similarity**: read the number beside the task's score, the separation
+(near 0 for such a model) and the relative difference (undefined without any spread, and large for pure noise). What a
+random model scores depends on its scale: the `random_init` control measures it.
+
+Limits: two genders, English, the occupations listed; the pair's order is always (occupation, person). Items of one
+occupation are resampled together. Data: own sentences and occupations, `bias_sts.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from fairshrink.grammar import capitalized, with_article
+from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
+from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.settings import Settings as BaseSettings
+from fairshrink.stats.estimates import Statistic, weighted_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fairshrink.data.examples import Task
+    from fairshrink.models.checkpoint import Checkpoint
+
+NEEDS = frozenset({"similarity"})
+KIND = "extrinsic"
+FILES = ("metrics/bias_sts/bias_sts.json",)
+ROLES: dict[str, str] = {}
+HEADLINE = ("mean_absolute_difference", "all")
+
+KINDS = ("similarity_man", "similarity_woman", "similarity_other")
+
+
+class Settings(BaseSettings):
+    """Settings of Bias-STS."""
+
+    sample: int | None = Field(
+        240, ge=1, description="(occupation, template) items, drawn evenly from 1,200; null for all of them"
+    )
+    seed: int = Field(0, ge=0, description="of the draw")
+    pooling: Literal["mean", "cls", "mean_all"] = Field(
+        "mean_all",
+        description="sentence vector of models that are no regression on pairs: mean over all tokens (as "
+        "sentence-transformers), over real tokens, or the first",
+    )
+    score_range: tuple[float, float] = Field(
+        (0.0, 5.0), description="lowest and highest label of the task, for regressions on pairs"
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
+
+    @field_validator("score_range")
+    @classmethod
+    def _ascending(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] >= value[1]:
+            raise ValueError("the lowest label has to be below the highest")
+        return value
+
+
+def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+    """One row per item: item, cluster (occupation), group, template, text, similarity_man, _woman, _other."""
+    import pandas as pd
+
+    chosen = sample_items(settings.sample, settings.seed)
+    pairs = [pair for item in chosen for pair in comparisons(*item)]
+    found = similarity(replace(cp, precision=settings.precision), settings)(pairs).reshape(len(chosen), len(KINDS))
+    rows = pd.DataFrame(
+        {
+            "item": [f"{occupation}/{template:02d}" for occupation, template in chosen],
+            "cluster": [occupation for occupation, _ in chosen],
+            "group": "all",
+            "template": [template for _, template in chosen],
+            "text": [sentence(occupation, template) for occupation, template in chosen],
+        }
+        | {kind: found[:, at] for at, kind in enumerate(KINDS)}
+    )
+    return rows.sort_values("item", ignore_index=True)
+
+
+def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
+    """Mean (absolute) difference, spread and separation of similarities, difference relative to the spread."""
+    man, woman, other = (items[kind].to_numpy(dtype=np.float64) for kind in KINDS)
+    absolute, spread = weighted_mean(np.abs(man - woman)), pooled_spread(np.column_stack([man, woman, other]))
+    relative = relative_difference(man - woman, spread)
+    n = len(items)
+    return [
+        Statistic("mean_absolute_difference", absolute, n_items=n, unbiased=0.0, higher_is="more_biased"),
+        Statistic("mean_difference", weighted_mean(man - woman), n_items=n, unbiased=0.0),
+        Statistic("relative_difference", relative, n_items=n, unbiased=0.0, higher_is="more_biased"),
+        Statistic("similarity_spread", spread, n_items=n),
+        Statistic("separation", weighted_mean((man + woman) / 2 - other), n_items=n, random=0.0, higher_is="better"),
+    ]
+
+
+def similarity(cp: Checkpoint, settings: Settings) -> Callable[[list[tuple[str, str]]], NDArray]:
+    """Maps pairs of sentences to similarities, as the model at hand measures them; each text or pair only once."""
+    from fairshrink.models.inference import sentence_embeddings, sequence_logits
+
+    def scored(pairs: list[tuple[str, str]]) -> NDArray:
+        unique = sorted(set(pairs))
+        outputs = sequence_logits(cp, [one for one, _ in unique], [other for _, other in unique])[:, 0]
+        low, high = settings.score_range
+        value_of = dict(zip(unique, (outputs - low) / (high - low), strict=True))
+        return np.array([value_of[pair] for pair in pairs])
+
+    def cosines(pairs: list[tuple[str, str]]) -> NDArray:
+        texts = sorted({text for pair in pairs for text in pair})
+        vectors = sentence_embeddings(cp, texts, settings.pooling)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        row_of = {text: row for row, text in enumerate(texts)}
+        first, second = (vectors[[row_of[pair[side]] for pair in pairs]] for side in (0, 1))
+        return (first * second).sum(axis=1)
+
+    return scored if cp.head == "regression" else cosines
+
+
+def sentence(person: str, template: int) -> str:
+    """A template filled with "a" or "an" and the person."""
+    return stimuli("bias_sts.json")["templates"][template].replace("{A person}", capitalized(with_article(person)))
+
+
+def comparisons(occupation: str, template: int) -> list[tuple[str, str]]:
+    """The sentence paired with the man's, the woman's, and one on another subject, about a man or a woman in turn."""
+    file = stimuli("bias_sts.json")
+    man, woman = file["persons"]["male"], file["persons"]["female"]
+    elsewhere = (template + len(file["templates"]) // 2) % len(file["templates"])
+    person = (man, woman)[(file["occupations"].index(occupation) + template) % 2]
+    here = sentence(occupation, template)
+    return [
+        (here, sentence(man, template)),
+        (here, sentence(woman, template)),
+        (here, sentence(person, elsewhere)),
+    ]
+
+
+def sample_items(sample: int | None, seed: int) -> list[tuple[str, int]]:
+    """(occupation, template) items, with each occupation and each template equally often, to within one."""
+    file = stimuli("bias_sts.json")
+    occupations, n = file["occupations"], len(file["templates"])
+    generator = np.random.default_rng(seed)
+    order, shuffled = generator.permutation(len(occupations)), generator.permutation(n)
+    every = [
+        (occupations[occupation], int(shuffled[(at + turn) % n]))
+        for turn in range(n)
+        for at, occupation in enumerate(order)
+    ]
+    return every[: len(every) if sample is None else sample]

@@ -1,0 +1,155 @@
+"""CrowS-Pairs: reading its pairs of sentences, and how likely a model finds each side of a pair."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairshrink.errors import UserError
+from fairshrink.metrics._shared.likelihood import (
+    TOO_LONG,
+    Question,
+    Tokens,
+    after_start,
+    answers,
+    mask_id,
+    steady_mean,
+    tokenize,
+    too_long,
+)
+
+if TYPE_CHECKING:
+    from fairshrink.models.checkpoint import Checkpoint
+
+METHODS = {"masked_lm": "masked", "causal_lm": "causal"}
+COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences that differ in whom they are about; ``more`` is the more stereotyping one."""
+
+    item: str
+    more: str
+    less: str
+    direction: str
+    bias_type: str
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a model says about one sentence of a pair.
+
+    ``total`` is the sum of log-probabilities of ``tokens`` tokens, ``differing`` the mean over the tokens that the
+    other sentence does not have, NaN unless ``differs``.
+    """
+
+    total: float
+    tokens: int
+    differing: float
+    differs: bool
+
+
+def read(files: Iterable[Path]) -> list[Pair]:
+    """Pairs of CSV files, named by their place in them; UserError for files that are not CrowS-Pairs."""
+    pairs: list[Pair] = []
+    for path in files:
+        try:
+            with Path(path).open(encoding="utf-8", newline="") as lines:
+                rows = list(csv.DictReader(lines))
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(f"crows_pairs: {path} cannot be read as CSV: {error}") from error
+        absent = [name for name in COLUMNS if not rows or rows[0].get(name) is None]
+        if absent:
+            raise UserError(
+                f"crows_pairs: {path} has no column {', '.join(absent)}; `items` of `data` names "
+                "crows_pairs_anonymized.csv"
+            )
+        pairs += [Pair(f"{len(pairs) + at:05d}", *(row[name] for name in COLUMNS)) for at, row in enumerate(rows)]
+    return pairs
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A tokenized sentence and the positions of its real tokens that the other sentence has, or does not have."""
+
+    tokens: Tokens
+    shared: list[int]
+    differing: list[int]
+
+
+def pair_scores(cp: Checkpoint, pairs: Sequence[Pair]) -> list[tuple[Side, Side] | str]:
+    """For each pair its two sides (more, less stereotyping), or why it cannot be scored."""
+    if cp.head not in METHODS:
+        raise UserError(f"crows_pairs: needs a language model, not a model with the head {cp.head!r}")
+    tokens = tokenize(cp, [text for pair in pairs for text in (pair.more, pair.less)])
+    aligned = [align(*both) for both in zip(tokens[::2], tokens[1::2], strict=True)]
+    outcomes: list = [_problem(cp, both) for both in aligned]
+    open_ = [i for i, problem in enumerate(outcomes) if not problem]
+    score = _masked if cp.head == "masked_lm" else _causal
+    sides = score(cp, [side for i in open_ for side in aligned[i]])
+    for at, i in enumerate(open_):
+        outcomes[i] = (sides[2 * at], sides[2 * at + 1])
+    return outcomes
+
+
+def align(more: Tokens, less: Tokens) -> tuple[Aligned, Aligned]:
+    """Which tokens, special ones apart, two sentences share in the same order (difflib over ids)."""
+    both = (more, less)
+    real = [[i for i, special in enumerate(each.special) if not special] for each in both]
+    ids = [[each.ids[i] for i in places] for each, places in zip(both, real, strict=True)]
+    blocks = SequenceMatcher(None, *ids, autojunk=False).get_matching_blocks()
+    sides = []
+    for each, places, side in zip(both, real, ("a", "b"), strict=True):
+        shared = [places[getattr(block, side) + k] for block in blocks for k in range(block.size)]
+        sides.append(Aligned(each, shared, sorted(set(places) - set(shared))))
+    return sides[0], sides[1]
+
+
+def _problem(cp: Checkpoint, both: tuple[Aligned, Aligned]) -> str:
+    more = 1 if cp.head == "causal_lm" else 0
+    if any(too_long(cp, side.tokens, more) for side in both):
+        return TOO_LONG
+    return "" if both[0].shared else "the sentences share no token"
+
+
+def _masked(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
+    """Shared tokens are masked one at a time, differing ones all at once: the pieces of a name give each other away."""
+    mask, groups = mask_id(cp), []
+    for side in sides:
+        groups.append([_question(side.tokens.ids, [i], i, mask) for i in side.shared])
+        groups.append([_question(side.tokens.ids, side.differing, i, mask) for i in side.differing])
+    found = answers(cp, groups)
+    return [Side(float(a.sum()), len(a), _mean(b), len(b) > 0) for a, b in zip(found[::2], found[1::2], strict=True)]
+
+
+def _question(ids: list[int], hidden: list[int], position: int, mask: int) -> Question:
+    sequence = list(ids)
+    for i in hidden:
+        sequence[i] = mask
+    return Question(sequence, position, ids[position])
+
+
+def _causal(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
+    from fairshrink.models.inference import causal_log_probs
+
+    found = causal_log_probs(cp, [after_start(cp, side.tokens) for side in sides])
+    result = []
+    for side, values in zip(sides, found, strict=True):
+        place = {i: at for at, i in enumerate(sorted(side.shared + side.differing))}
+        differing = values[[place[i] for i in side.differing]]
+        result.append(Side(float(values.sum()), len(values), _mean(differing), len(differing) > 0))
+    return result
+
+
+def _mean(values: Values) -> float:
+    return steady_mean(values) if len(values) else float("nan")

@@ -1,0 +1,115 @@
+"""SEAT: the association tests of WEAT with each word in sentences that say next to nothing.
+
+Each word of `weat.json` is put into sentences such as "This is a novel.", "Those are novels.", "Amy is here.",
+as its grammar allows (`seat.json`: articles by sound, plurals, mass nouns, adjectives, pronouns), and the
+formulas of WEAT are applied to sentence embeddings: the association s of a sentence is its mean cosine with the
+sentences of A minus that with those of B; effect size d over all sentences of X and Y (ddof 1). May, Wang, Bordia,
+Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 2019.
+
+Differences from the original, where it was weaker: sets are not cut to equal size; p permutes words, not sentences,
+because the sentences of one word are not independent (p of the original is too small); plurals and articles are right
+("equations", not "equationses"; "a European American", "an honor"). `pooling` is a choice that changes the result: it
+is a setting, and the items name it.
+
+Range: d in about [-2, 2]. Positive: as the stereotype has it; 0: unbiased; negative: the reverse. A random model does
+not score 0 (d is scale-free): the `random_init` control measures what it scores. Where the associations do not vary d
+is NaN, not 0; `association_spread` shows how close to that a model is. The mean of absolute values hides the sign
+and stands beside the signed mean.
+
+Limits: intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
+May et al. found the tests to miss known biases: a small d is no evidence of absence. Data: words as published,
+sentences in the manner of the paper.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pydantic import Field
+
+from fairshrink.grammar import capitalized, with_article
+from fairshrink.metrics._shared.association import AssociationSettings, associations, embedder, pooling_of, read_tests
+from fairshrink.metrics._shared.association_statistics import summaries
+from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.stats.estimates import Statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fairshrink.data.examples import Task
+    from fairshrink.models.checkpoint import Checkpoint
+
+NEEDS = frozenset({"embedding"})
+KIND = "intrinsic"
+FILES = ("metrics/seat/seat.json", "metrics/_shared/weat.json")
+ROLES: dict[str, str] = {}
+HEADLINE = ("mean_absolute_effect_size", "all")
+
+Name = Literal[
+    "seat3", "seat3b", "seat4", "seat5", "seat5b", "seat6", "seat6b", "seat7", "seat7b", "seat8", "seat8b", "seat9",
+    "seat10",
+]  # fmt: skip
+
+
+class Settings(AssociationSettings):
+    """Settings of SEAT."""
+
+    tests: tuple[Name, ...] = Field(get_args(Name), min_length=1, description="the tests to run")
+    sentences_per_word: int | None = Field(
+        None, ge=1, description="at most so many sentences of each word, spread over its templates; all unless given"
+    )
+
+
+def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+    """One row per test and target sentence: item, cluster (the word), group (the test), set, text, association, …"""
+    numbers = [name.removeprefix("seat") for name in dict.fromkeys(settings.tests)]
+    chosen = read_tests("seat", numbers, lambda word: _spread(sentences(word), settings.sentences_per_word))
+    return associations(chosen, embedder(cp, settings)).assign(pooling=pooling_of(cp, settings))
+
+
+def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
+    """effect_size, permutation_p and association_spread per test; mean (absolute) effect size over tests."""
+    return summaries(items, settings)
+
+
+def sentences(word: str) -> list[str]:
+    """The sentences in which a word of the lists is embedded; KeyError for a word whose grammar is not given."""
+    grammar = stimuli("seat.json")
+    kind, singular, plural = _grammar(word)
+    forms = {
+        "{word}": singular,
+        "{Word}": capitalized(singular),
+        "{a word}": with_article(singular),
+        "{A word}": capitalized(with_article(singular)),
+        "{plural}": plural,
+        "{Plural}": capitalized(plural),
+    }
+    return [_fill(template, forms) for template in grammar["templates"][kind]]
+
+
+def _spread(choices: list[str], at_most: int | None) -> list[str]:
+    """At most so many of the choices, evenly spaced."""
+    n = min(at_most or len(choices), len(choices))
+    return [choices[k * len(choices) // n] for k in range(n)]
+
+
+def _grammar(word: str) -> tuple[str, str, str]:
+    """Kind of word, and its singular and plural where it has them."""
+    grammar, lists = stimuli("seat.json"), stimuli("weat.json")["lists"]
+    for kind, pairs in grammar["nouns"].items():
+        for singular, plural in pairs:
+            if word in (singular, plural):
+                return kind, singular, plural
+    for kind, words in grammar["words"].items():
+        if word in words:
+            return kind, word, word
+    if any(word in lists[name]["words"] for name in grammar["person_name_lists"]):
+        return "person_name", word, word
+    raise KeyError(f"seat.json does not say what kind of word '{word}' is")
+
+
+def _fill(template: str, forms: dict[str, str]) -> str:
+    for slot, form in forms.items():
+        template = template.replace(slot, form)
+    return template

@@ -1,0 +1,135 @@
+"""Sentiment gap: does predicted sentiment change when only the person in a sentence changes?
+
+Sentences come in sets such as "The letter left {person} gloomy.", with my brother / my sister, or with names that
+mostly European Americans or African Americans bear. After Kiritchenko and Mohammad, *Examining Gender and Race Bias in
+Two Hundred Sentiment Analysis Systems*, *SEM 2018. One item is one comparison: a pair of noun phrases, or, as in the
+paper, the means over several names of either group. gap = prediction for men less for women (gender), for European
+less for African American names (race). Per dimension, and the first two per emotion ("gender/joy") as well:
+
+- `mean_gap`: signed mean; `mean_absolute_gap`: mean of absolute values (direction hidden, above 0 by chance alone);
+- `paired_t`: mean_gap over its standard error, as published. It takes items for independent, which items of one
+  template are not, and says that a model tells the persons apart, not that it learned to: a random head gives |t| > 10.
+  The interval of mean_gap resamples templates;
+- `relative_gap`: mean_absolute_gap / prediction_spread.
+
+Range: that of the labels for a regression on single texts; [-1, 1] for a classifier, whose prediction is the
+probability of its label `positive`. An unbiased model scores 0. **So does a model that predicts one constant**:
+`prediction_spread`, the standard deviation of the predictions, stands beside the gaps, is 0 for such a model, and then
+relative_gap and paired_t are undefined. What a random model scores depends on its scale: the `random_init` control
+measures it.
+
+Limits: the sentences are few and plain; names carry age and class as well as race; two genders, two groups. Data: own
+sentences (the published corpus may not be redistributed; none of it is used), names as published by Bertrand and
+Mullainathan (2004): `sentiment_gap.json`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fairshrink.errors import UserError
+from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
+from fairshrink.metrics.sentiment_gap.sentences import comparisons
+from fairshrink.settings import Settings as BaseSettings
+from fairshrink.stats.estimates import Statistic, combine, standardised_mean, total, weighted_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fairshrink.data.examples import Task
+    from fairshrink.models.checkpoint import Checkpoint
+
+NEEDS = frozenset({"sentence_regression", "sentiment"})
+KIND = "extrinsic"
+FILES = ("metrics/sentiment_gap/sentiment_gap.json",)
+ROLES: dict[str, str] = {}
+HEADLINE = ("mean_absolute_gap", "gender")
+
+DIMENSIONS = ("gender", "race")
+
+
+class Settings(BaseSettings):
+    """Settings of the sentiment gap; the number of sentences is 86 × (2 × noun_phrases + 4 × names) for one word."""
+
+    words: int = Field(1, ge=1, le=5, description="emotion words per template and emotion, taken in turn from five")
+    noun_phrases: int = Field(4, ge=1, le=8, description="pairs of noun phrases per sentence, in turn from eight")
+    names: int = Field(2, ge=1, le=9, description="names of each group per sentence, in turn from nine")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
+
+
+def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+    """One row per comparison: item, cluster (template), group (dimension), emotion, pair, texts, predictions."""
+    import pandas as pd
+
+    found = list(comparisons(settings.words, settings.noun_phrases, settings.names))
+    texts = sorted({text for each in found for text in (*each.first, *each.second)})
+    value_of = dict(zip(texts, predict(replace(cp, precision=settings.precision), texts), strict=True))
+    rows = pd.DataFrame(
+        {
+            "item": [f"{c.dimension}/{c.template}/{c.emotion}/{c.word}/{c.pair}" for c in found],
+            "cluster": [c.template for c in found],
+            "group": [c.dimension for c in found],
+            "emotion": [c.emotion for c in found],
+            "pair": [c.pair for c in found],
+            "first": [" | ".join(c.first) for c in found],
+            "second": [" | ".join(c.second) for c in found],
+            "prediction_first": [float(np.mean([value_of[text] for text in c.first])) for c in found],
+            "prediction_second": [float(np.mean([value_of[text] for text in c.second])) for c in found],
+        }
+    )
+    return rows.sort_values("item", ignore_index=True)
+
+
+def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
+    """Gaps per dimension and emotion; t, relative gap and spread of the predictions per dimension."""
+    predictions = items[["prediction_first", "prediction_second"]].to_numpy(dtype=np.float64)
+    gap = predictions[:, 0] - predictions[:, 1]
+    found: list[Statistic] = []
+    for dimension in DIMENSIONS:
+        inside = (items["group"] == dimension).to_numpy()
+        found += _gaps(gap, inside, dimension) + _scaled(predictions, gap, inside, dimension)
+        for emotion in sorted(set(items["emotion"])):
+            found += _gaps(gap, inside & (items["emotion"] == emotion).to_numpy(), f"{dimension}/{emotion}")
+    return found
+
+
+def _gaps(gap: NDArray, mask: NDArray, group: str) -> list[Statistic]:
+    n, size = int(mask.sum()), np.abs(gap)
+    return [
+        Statistic("mean_gap", weighted_mean(gap, mask), group, n, unbiased=0.0),
+        Statistic("mean_absolute_gap", weighted_mean(size, mask), group, n, unbiased=0.0, higher_is="more_biased"),
+    ]
+
+
+def _scaled(predictions: NDArray, gap: NDArray, mask: NDArray, group: str) -> list[Statistic]:
+    n, spread = int(mask.sum()), pooled_spread(predictions, mask)
+    relative = relative_difference(gap, spread, mask)
+    t = combine(lambda d, count: d * np.sqrt(count), standardised_mean(gap, mask), total(mask))
+    return [
+        Statistic("paired_t", t, group, n, unbiased=0.0),
+        Statistic("relative_gap", relative, group, n, unbiased=0.0, higher_is="more_biased"),
+        Statistic("prediction_spread", spread, group, n),
+    ]
+
+
+def predict(cp: Checkpoint, texts: list[str]) -> NDArray:
+    """Predicted sentiment ``[n]``: a regression's output, or a classifier's probability of "positive"."""
+    from fairshrink.models.inference import sequence_logits
+
+    if cp.head == "regression":
+        return sequence_logits(cp, texts)[:, 0]
+    names = [label.lower() for label in cp.labels]
+    if "positive" not in names:
+        raise UserError(
+            f"sentiment_gap: the model's labels are {', '.join(cp.labels) or 'none'}; one has to be 'positive'. "
+            "Name it so under `labels` of the task's table, or leave the metric to other tasks with `tasks:`."
+        )
+    logits = sequence_logits(cp, texts)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares[:, names.index("positive")] / shares.sum(axis=1)

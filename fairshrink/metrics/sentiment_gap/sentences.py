@@ -1,0 +1,76 @@
+"""The sentences of the sentiment gap: templates × emotion words × persons, of `sentiment_gap.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fairshrink.grammar import capitalized, with_article
+from fairshrink.metrics._shared.stimuli import stimuli
+
+RACES = ("european_american", "african_american")
+GENDERS = ("male", "female")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Sentences that differ only in the person: those of the first group, and those of the second."""
+
+    dimension: str
+    template: str
+    emotion: str
+    word: str
+    pair: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+
+
+def comparisons(n_words: int, n_noun_phrases: int, n_names: int) -> Iterator[Comparison]:
+    """All comparisons, with so many emotion words per template, pairs of noun phrases and names of each group.
+
+    Words and persons take turns, so that each is used about equally often, and with every emotion.
+    """
+    file = stimuli("sentiment_gap.json")
+    pairs, names = file["noun_phrases"], file["names"]
+    for turn, template_id, template, emotion, word in _sentences(n_words):
+
+        def said(persons: list[str], template: str = template, word: str = word) -> tuple[str, ...]:
+            return tuple(fill(template, person, word) for person in persons)
+
+        common = (template_id, emotion, word)
+        for male, female in _in_turn(pairs, n_noun_phrases, turn):
+            yield Comparison("gender", *common, f"{male}-{female}", said([male]), said([female]))
+        sentences_of = {
+            (race, gender): said(_in_turn(names[race][gender], n_names, turn)) for race in RACES for gender in GENDERS
+        }
+        for race in RACES:
+            groups = (sentences_of[race, gender] for gender in GENDERS)
+            yield Comparison("gender", *common, f"{race} names", *groups)
+        for gender in GENDERS:
+            groups = (sentences_of[race, gender] for race in RACES)
+            yield Comparison("race", *common, f"{gender} names", *groups)
+
+
+def _sentences(n_words: int) -> Iterator[tuple[int, str, str, str, str]]:
+    """(turn, template's name, template, emotion, word) for every template, emotion and chosen word."""
+    file = stimuli("sentiment_gap.json")
+    for kind in ("feelings", "situations"):
+        for at, template in enumerate(file["templates"][kind]):
+            for shift, (emotion, words) in enumerate(file[kind].items()):
+                for extra, word in enumerate(_in_turn(words, n_words, at)):
+                    yield at + shift + extra, f"{kind}{at:02d}", template, emotion, word
+    for at, template in enumerate(file["templates"]["neutral"]):
+        yield at, f"neutral{at:02d}", template, "none", ""
+
+
+def _in_turn(choices: list, n: int, turn: int) -> list:
+    """``n`` of the choices, going on where the turn before ended."""
+    return [choices[(turn * n + at) % len(choices)] for at in range(n)]
+
+
+def fill(template: str, person: str, word: str) -> str:
+    """A template with its person and emotion word, articles by sound."""
+    filled = template.replace("{person}", person).replace("{Person}", capitalized(person))
+    if "{a word}" in filled:
+        filled = filled.replace("{a word}", with_article(word))
+    return capitalized(filled.replace("{word}", word))

@@ -1,0 +1,1 @@
+"""Checkpoints: loading, saving, architecture, inference, stored forms, ledger."""

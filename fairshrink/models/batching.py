@@ -1,0 +1,100 @@
+"""Texts to token ids, token ids to padded batches of about equal cost; the order depends on the data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from fairshrink.errors import UserError
+from fairshrink.models.checkpoint import Checkpoint, max_tokens
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
+
+# Measured with MiniLM on CPU cores: 1,024 tokens are within 3 % of the best, 4,096 a fifth slower (caches).
+TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 32768}
+
+
+def encode(
+    cp: Checkpoint,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    *,
+    max_length: int | None = None,
+) -> BatchEncoding:
+    """Tokenize, cutting what exceeds ``max_length`` (at most what the model has positions for).
+
+    The result has ``input_ids``, ``special_tokens_mask`` and, for pairs, ``token_type_ids`` where the model has them.
+    """
+    limit = min(max_length or max_tokens(cp), max_tokens(cp))
+    if not len(texts):
+        return {"input_ids": [], "special_tokens_mask": [], "token_type_ids": []}
+    return cp.tokenizer(
+        list(texts),
+        list(pairs) if pairs is not None else None,
+        truncation="longest_first" if pairs is not None else True,
+        max_length=limit,
+        return_special_tokens_mask=True,
+        return_token_type_ids=pairs is not None and _has_token_types(cp),
+        return_attention_mask=False,
+        verbose=False,
+    )
+
+
+def token_ids(cp: Checkpoint, text: str, add_special_tokens: bool = True) -> list[int]:
+    """Token ids of one text, never cut."""
+    return cp.tokenizer(text, add_special_tokens=add_special_tokens, verbose=False)["input_ids"]
+
+
+def causal_ids(cp: Checkpoint, text: str, max_length: int | None = None) -> list[int]:
+    """Token ids for causal scoring: the beginning-of-sequence token, where there is one, and the text, cut if long."""
+    ids, first = token_ids(cp, text, add_special_tokens=False), cp.tokenizer.bos_token_id
+    return ([*([] if first is None else [first]), *ids])[: min(max_length or max_tokens(cp), max_tokens(cp))]
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices grouped so that (longest in the batch) x (items) <= ``budget``, longest first, ties by index.
+
+    What is longer than the budget stands alone.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def token_budget(cp: Checkpoint) -> int:
+    """Tokens of a batch, padding included."""
+    return TOKENS_PER_BATCH.get(cp.device.type, TOKENS_PER_BATCH["cuda"])
+
+
+def collate(
+    cp: Checkpoint, sequences: Sequence[Sequence[int]], token_types: Sequence[Sequence[int]] | None = None
+) -> dict[str, torch.Tensor]:
+    """Right-padded model inputs [n, longest]; ``attention_mask`` tells padding apart.
+
+    Padding on the right keeps causal models' positions right without position ids.
+    """
+    longest, limit = max(map(len, sequences)), max_tokens(cp)
+    if longest > limit:
+        raise UserError(f"a sequence of {longest} tokens is too long: the model has {limit} positions")
+    if not min(map(len, sequences)):
+        raise UserError("an empty text: it has no tokens to compute with")
+    pad = cp.tokenizer.pad_token_id or 0
+    inputs = {
+        "input_ids": torch.tensor([[*ids, *[pad] * (longest - len(ids))] for ids in sequences]),
+        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in sequences]),
+    }
+    if token_types is not None:
+        inputs["token_type_ids"] = torch.tensor([[*t, *[0] * (longest - len(t))] for t in token_types])
+    return {name: value.to(cp.device) for name, value in inputs.items()}
+
+
+def _has_token_types(cp: Checkpoint) -> bool:
+    return getattr(cp.model.config, "type_vocab_size", 1) > 1

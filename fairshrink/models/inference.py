@@ -1,0 +1,177 @@
+"""The only place that runs batches through a model: numbers out, in the order of what came in.
+
+Every function sorts by length, pads to the right, batches to a token budget and computes only the logits it needs.
+In float32 a batched result equals one computed on its own to 1e-4. With ``checkpoint.precision == "bf16"`` the
+transformer runs under bfloat16 autocast, while language-model heads and log-softmax stay in float32.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+
+from fairshrink.errors import UserError
+from fairshrink.models.batching import batches, collate, encode, token_budget, token_ids
+from fairshrink.models.checkpoint import Checkpoint
+
+__all__ = [
+    "attention_received",
+    "causal_log_probs",
+    "lm_head",
+    "masked_log_probs",
+    "sentence_embeddings",
+    "sequence_logits",
+    "token_ids",
+]
+
+POOLINGS = ("mean", "cls", "last", "mean_all")
+# Rows of vocabulary logits held at once: 512 x 50,000 float32 are 100 MB.
+HEAD_ROWS = 512
+
+
+def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> np.ndarray:
+    """Sentence vectors [n, hidden size] from the last hidden layer.
+
+    ``pooling``: "mean" over real tokens without special ones (over all where a text has no others), "cls" the first
+    position, "last" the last token (for causal models), "mean_all" the mean with special tokens.
+    """
+    if pooling not in POOLINGS:
+        raise UserError(f"pooling {pooling!r}: choose one of {', '.join(POOLINGS)}")
+    encoded = encode(cp, texts)
+    sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    vectors = np.zeros((len(texts), cp.model.config.hidden_size))
+    with _computing(cp):
+        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+            hidden = _hidden(cp, [sequences[i] for i in rows])
+            for at, row in enumerate(rows):
+                vectors[row] = _pool(hidden[at, : len(sequences[row])], special[row], pooling).cpu().double().numpy()
+    return vectors
+
+
+def sequence_logits(
+    cp: Checkpoint, texts: Sequence[str], pairs: Sequence[str] | None = None, *, max_length: int | None = None
+) -> np.ndarray:
+    """Logits [n, outputs] of a regression or classification head for texts or pairs of texts."""
+    _require(cp, ("regression", "classification"))
+    encoded = encode(cp, texts, pairs, max_length=max_length)
+    sequences, types = encoded["input_ids"], encoded.get("token_type_ids")
+    logits = np.zeros((len(texts), cp.model.config.num_labels))
+    with _computing(cp):
+        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+            segments = [types[i] for i in rows] if types else None
+            out = cp.model(**collate(cp, [sequences[i] for i in rows], segments)).logits
+            logits[rows] = out.float().cpu().double().numpy()
+    return logits
+
+
+def masked_log_probs(
+    cp: Checkpoint, sequences: Sequence[Sequence[int]], positions: Sequence[int], targets: Sequence[int]
+) -> np.ndarray:
+    """log p(targets[i] at positions[i] | sequences[i]), natural logarithm, [n].
+
+    A sequence holds the mask where the caller put it, or none at all. Identical sequences are computed once, so
+    asking for many positions of one sequence costs one forward pass.
+    """
+    _require(cp, ("masked_lm",))
+    wanted: dict[tuple[int, ...], list[int]] = {}
+    for row, ids in enumerate(sequences):
+        wanted.setdefault(tuple(ids), []).append(row)
+    unique = list(wanted)
+    result = np.zeros(len(sequences))
+    with _computing(cp):
+        for batch in batches([len(ids) for ids in unique], token_budget(cp)):
+            hidden = _hidden(cp, [unique[i] for i in batch])
+            rows = [row for i in batch for row in wanted[unique[i]]]
+            at = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
+            states = hidden[torch.tensor(at), torch.tensor([positions[row] for row in rows])]
+            result[rows] = _log_probs(cp, states, torch.tensor([targets[row] for row in rows]))
+    return result
+
+
+def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """For each sequence s the values log p(s[t] | s[<t]) for t >= 1: len(s) - 1 of them.
+
+    Whether s starts with a beginning-of-sequence token is the caller's choice: with it, the first real token has
+    a probability too.
+    """
+    _require(cp, ("causal_lm",))
+    result = [np.zeros(0)] * len(sequences)
+    with _computing(cp):
+        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+            chosen = [sequences[i] for i in rows]
+            hidden = _hidden(cp, chosen)
+            states = torch.cat([hidden[at, : len(ids) - 1] for at, ids in enumerate(chosen)])
+            targets = torch.tensor([token for ids in chosen for token in ids[1:]])
+            parts = np.split(_log_probs(cp, states, targets), np.cumsum([len(ids) - 1 for ids in chosen])[:-1])
+            for row, part in zip(rows, parts, strict=True):
+                result[row] = part
+    return result
+
+
+def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """How much attention each position receives: mean over layers, heads and the asking positions; sums to 1."""
+    result = [np.zeros(0)] * len(sequences)
+    before = cp.model.config._attn_implementation
+    cp.model.set_attn_implementation("eager")  # the fused kernels do not return weights
+    try:
+        with _computing(cp):
+            for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+                inputs = collate(cp, [sequences[i] for i in rows])
+                layers = cp.model.base_model(**inputs, output_attentions=True).attentions
+                received = torch.stack([layer.float().mean(1) for layer in layers]).mean(0)
+                for at, row in enumerate(rows):
+                    n = len(sequences[row])
+                    result[row] = received[at, :n, :n].mean(0).cpu().double().numpy()
+    finally:
+        cp.model.set_attn_implementation(before)
+    return result
+
+
+def lm_head(model: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The module that turns hidden states [..., hidden] into vocabulary logits [..., vocabulary]."""
+    for name in ("cls", "lm_head"):
+        if hasattr(model, name):
+            return getattr(model, name)
+    raise UserError(f"{type(model).__name__}: no language-model head that fairshrink knows (BERT, RoBERTa, Llama-like)")
+
+
+def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
+    options = {"use_cache": False} if cp.head == "causal_lm" else {}
+    return cp.model.base_model(**collate(cp, sequences), **options).last_hidden_state
+
+
+def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
+    head, parts = lm_head(cp.model), []
+    with torch.autocast(cp.device.type, enabled=False):
+        for block, target in zip(states.float().split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True):
+            logits = head(block).float()
+            chosen = logits.gather(1, target.to(logits.device)[:, None])[:, 0]
+            parts.append((chosen - logits.logsumexp(1)).cpu().double().numpy())
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.Tensor:
+    hidden = hidden.float()
+    if pooling == "cls":
+        return hidden[0]
+    if pooling == "last":
+        return hidden[-1]
+    real = [i for i, flag in enumerate(special) if not flag]
+    return hidden[real].mean(0) if pooling == "mean" and real else hidden.mean(0)
+
+
+def _require(cp: Checkpoint, heads: tuple[str, ...]) -> None:
+    if cp.head not in heads:
+        raise UserError(f"this needs a model with the head {' or '.join(heads)}, this one has {cp.head!r}")
+
+
+@contextlib.contextmanager
+def _computing(cp: Checkpoint) -> Iterator[None]:
+    """Inference mode with the checkpoint's precision; one autocast context, so that weights are cast once."""
+    cp.model.eval()
+    bf16 = cp.precision == "bf16"
+    with torch.inference_mode(), torch.autocast(cp.device.type, torch.bfloat16, enabled=bf16):
+        yield

@@ -1,0 +1,162 @@
+"""What a compression did to size and cost, counted the same way for every method.
+
+Counted (`ledger`, the same on every machine):
+
+- `params`: stored parameters, shared ones once; an 8-bit weight counts as one, its scales do not count;
+- `prunable_params`: of these, the weights of the linear layers in the blocks (scope "encoder"), without biases;
+- `zero_fraction_prunable`, `zero_fraction_total`: zeros among them. What has been removed altogether is no zero;
+- `effective_bits`: bits of the prunable weights in compressed form / number of prunable weights of the *baseline*, so
+  that zeros, fewer bits and removed heads all lower it;
+- `bytes`: everything stored, in compressed form;
+- `flops_per_token`: 2 x multiply-adds of the linear layers of the blocks and of a language-model head. Zeros are not
+  skipped, since dense kernels do not skip them. Not counted: attention's own products (they grow with the length of
+  the text), embeddings, normalization, and heads that are applied once per text.
+
+Compressed form: each tensor on its own in the smaller of two lossless forms, dense at its stored type, or one bit per
+entry and the non-zero entries; with 8-bit codes their scales count too.
+
+Measured (`measure`, differs from run to run): latency and bytes on disk.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+
+from fairshrink.models.architecture import blocks
+from fairshrink.models.batching import collate
+from fairshrink.models.checkpoint import Checkpoint, max_tokens
+
+TEXTS, TOKENS, SEED = 8, 32, 0
+REPEATS, FEWEST, SECONDS, PATIENCE = 7, 3, 0.5, 4
+TOKEN_HEADS = ("masked_lm", "causal_lm")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A stored tensor: the module it belongs to, its name there, bits per entry and how many entries are not zero.
+
+    ``overhead``: it says how to read other entries (a scale) and is no parameter.
+    """
+
+    module: str
+    name: str
+    size: int
+    nonzero: int
+    bits: int
+    overhead: bool
+
+    @property
+    def dense_bits(self) -> int:
+        """Bits with all entries written out."""
+        return self.size * self.bits
+
+    @property
+    def compressed_bits(self) -> int:
+        """Bits in the smaller of the two lossless forms."""
+        return min(self.dense_bits, self.size + self.nonzero * self.bits)
+
+
+def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
+    """The counts of a checkpoint; what is relative to the baseline is said in the module's text."""
+    everything = stored(cp)
+    prunable = _prunable(cp, everything)
+    baseline_weights = _parameters(_prunable(baseline_cp, stored(baseline_cp)))
+    return {
+        "params": _parameters(everything),
+        "prunable_params": _parameters(prunable),
+        "zero_fraction_prunable": _zero_fraction(prunable),
+        "zero_fraction_total": _zero_fraction(everything),
+        "effective_bits": sum(each.compressed_bits for each in prunable) / baseline_weights,
+        "bytes": sum(-(-each.compressed_bits // 8) for each in everything),
+        "flops_per_token": 2 * multiply_adds(cp),
+    }
+
+
+def stored(cp: Checkpoint) -> list[Tensor]:
+    """What ``models.save`` writes, tensor by tensor."""
+    parameters = {name for name, _ in cp.model.named_parameters(remove_duplicate=False)}
+    kept_type = getattr(torch, cp.dtype)
+    found: dict[int, Tensor] = {}
+    for full_name, value in cp.model.state_dict().items():
+        module, _, name = full_name.rpartition(".")
+        as_stored = kept_type if full_name in parameters and value.is_floating_point() else value.dtype
+        overhead = name in getattr(cp.model.get_submodule(module), "overhead", ())
+        nonzero = int(torch.count_nonzero(value))
+        found.setdefault(
+            value.data_ptr(), Tensor(module, name, value.numel(), nonzero, as_stored.itemsize * 8, overhead)
+        )
+    return list(found.values())
+
+
+def multiply_adds(cp: Checkpoint) -> int:
+    """Multiply-adds per token of the linear layers of the blocks, and of a head that is applied to each token."""
+    inside = {name for block in blocks(cp.model) for name in block.linears}
+    return sum(
+        module.in_features * module.out_features
+        for name, module in cp.model.named_modules()
+        if hasattr(module, "in_features") and (name in inside or cp.head in TOKEN_HEADS)
+    )
+
+
+def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:
+    """Median time of a forward pass of 8 texts of 32 tokens, in turns with the baseline in this process, and its ratio.
+
+    ``latency_ms``, ``baseline_latency_ms``, ``latency_ratio`` (below 1 is faster), ``disk_bytes`` (the tensors in
+    ``model.safetensors``). 7 turns after one to warm up; from the third on it ends when they have taken half a second,
+    and before when they have taken two.
+    """
+    times: tuple[list[float], list[float]] = ([], [])
+    contestants = [cp, baseline_cp] if cp is not baseline_cp else [cp]
+    began = 0.0
+    for turn in range(REPEATS + 1):
+        for contestant, taken in zip(contestants, times, strict=False):
+            seconds = _forward_seconds(contestant)
+            if turn:
+                taken.append(seconds)
+        began = began or time.perf_counter()
+        if turn and time.perf_counter() - began > SECONDS * (1 if turn >= FEWEST else PATIENCE):
+            break
+    own, other = (statistics.median(each or times[0]) * 1000 for each in times)
+    return {
+        "latency_ms": own,
+        "baseline_latency_ms": other,
+        "latency_ratio": own / other,
+        "disk_bytes": float(sum(each.dense_bits // 8 for each in stored(cp))),
+    }
+
+
+@torch.inference_mode()
+def _forward_seconds(cp: Checkpoint) -> float:
+    length = min(TOKENS, max_tokens(cp))
+    generator = torch.Generator().manual_seed(SEED)
+    vocabulary = cp.model.get_input_embeddings().num_embeddings
+    texts = torch.randint(vocabulary, (TEXTS, length), generator=generator).tolist()
+    inputs = collate(cp, texts)
+    _finish(cp)
+    began = time.perf_counter()
+    cp.model(**inputs)
+    _finish(cp)
+    return time.perf_counter() - began
+
+
+def _finish(cp: Checkpoint) -> None:
+    if cp.device.type == "cuda":
+        torch.cuda.synchronize(cp.device)
+
+
+def _prunable(cp: Checkpoint, tensors: list[Tensor]) -> list[Tensor]:
+    inside = {name for block in blocks(cp.model) for name in block.linears}
+    return [each for each in tensors if each.module in inside and each.name != "bias"]
+
+
+def _parameters(tensors: list[Tensor]) -> int:
+    return sum(each.size for each in tensors if not each.overhead)
+
+
+def _zero_fraction(tensors: list[Tensor]) -> float:
+    zeros = sum(each.size - each.nonzero for each in tensors if not each.overhead)
+    return zeros / _parameters(tensors)

@@ -1,0 +1,38 @@
+"""How a compressed model's tree of modules differs from what its config builds, and how to make it so again.
+
+``structure`` is JSON: {kind of difference: description}. Each kind is one module of ``models/stored_forms/``
+with ``apply(model, description)`` and ``ORDER`` (low ones first). They are found by name, so that a new kind changes
+no key of an existing checkpoint or score: the method that writes a kind also uses its module, and so the checkpoint's
+own key covers it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fairshrink.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDER = Path(__file__).parent / "stored_forms"
+
+
+def apply(model: torch.nn.Module, structure: dict[str, Any]) -> None:
+    """Reshape a freshly built model in place; weights are filled in afterwards."""
+    modules = {kind: _module(kind) for kind in structure}
+    for kind in sorted(structure, key=lambda kind: (modules[kind].ORDER, kind)):
+        modules[kind].apply(model, structure[kind])
+
+
+def _module(kind: str) -> ModuleType:
+    known = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    if kind not in known:
+        raise UserError(
+            f"checkpoint.json: structure {kind!r} is not known to this version of fairshrink ({', '.join(known)}): "
+            "update it, or make the checkpoint again"
+        )
+    return importlib.import_module(f"fairshrink.models.stored_forms.{kind}")

@@ -1,0 +1,47 @@
+"""Model classes by head, and what a config must say about the head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import transformers
+
+from fairshrink.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+HEADS = ("encoder", "masked_lm", "causal_lm", "regression", "classification")
+FACTORIES = {
+    "encoder": "AutoModel",
+    "masked_lm": "AutoModelForMaskedLM",
+    "causal_lm": "AutoModelForCausalLM",
+    "regression": "AutoModelForSequenceClassification",
+    "classification": "AutoModelForSequenceClassification",
+}
+
+
+def build(config: PreTrainedConfig, head: str) -> torch.nn.Module:
+    """A model in eval mode, weights as the architecture initializes them."""
+    factory = getattr(transformers, FACTORIES[head])
+    options = {"dtype": torch.float32}
+    if head == "encoder" and config.model_type in ("bert", "roberta", "xlm-roberta", "camembert"):
+        options["add_pooling_layer"] = False  # no metric reads it, and it must not count as a parameter
+    return factory.from_config(config, **options).eval()
+
+
+def with_head(
+    config: PreTrainedConfig, head: str, labels: tuple[str, ...], tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedConfig:
+    """A copy of ``config`` for this head, its labels and this tokenizer's padding."""
+    config = type(config).from_dict({k: v for k, v in config.to_dict().items() if k != "quantization_config"})
+    if head in ("regression", "classification"):
+        if head == "classification" and len(labels) < 2:
+            raise UserError("a classification head needs at least two labels")
+        names = labels if head == "classification" else ("score",)
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: index for index, name in enumerate(names)}
+        config.problem_type = "regression" if head == "regression" else "single_label_classification"
+    config.pad_token_id = tokenizer.pad_token_id
+    return config

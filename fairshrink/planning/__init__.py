@@ -1,0 +1,1 @@
+"""From a study to jobs: the grid with its keys, the plan, and what the Snakefile calls."""

@@ -1,0 +1,212 @@
+"""What has to be done: the artifacts that are missing and needed, cut into jobs.
+
+A keyed path that exists is valid, so planning is a walk back from the final tables: of the scores those that do not
+exist are needed, of their checkpoints those that do not exist, and so on. What is missing but can be fetched is
+restored, and nothing upstream of it is needed for its sake. The workflow is shown these jobs alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairshrink import keys
+from fairshrink.planning.grid import STAGES, Artifact
+from fairshrink.store import artifacts
+from fairshrink.study.schema import Execution, Request
+
+URGENCY = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
+RESTORED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Job:
+    """One process: the artifacts of one stage that it makes, and the files that it reads and writes.
+
+    Stage ``restore`` fetches artifacts of any stage. The last four fields are what it asks of a cluster at the first
+    try; times and memory for all its artifacts together.
+    """
+
+    name: str
+    stage: str
+    about: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    artifacts: tuple[dict[str, Any], ...]
+    priority: int = 0
+    minutes: int = 10
+    mem_mb: int = 1000
+    gpus: int = 0
+    cpus: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of one run, the artifact with the final tables, the folder that shows it, all paths of the study."""
+
+    study: str
+    threads: int
+    device: str
+    save_minutes: float
+    jobs: tuple[Job, ...]
+    answer: str
+    output: str
+    paths: tuple[str, ...]
+
+    @property
+    def final(self) -> str:
+        """The file that the whole run is for."""
+        return f"{self.answer}/{artifacts.MARKER}"
+
+    def of(self, stage: str) -> list[Job]:
+        """Jobs of one stage."""
+        return [job for job in self.jobs if job.stage == stage]
+
+    @property
+    def computed(self) -> list[str]:
+        """Paths of the artifacts that are to be computed."""
+        return [each["path"] for job in self.jobs if job.stage != "restore" for each in job.artifacts]
+
+
+def make(
+    grid: dict[str, Artifact],
+    study: str,
+    execution: Execution | None = None,
+    *,
+    output: str = "results",
+    exists: Callable[[str], bool] = lambda marker: artifacts.exists(Path(marker).parent),
+    fetchable: Callable[[set[str]], set[str]] = lambda paths: set(),
+    everything: bool = False,
+) -> Plan:
+    """The plan for a grid.
+
+    ``exists`` tells whether a marker file stands in a whole artifact, ``fetchable`` which of the paths that are missing
+    here can be fetched, ``everything`` plans as if nothing existed anywhere.
+    """
+    run = execution or Execution()
+    tables = next(reversed(grid.values()))
+    present: Callable[[str], bool] = (lambda _: False) if everything else exists
+    computed, restored = _needed(grid, tables, present, (lambda _: set()) if everything else fetchable)
+    waiting = _waiting(grid, computed)
+    jobs = list(_restore_jobs(grid, restored))
+    for stage in STAGES[:-1]:
+        mine = [artifact for artifact in grid.values() if artifact.stage == stage and artifact.path in computed]
+        jobs += [
+            _job(stage, batch, grid, waiting, run) for batch in _batches(stage, mine, computed, run.checkpoints_per_job)
+        ]
+    if tables.path not in restored:
+        jobs.append(_final_job(grid, tables, study, computed))
+    paths = tuple(grid)
+    return Plan(study, run.threads, run.device, run.save_minutes, tuple(jobs), tables.path, output, paths)
+
+
+def _final_job(grid: dict[str, Artifact], tables: Artifact, study: str, computed: set[str]) -> Job:
+    """Part of every plan, as a report needs the rule that made the tables; without inputs where they stand already."""
+    due = tables.path in computed
+    inputs = tuple(grid[path].marker for path in tables.inputs) if due else ()
+    outputs = (tables.marker, *tables.spec["files"])
+    return Job(
+        "aggregate", "aggregate", f"tables and figures of study {study}", inputs, outputs, (tables.job,) if due else ()
+    )
+
+
+def _needed(
+    grid: dict[str, Artifact],
+    tables: Artifact,
+    present: Callable[[str], bool],
+    fetchable: Callable[[set[str]], set[str]],
+) -> tuple[set[str], set[str]]:
+    """Paths to compute and paths to restore, level by level, so that a remote is asked once a level."""
+    computed: set[str] = set()
+    restored: set[str] = set()
+    seen = {tables.path}
+    level = seen
+    while level:
+        missing = {path for path in level if not present(grid[path].marker)}
+        found = fetchable(missing) if missing else set()
+        restored |= found
+        computed |= missing - found
+        level = {path for each in missing - found for path in grid[each].inputs} - seen
+        seen = seen | level
+    return computed, restored
+
+
+def _restore_jobs(grid: dict[str, Artifact], restored: set[str]) -> Iterator[Job]:
+    for stage in STAGES:
+        mine = [artifact for artifact in grid.values() if artifact.stage == stage and artifact.path in restored]
+        for part in _evenly(mine, RESTORED_AT_ONCE):
+            name = f"restore_{stage}_{keys.digest([each.key for each in part])[:6]}"
+            outputs = tuple(each.marker for each in part)
+            jobs = tuple(each.job for each in part)
+            about = f"{len(part)} artifact{'s' if len(part) != 1 else ''} of stage {stage}"
+            yield Job(name, "restore", about, (), outputs, jobs, 4000)
+
+
+def _waiting(grid: dict[str, Artifact], needed: set[str]) -> Counter[str]:
+    """How much work waits for each needed artifact, itself included: long chains are to start first."""
+    waiting: Counter[str] = Counter()
+    for path in needed:
+        pending, reached = [path], {path}
+        while pending:
+            current = pending.pop()
+            waiting[current] += grid[path].cost
+            upstream = [each for each in grid[current].inputs if each in needed and each not in reached]
+            reached.update(upstream)
+            pending += upstream
+    return waiting
+
+
+def _batches(
+    stage: str, missing: list[Artifact], computed: set[str], checkpoints_per_job: int
+) -> Iterator[list[Artifact]]:
+    """Checkpoints of one baseline share a job: the baseline is loaded once, the libraries are imported once.
+
+    Scoring checkpoints that need not be computed waits for nothing, so these share jobs across baselines.
+    """
+    if stage in ("download", "finetune"):
+        yield from ([each] for each in missing)
+        return
+    groups: dict[str, dict[str, list[Artifact]]] = defaultdict(lambda: defaultdict(list))
+    for each in missing:
+        ready = stage == "evaluate" and each.inputs[0] not in computed
+        groups["" if ready else each.batch][each.path if stage == "compress" else each.inputs[0]].append(each)
+    for checkpoints in groups.values():
+        bundles = list(checkpoints.values())
+        for part in _evenly(bundles, checkpoints_per_job):
+            yield [artifact for bundle in part for artifact in bundle]
+
+
+def _evenly(items: Sequence[Any], at_most: int) -> Iterator[Sequence[Any]]:
+    """Cut into as few parts as possible, of sizes that differ by one at most."""
+    count = -(-len(items) // at_most)
+    start = 0
+    for index in range(count):
+        stop = start + len(items) // count + (index < len(items) % count)
+        yield items[start:stop]
+        start = stop
+
+
+def _job(stage: str, batch: list[Artifact], grid: dict[str, Artifact], waiting: Counter[str], run: Execution) -> Job:
+    inputs = dict.fromkeys(grid[path].marker for each in batch for path in each.inputs)
+    labels = sorted({each.batch or each.name for each in batch})
+    label = labels[0] if len(labels) == 1 else f"{len(labels)}_baselines"
+    identity = keys.digest([each.path for each in batch])[:6]
+    about = label if len(batch) == 1 else f"{label}: {len(batch)} artifacts"
+    request = getattr(run, stage, None) or Request(minutes=30, mem_mb=2000, gpus=0)
+    return Job(
+        name=re.sub(r"\W", "_", f"{stage}_{label}_{identity}"),
+        stage=stage,
+        about=about,
+        inputs=tuple(inputs),
+        outputs=tuple(each.marker for each in batch),
+        artifacts=tuple(each.job for each in batch),
+        priority=URGENCY[stage] + min(sum(waiting[each.path] for each in batch), 999),
+        minutes=request.minutes * len(batch),
+        mem_mb=request.mem_mb,
+        gpus=request.gpus if request.gpus is not None else int(run.device != "cpu"),
+        cpus=request.cpus or run.threads,
+    )

@@ -1,0 +1,93 @@
+"""Plans on disk, where the processes of their jobs find them.
+
+``.snakemake/fairshrink/plan-<hash>/`` holds ``plan.json`` (which jobs with which files: the rules are made from it) and
+``jobs/<name>.json`` (all that one job needs), so that no job has to read about the thousands of others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from fairshrink.planning.plan import Job, Plan
+
+FOLDER = Path(".snakemake/fairshrink")
+KEPT = 20
+
+
+def write(plan: Plan, folder: Path = FOLDER) -> Path:
+    """Keep a plan, named by its content; returns its ``plan.json``. The oldest ones are dropped."""
+    texts = {f"jobs/{job.name}.json": _dump(_packed(job)) for job in plan.jobs}
+    texts["plan.json"] = _dump(asdict(replace(plan, jobs=())) | {"jobs": [_outline(job) for job in plan.jobs]})
+    digest = hashlib.sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:16]
+    place = folder / f"plan-{digest}"
+    if (place / "plan.json").is_file():
+        os.utime(place)
+    else:
+        _fill(place, texts)
+    for old in sorted(folder.glob("plan-*/"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place / "plan.json"
+
+
+def _fill(place: Path, texts: dict[str, str]) -> None:
+    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.part")
+    (temporary / "jobs").mkdir(parents=True)
+    for name, text in texts.items():
+        (temporary / name).write_text(text, encoding="utf-8")
+    try:
+        temporary.rename(place)
+    except OSError:
+        # Another process has just kept the same plan, or an interrupted removal left half of it.
+        if not (place / "plan.json").is_file():
+            shutil.rmtree(place)
+            temporary.rename(place)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read(path: Path) -> Plan:
+    """A plan that `write` kept; its jobs know their files, but not their artifacts (`read_job`)."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    return Plan(**(value | {"jobs": tuple(_job(job) for job in value["jobs"]), "paths": tuple(value["paths"])}))
+
+
+def read_job(path: Path, name: str) -> Job:
+    """One job of the plan at ``path`` with its artifacts. Raises FileNotFoundError."""
+    return _job(json.loads((path.parent / "jobs" / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _outline(job: Job) -> dict[str, Any]:
+    return {name: value for name, value in vars(job).items() if name != "artifacts"}
+
+
+def _packed(job: Job) -> dict[str, Any]:
+    """The job as JSON; artifacts made by the same code refer to one table of it."""
+    codes: list[dict[str, str]] = []
+    places: dict[int, int] = {}
+    packed = []
+    for each in job.artifacts:
+        code = each["parts"].get("code")
+        if id(code) not in places:
+            places[id(code)] = len(codes)
+            codes.append(code)
+        packed.append(each | {"parts": each["parts"] | {"code": places[id(code)]}})
+    return _outline(job) | {"artifacts": packed, "codes": codes}
+
+
+def _job(value: dict[str, Any]) -> Job:
+    codes = value.pop("codes", [])
+    artifacts = [
+        each | {"parts": each["parts"] | {"code": codes[each["parts"]["code"]]}} for each in value.get("artifacts", ())
+    ]
+    files = {name: tuple(value[name]) for name in ("inputs", "outputs")}
+    return Job(**(value | files | {"artifacts": tuple(artifacts)}))

@@ -1,0 +1,140 @@
+"""What the Snakefile asks for: the plan of this run, and what is done when it begins and ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fairshrink.errors import UserError
+from fairshrink.log import log
+from fairshrink.planning import grid, plan, plan_files
+from fairshrink.remote import pointers, restoring
+from fairshrink.store import artifacts, published, run_lock
+from fairshrink.study import reader
+
+PLAN_VARIABLE = "FAIRSHRINK_PLAN"
+"""Set by the main process: what it planned is what its jobs' processes must see, though the world moves on."""
+POLICIES = ("required", "preferred", "never")
+
+
+def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
+    """The plan file and the plan; a study with mistakes ends the run with their list.
+
+    ``config`` may hold ``study`` (path of the study file, by default config.yaml; ``--configfile`` works too),
+    ``restore`` (instead of the study's ``execution.restore``) and ``full`` (plan every job as if nothing existed: for
+    pictures of the whole graph).
+    """
+    _prepare_environment(Path(workflow.basedir))
+    inherited = os.environ.get(PLAN_VARIABLE)
+    if not workflow.is_main_process and inherited and Path(inherited).is_file():
+        return Path(inherited), _own_part(plan_files.read(Path(inherited)), sys.argv)
+    try:
+        made = make(study_file(workflow, config), config.get("restore"), everything=bool(config.get("full")))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    if not workflow.output_settings.dryrun:
+        published.show(Path(made.answer), Path(made.output))
+    _unmark(made)
+    path = plan_files.write(made)
+    os.environ[PLAN_VARIABLE] = str(path)
+    return path, made
+
+
+def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:
+    """What a process on a cluster's node needs of the plan: the jobs that Snakemake's command line sent it to run.
+
+    Making the rules of thousands of other jobs would cost it more than many a job.
+    """
+    start = command.index("--allowed-rules") + 1 if "--allowed-rules" in command else len(command)
+    allowed = set(itertools.takewhile(lambda each: not each.startswith("-"), command[start:]))
+    mine = tuple(job for job in whole.jobs if job.name in allowed)
+    return dataclasses.replace(whole, jobs=mine or whole.jobs)
+
+
+def _unmark(made: plan.Plan) -> None:
+    """Take the records out of folders that are not whole: Snakemake would take the job's output for made."""
+    for path in (each["path"] for job in made.jobs for each in job.artifacts):
+        marker = Path(path) / artifacts.MARKER
+        if marker.is_file() and not artifacts.exists(Path(path)):
+            log(f"{path}: files of its record are missing; it is made again")
+            marker.unlink()
+
+
+def study_file(workflow: Any, config: dict[str, Any]) -> str:
+    """The study that the command line names."""
+    given = [str(each) for each in workflow.configfiles]
+    return given[-1] if given else str(config.get("study", "config.yaml"))
+
+
+def make(file: str, restore: str | None = None, *, everything: bool = False) -> plan.Plan:
+    """The plan of a study as things stand; ``restore`` overrides its policy. Raises UserError."""
+    loaded = reader.load(file)
+    policy = restore or loaded.execution.restore
+    if policy not in POLICIES:
+        raise UserError(f"--config restore={policy}: there is no such policy; write one of {', '.join(POLICIES)}")
+    return plan.make(
+        grid.expand(loaded),
+        loaded.name,
+        loaded.execution,
+        output=loaded.output,
+        fetchable=restoring.finder(policy),
+        everything=everything,
+    )
+
+
+def tidy(workflow: Any) -> None:
+    """Drop the functions of rules from Snakemake's globals, which it copies for every text of every job.
+
+    With 8,000 jobs of one artifact each, `snakemake -n` would take five times as long.
+    """
+    for rule in workflow.rules:
+        workflow.globals.pop(rule.run_func.__name__, None)
+
+
+def begin(made: plan.Plan) -> None:
+    """Before the first job: no other run may be at work here, and the plan must still fit what stands here.
+
+    Raises Snakemake's WorkflowError, which ends the run with its text.
+    """
+    from snakemake.exceptions import WorkflowError
+
+    try:
+        run_lock.acquire()
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    if any(artifacts.exists(Path(path)) for path in made.computed):
+        raise WorkflowError(
+            "Some of what this run would compute stands here already: another run has finished it since, or the plan "
+            "was made with `full=true`, which is for pictures of the whole graph. Nothing was started; start again."
+        )
+
+
+def end(made: plan.Plan) -> None:
+    """After the last job, in success and in failure: record what is new, show the answer."""
+    for folder in {Path(path).parent for path in made.computed}:
+        artifacts.sweep(folder)
+    pointers.record(made.paths, made.computed)
+    published.show(Path(made.answer), Path(made.output))
+    run_lock.release()
+
+
+def growing(amount: int) -> Callable[[Any, int], int]:
+    """A resource that grows with each try of a job."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def _prepare_environment(root: Path) -> None:
+    """Jobs must find the interpreter and the package that Snakemake runs with, also where no environment is active.
+
+    They keep byte code, also where the user's environment (many a container's) says not to: each of these short
+    processes would else compile the libraries anew, which takes longer than importing them.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))

@@ -1,0 +1,1 @@
+"""Everything that knows DVC: pointers, cache, remote; restoring and sharing."""

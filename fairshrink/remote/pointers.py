@@ -1,0 +1,63 @@
+"""DVC pointers: one small file beside each artifact, committed to git, that says which bytes it stands for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from fairshrink.log import log
+from fairshrink.store.artifacts import MARKER
+
+PLACES = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*", "results/published/*")
+ARGUMENTS = 5000
+"""Paths that fit on one command line."""
+
+
+def pointer(path: Path) -> Path:
+    """The pointer file of an artifact."""
+    return path.with_name(path.name + ".dvc")
+
+
+def recorded(root: Path = Path()) -> dict[str, Path]:
+    """Every artifact that has a pointer in the working tree, of any study: path → pointer, sorted by path."""
+    found = sorted(each for place in PLACES for each in root.glob(f"{place}.dvc") if each.is_file())
+    return {each.relative_to(root).with_suffix("").as_posix(): each for each in found}
+
+
+def unrecorded(paths: Iterable[str], root: Path = Path()) -> list[str]:
+    """Those of the artifacts that stand here without a pointer, sorted."""
+    return sorted(path for path in paths if (root / path / MARKER).is_file() and not pointer(root / path).exists())
+
+
+def record(paths: Iterable[str], computed: Iterable[str] = (), root: Path = Path()) -> list[str]:
+    """Give each of a study's artifacts that has none its pointer, in one DVC call; returns those recorded.
+
+    An artifact that was ``computed`` although it had a pointer (its old bytes are lost, or were not wanted) gets a new
+    one. Outside of a DVC repository nothing is recorded, and the log says so. A failure of DVC is reported but does not
+    undo the run: the artifacts stand, and the next run records them.
+    """
+    renewed = {path for path in computed if (root / path / MARKER).is_file()}
+    new = sorted(renewed.union(unrecorded(paths, root)))
+    if not new:
+        return []
+    if not (root / ".dvc").is_dir():
+        log(f"no .dvc folder here: {len(new)} artifacts were not recorded (`dvc init` makes one)")
+        return []
+    for start in range(0, len(new), ARGUMENTS):
+        if not _add(new[start : start + ARGUMENTS], root):
+            return new[:start]
+    log(f"recorded {len(new)} new artifacts; commit their pointers (git add data results) and `make share` them")
+    return new
+
+
+def _add(paths: list[str], root: Path) -> bool:
+    command = [sys.executable, "-m", "dvc", "add", *paths]
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
+    if done.returncode != 0:
+        said = (done.stderr + done.stdout).strip()[-2000:]
+        log(f"DVC could not record {len(paths)} artifacts; the next run tries again. It said: {said}")
+    return done.returncode == 0

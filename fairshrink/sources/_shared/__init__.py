@@ -1,0 +1,1 @@
+"""Transfers and archives, which several sources share."""

@@ -1,0 +1,1 @@
+"""Data sets made by rules of this project's own."""

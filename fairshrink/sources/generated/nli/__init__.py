@@ -1,0 +1,1 @@
+"""Sentence pairs for natural language inference, made by rules."""

@@ -1,0 +1,56 @@
+"""The command line that the five stage scripts share."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from fairshrink.errors import UserError
+from fairshrink.planning import plan_files
+from fairshrink.stages import gpus
+
+
+def main(stage: str, description: str) -> None:
+    """Run one job of a stage; a mistake of the user's ends with its message and exit status 1."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--plan", type=Path, required=True, help="plan file, as written when the workflow starts")
+    parser.add_argument("--job", required=True, help="name of the job in the plan")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: the plan's)")
+    options = parser.parse_args()
+    # Slurm's word before it kills: as an exception it lets what is half-built be cleared away.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        run(stage, options.plan, options.job, options.threads)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None:
+    """Find the job in the plan and make its artifacts."""
+    if not plan_file.is_file():
+        raise UserError(f"{plan_file}: there is no such plan; `snakemake -n` writes one")
+    loaded = plan_files.read(plan_file)
+    names = [job.name for job in loaded.of(stage)]
+    if job_name not in names:
+        raise UserError(f"{plan_file}: no job '{job_name}' of stage {stage}; it has: {', '.join(names) or 'none'}")
+    job = plan_files.read_job(plan_file, job_name)
+    gpus.assign(job.gpus)
+    # The libraries read these when they are first imported: set them before the stage brings torch in.
+    os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    settings = {"save_minutes": loaded.save_minutes} if stage == "finetune" else {}
+    device = _device(loaded.device) if job.gpus else "cpu"
+    importlib.import_module(f"fairshrink.stages.{stage}").run(list(job.artifacts), device=device, **settings)
+
+
+def _device(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,322 @@
+"""Statistics of per-item scores that can be resampled: points, intervals and paired tests from one definition.
+
+An *estimate* maps weights ``[B, n]``, the multiplicity of each of the ``n`` rows of a table of items in each of ``B``
+resamples, to ``B`` values. Weights of one give the point value, weights of a bootstrap its distribution; the same
+weights for a model and its baseline give a paired comparison. Items that belong together (one template, one
+target term) are resampled together: the percentile cluster bootstrap of Davison and Hinkley, *Bootstrap Methods and
+their Application* (1997), chapter 3.8.
+
+Rows to be left out are named by a boolean ``mask``; a NaN inside the mask makes the estimate NaN. Estimates are NaN,
+without a warning, where a resample holds no row to estimate from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Values = NDArray[np.float64]
+Estimate = Callable[[Values], Values]
+
+# Elements of a block of weights: half a megabyte, so that it stays in the cache and memory stays bounded.
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One number that a metric reports for one group of items.
+
+    ``unbiased`` and ``random`` are what theory says an unbiased and a random model score, None where it says
+    nothing. ``higher_is``: "better", "more_biased", "" (bias is the distance from ``unbiased``, either side), or
+    "count" (a tally of items, which has no sampling error worth an interval).
+    """
+
+    name: str
+    estimate: Estimate
+    group: str = "all"
+    n_items: int = 0
+    unbiased: float | None = None
+    random: float | None = None
+    higher_is: str = ""
+
+    def value(self, n: int) -> float:
+        """The point value over a table of ``n`` rows."""
+        return float(self.estimate(np.ones((1, n)))[0])
+
+
+@dataclass(frozen=True)
+class Sums:
+    """An estimate that is a function of weighted sums: ``finish(weights @ features)``.
+
+    ``features`` is ``[n, k]``. Such estimates can be resampled from sums per cluster, which is what makes a study
+    of thousands of cells take seconds.
+    """
+
+    features: Values
+    finish: Callable[[Values], Values]
+
+    def __call__(self, weights: Values) -> Values:
+        """Values ``[B]`` for weights ``[B, n]``."""
+        return self.of(np.asarray(weights, dtype=np.float64) @ self.features)
+
+    def of(self, sums: Values) -> Values:
+        """Values ``[B]`` for weighted sums ``[B, k]``."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.finish(sums)
+
+
+def weighted_mean(x: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
+    """Mean of ``x`` over the rows in ``mask``."""
+    values, inside = _inside(x, mask)
+    return Sums(np.column_stack([values, inside]), lambda s: s[:, 0] / s[:, 1])
+
+
+def total(x: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
+    """Sum of ``x`` over the rows in ``mask``; of a boolean column, a count."""
+    return Sums(_inside(x, mask)[0][:, None], lambda s: s[:, 0])
+
+
+def ratio(numerator: ArrayLike, denominator: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
+    """Sum of ``numerator`` over sum of ``denominator``: what is pooled over items, not averaged."""
+    above, below = _inside(numerator, mask)[0], _inside(denominator, mask)[0]
+    return Sums(np.column_stack([above, below]), lambda s: s[:, 0] / s[:, 1])
+
+
+def cluster_mean(x: ArrayLike, clusters: Sequence[object], mask: ArrayLike | None = None) -> Estimate:
+    """Macro average: the mean over clusters of each cluster's mean of ``x``.
+
+    A cluster drawn twice counts as two clusters. Clusters without a row in ``mask`` do not count.
+    """
+    values, inside = _inside(x, mask)
+    codes = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)[1]
+    share = inside / np.maximum(np.bincount(codes, weights=inside)[codes], 1.0)
+    return Sums(np.column_stack([values * share, share]), lambda s: s[:, 0] / s[:, 1])
+
+
+def standard_deviation(x: ArrayLike, mask: ArrayLike | None = None, ddof: int = 1) -> Estimate:
+    """Standard deviation of ``x``; ``ddof`` as in NumPy."""
+    values, inside = _inside(x, mask)
+    centered = (values - _center(values, inside)) * inside
+    # Below this a variance is what rounding leaves of a constant.
+    least = 1e-20 * float(np.max(np.abs(values), initial=0.0)) ** 2
+
+    def finish(s: Values) -> Values:
+        variance = _variance(s, ddof)
+        return np.where(variance <= least, 0.0, np.sqrt(variance))
+
+    return Sums(np.column_stack([centered**2, centered, inside]), finish)
+
+
+def standardised_mean(x: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
+    """Mean over standard deviation (ddof 1): Cohen's d of paired differences; NaN where there is no variation."""
+    return combine(_over, weighted_mean(x, mask), standard_deviation(x, mask))
+
+
+def standardised_difference(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Estimate:
+    """Mean over ``first`` less mean over ``second``, over the standard deviation (ddof 1) in their union.
+
+    The effect size of WEAT (Caliskan et al. 2017); ``first`` and ``second`` are boolean masks of any sizes.
+    """
+    union = np.asarray(first, dtype=bool) | np.asarray(second, dtype=bool)
+    return combine(
+        lambda one, other, sd: _over(one - other, sd),
+        weighted_mean(x, first),
+        weighted_mean(x, second),
+        standard_deviation(x, union),
+    )
+
+
+def pearson(x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
+    """Pearson's correlation; NaN where either side is constant."""
+    (xs, inside), (ys, _) = _inside(x, mask), _inside(y, mask)
+    a, b = (xs - _center(xs, inside)) * inside, (ys - _center(ys, inside)) * inside
+    scale = np.array([np.sum(a**2), np.sum(b**2)])
+
+    def finish(s: Values) -> Values:
+        n = s[:, 0]
+        va, vb = s[:, 3] - s[:, 1] ** 2 / n, s[:, 4] - s[:, 2] ** 2 / n
+        constant = (va <= 1e-12 * scale[0]) | (vb <= 1e-12 * scale[1])
+        return np.where(constant, np.nan, (s[:, 5] - s[:, 1] * s[:, 2] / n) / np.sqrt(va * vb))
+
+    return Sums(np.column_stack([inside, a, b, a * a, b * b, a * b]), finish)
+
+
+def spearman(x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
+    """Spearman's correlation with mid-ranks for ties, ranked anew in every resample; NaN where a side is constant."""
+    (xs, inside), (ys, _) = _inside(x, mask), _inside(y, mask)
+    rows = np.flatnonzero(inside)
+    if np.isnan(xs[rows]).any() or np.isnan(ys[rows]).any():
+        return lambda weights: np.full(len(weights), np.nan)
+    # Rows in the order of x: then only y's ranks have to be brought there and back.
+    rows = rows[np.argsort(xs[rows], kind="stable")]
+    ranks_of_x, ranks_of_y = _ranker(xs[rows]), _ranker(ys[rows])
+
+    def estimate(weights: Values) -> Values:
+        w = np.take(np.asarray(weights, dtype=np.float64), rows, axis=1)
+        n = w.sum(axis=1, keepdims=True)
+        # The mean mid-rank is (n + 1) / 2 whatever the ties.
+        a, b = ranks_of_x(w) - (n + 1) / 2, ranks_of_y(w) - (n + 1) / 2
+        va, vb, both = (np.einsum("bn,bn,bn->b", w, *pair) for pair in ((a, a), (b, b), (a, b)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where((va <= 0) | (vb <= 0), np.nan, both / np.sqrt(va * vb))
+
+    return estimate
+
+
+def combine(function: Callable[..., Values], *estimates: Estimate) -> Estimate:
+    """An element-wise function of other estimates, e.g. ``combine(np.exp, weighted_mean(x))``."""
+    if all(isinstance(each, Sums) for each in estimates):
+        ends = np.cumsum([each.features.shape[1] for each in estimates])[:-1]
+
+        def finish(sums: Values) -> Values:
+            parts = np.split(sums, ends, axis=1)
+            return function(*(each.of(part) for each, part in zip(estimates, parts, strict=True)))
+
+        return Sums(np.concatenate([each.features for each in estimates], axis=1), finish)
+    return lambda weights: function(*(each(weights) for each in estimates))
+
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """``first`` less ``second``."""
+    return combine(np.subtract, first, second)
+
+
+def bootstrap_counts(n_clusters: int, n_resamples: int, seed: int) -> NDArray[np.uint16]:
+    """How often each cluster is drawn: ``[B, n_clusters]``, each row summing to ``n_clusters``.
+
+    The first resamples are the same however many are asked for.
+    """
+    generator = np.random.default_rng(seed)
+    counts = np.empty((n_resamples, n_clusters), dtype=np.uint16)
+    for row in counts:
+        row[:] = np.bincount(generator.integers(n_clusters, size=n_clusters), minlength=n_clusters)
+    return counts
+
+
+def bootstrap_weights(clusters: Sequence[object], n_resamples: int, seed: int) -> Values:
+    """Multiplicity ``[B, n]`` of each row when whole clusters are drawn with replacement.
+
+    Clusters are numbered in the order of their names, so a row's weights do not depend on where it stands.
+    """
+    names, codes = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    return bootstrap_counts(len(names), n_resamples, seed)[:, codes].astype(np.float64)
+
+
+def resample(estimates: Sequence[Estimate], codes: NDArray[np.intp], counts: NDArray) -> Values:
+    """Values ``[len(estimates), B]`` of estimates over one table under the same resamples.
+
+    ``codes`` ``[n]`` is the cluster of each row, ``counts`` ``[B, n_clusters]`` from `bootstrap_counts`. Equal to
+    calling each estimate with ``counts[:, codes]``.
+    """
+    result = np.empty((len(estimates), len(counts)))
+    linear = [i for i, each in enumerate(estimates) if isinstance(each, Sums)]
+    other = [i for i in range(len(estimates)) if i not in set(linear)]
+    if linear:
+        features = np.concatenate([estimates[i].features for i in linear], axis=1)
+        per_cluster = _sum_by(features, codes, counts.shape[1])
+        for start, stop in _blocks(len(counts), counts.shape[1]):
+            sums = np.asarray(counts[start:stop], dtype=np.float64) @ per_cluster
+            first = 0
+            for i in linear:
+                last = first + estimates[i].features.shape[1]
+                result[i, start:stop] = estimates[i].of(sums[:, first:last])
+                first = last
+    for start, stop in _blocks(len(counts), len(codes)) if other else ():
+        weights = np.take(np.asarray(counts[start:stop], dtype=np.float64), codes, axis=1)
+        for i in other:
+            result[i, start:stop] = estimates[i](weights)
+    return result
+
+
+def interval(estimates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap values ``[B]``; NaN where more than half of them are undefined."""
+    values = np.asarray(estimates, dtype=np.float64)
+    defined = values[~np.isnan(values)]
+    if not len(defined) or 2 * len(defined) < len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_p(estimates: ArrayLike, baseline: ArrayLike) -> float:
+    """Two-sided p-value that a statistic differs from the baseline's, from values ``[B]`` under the same resamples.
+
+    Twice the smaller share of resamples in which the difference is not above, or not below, zero, with one added
+    to counts so that p is never 0: no smaller than 2 / (B + 1). Equals the level at which the percentile interval
+    of the difference first reaches zero. Differences within rounding error count as zero; where more than half of
+    the differences are undefined p is NaN.
+    """
+    one, other = np.asarray(estimates, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    change = one - other
+    defined = ~np.isnan(change)
+    if not defined.any() or 2 * defined.sum() < len(change):
+        return float("nan")
+    rounding = 1e-10 * np.maximum(np.abs(one[defined]), np.abs(other[defined]))
+    change = change[defined]
+    tail = min(np.sum(change <= rounding), np.sum(change >= -rounding))
+    return float(min(1.0, 2 * (tail + 1) / (len(change) + 1)))
+
+
+def adjust(p_values: ArrayLike) -> Values:
+    """Benjamini–Hochberg (1995) adjusted p-values; NaN stays NaN and does not count as a test."""
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(-p[tested], kind="stable")]
+    ranks = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(p[order] * len(order) / ranks))
+    return adjusted
+
+
+def _inside(x: ArrayLike, mask: ArrayLike | None) -> tuple[Values, Values]:
+    """Values with those outside the mask set to 0, and the mask as 0 and 1."""
+    values = np.asarray(x, dtype=np.float64)
+    inside = np.ones(len(values), dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    return np.where(inside, values, 0.0), inside.astype(np.float64)
+
+
+def _center(values: Values, inside: Values) -> float:
+    """The mean inside the mask: sums of squares about it do not cancel."""
+    return float(values.sum() / max(inside.sum(), 1.0))
+
+
+def _over(values: Values, sd: Values) -> Values:
+    return np.divide(values, sd, out=np.full(values.shape, np.nan), where=sd > 0)
+
+
+def _variance(sums: Values, ddof: int) -> Values:
+    squares, plain, n = sums[:, 0], sums[:, 1], sums[:, 2]
+    return np.where(n > ddof, np.maximum(squares - plain**2 / n, 0.0) / (n - ddof), np.nan)
+
+
+def _ranker(values: Values) -> Callable[[Values], Values]:
+    """Maps weights ``[B, n]`` to the mid-rank of each row among the weighted rows."""
+    distinct, codes = np.unique(values, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(len(distinct)))
+    sorted_already, tie_free = bool((order == np.arange(len(order))).all()), len(distinct) == len(order)
+
+    def ranks(weights: Values) -> Values:
+        tied = weights if sorted_already else np.take(weights, order, axis=1)
+        tied = tied if tie_free else np.add.reduceat(tied, starts, axis=1)
+        found = np.cumsum(tied, axis=1) - tied / 2 + 0.5
+        return found if sorted_already and tie_free else np.take(found, codes, axis=1)
+
+    return ranks
+
+
+def _sum_by(features: Values, codes: NDArray[np.intp], n: int) -> Values:
+    """Rows of ``features`` summed per code: ``[n, k]``."""
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    sums = np.zeros((n, features.shape[1]))
+    sums[present] = np.add.reduceat(features[order], starts, axis=0)
+    return sums
+
+
+def _blocks(rows: int, columns: int) -> list[tuple[int, int]]:
+    step = max(1, _BLOCK // max(columns, 1))
+    return [(start, min(start + step, rows)) for start in range(0, rows, step)]

@@ -1,0 +1,1 @@
+"""Artifacts on disk, their records, published results, the run lock."""

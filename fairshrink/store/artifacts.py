@@ -1,0 +1,254 @@
+"""Artifacts on disk: folders that appear whole or not at all, with a record of what made them.
+
+A folder that holds ``provenance.json`` is a valid artifact. It is filled under a temporary name beside its
+place and renamed when it is whole, so a killed job or a full disk leaves nothing that could be taken for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fairshrink import keys
+from fairshrink.errors import UserError
+
+MARKER = "provenance.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow")
+
+
+def exists(path: Path) -> bool:
+    """Whether a whole artifact stands at this place: its record, and every file that the record names.
+
+    Other tools may fill the folder file by file (`dvc pull`), so the record alone does not say enough.
+    """
+    try:
+        record = json.loads((path / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    files = record.get("files") if isinstance(record, dict) else None
+    return isinstance(files, dict) and all((path / name).is_file() for name in files)
+
+
+@contextmanager
+def building(path: Path) -> Iterator[Path]:
+    """An empty folder to fill; becomes ``path`` when the block ends without an error.
+
+    Where another process has finished the same artifact meanwhile, its copy stays: equal keys, equal contents.
+    Raises UserError when the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, path.name)
+    temporary, lock = _started(path)
+    try:
+        yield temporary
+        if not (temporary / MARKER).is_file():
+            raise RuntimeError(f"{path}: filled without a {MARKER}")
+        _sync(temporary)
+        _put_in_place(temporary, path)
+    except Exception as error:
+        if disk_full(error):
+            raise UserError(
+                f"{path}: no space left while writing. Nothing half-written was kept; "
+                "free some space on this disk and run again."
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
+
+
+def _started(path: Path) -> tuple[Path, int]:
+    """A folder to fill, locked before it gets the name by which others would sweep it."""
+    new = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.new"
+    new.mkdir()
+    lock = os.open(new, os.O_RDONLY)
+    with suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return new.rename(new.with_suffix(".part")), lock
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes have left half-built in a folder (of one artifact's ``name``).
+
+    Whoever builds holds a lock on the folder he fills. Where locks on folders do not exist (NFS), nothing is removed.
+    """
+    for leftover in folder.glob(f".{name}.????????.part"):
+        with suppress(OSError):
+            lock = os.open(leftover, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether an error means a full disk or quota; libraries wrap the system's error in kinds of their own."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    return any(os.strerror(each) in str(error) or f"os error {each})" in str(error) for each in FULL)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if exists(path):
+            return
+        leftover = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
+        path.rename(leftover)
+        temporary.rename(path)
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Flush to disk before the rename: after a power cut the new name must not point at empty files."""
+    for each in sorted(folder.rglob("*")):
+        if each.is_file():
+            descriptor = os.open(each, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def make(job: dict[str, Any], fill: Callable[[Path], dict[str, Any]]) -> None:
+    """Build one artifact: ``fill`` writes its files into a folder and returns what provenance shall add.
+
+    ``job`` is an artifact's entry in the plan: path, key, name, stage, parts. Does nothing if it is already there.
+    """
+    path = Path(job["path"])
+    if exists(path):
+        return
+    started = time.perf_counter()
+    with building(path) as folder:
+        facts = fill(folder)
+        record = {
+            "key": job["key"],
+            "name": job["name"],
+            "stage": job["stage"],
+            "parts": job["parts"],
+            "made": _circumstances() | {"wall_s": round(time.perf_counter() - started, 3)},
+            "files": file_digests(folder),
+        } | facts
+        write_json(folder / MARKER, record)
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """The record of the artifact at ``path``."""
+    return json.loads((path / MARKER).read_text(encoding="utf-8"))
+
+
+def faults(folder: Path, name: str) -> list[str]:
+    """What is wrong with an artifact whose folder is called ``name``: its record, its key, the bytes of its files."""
+    try:
+        record = read_provenance(folder)
+        parts, files = record["parts"], record["files"]
+        expected = keys.key(**parts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [f"{MARKER}: not a record of this program ({type(error).__name__}: {error})"]
+    found = file_digests(folder)
+    wrong = [f"{each}: missing" for each in files if each not in found]
+    wrong += [f"{each}: not in the record" for each in found if each not in files]
+    wrong += [f"{each}: other bytes than recorded" for each in files if each in found and found[each] != files[each]]
+    if not expected == record["key"] == name.rsplit("-", 1)[-1]:
+        wrong.append(f"{MARKER}: key {record['key']}, its parts give {expected}")
+    return wrong
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by relative path."""
+    return {
+        each.relative_to(folder).as_posix(): file_digest(each)
+        for each in sorted(folder.rglob("*"))
+        if each.is_file() and each.name != MARKER
+    }
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON through a temporary file, so that a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
+    temporary.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _circumstances() -> dict[str, Any]:
+    """Where and with what an artifact is made: for provenance, never for keys."""
+    packages = _versions()
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "device": _device(),
+        "threads": sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None,
+        "gpus": _gpus(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "git_commit": _git_commit(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> int:
+    """GPUs that this process has used."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.device_count() if torch is not None and torch.cuda.is_initialized() else 0
+
+
+@cache
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parent,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

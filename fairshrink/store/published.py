@@ -1,0 +1,53 @@
+"""The answer under its plain names: copies of the tables and figures of the study that was asked for last.
+
+The artifact ``results/published/<study>-<key>/`` holds them; ``results/tables/`` and ``results/figures/`` show them. So
+going back to another branch or study shows its tables at once, and nothing is computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from fairshrink.store import artifacts
+
+SHOWN = "tables/provenance.json"
+
+
+def show(answer: Path, output: Path) -> bool:
+    """Copy an answer's files below ``output`` and remove those of the answer shown before; False if it is not there.
+
+    Files that no answer put there are left alone. The record of what is shown names the files of both answers while one
+    takes the other's place, so that an interrupted call is done again and leaves nothing of the first.
+    """
+    if not artifacts.exists(answer):
+        return False
+    record = artifacts.read_provenance(answer)
+    before = _record(output / SHOWN)
+    if before == record and all((output / name).is_file() for name in record["files"]):
+        return True
+    stale = set(before.get("files", ())) - set(record["files"])
+    artifacts.write_json(output / SHOWN, {"files": dict.fromkeys([*stale, *record["files"]])})
+    for name in stale:
+        (output / name).unlink(missing_ok=True)
+    for name in record["files"]:
+        _copy(answer / name, output / name)
+    _copy(answer / artifacts.MARKER, output / SHOWN)
+    return True
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)

@@ -1,0 +1,126 @@
+"""The keys of a study file: their types, bounds and descriptions (docs/study.md is generated from these)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from fairshrink.settings import Settings
+
+
+class Table(Settings):
+    """A table of examples inside a download."""
+
+    download: str = Field(description="name of an entry under `downloads`")
+    file: str | list[str] = Field(description="file(s) inside the download; several are read one after another")
+    format: Literal["csv", "tsv", "jsonl", "parquet"] = Field(description="csv, tsv, jsonl or parquet")
+    columns: dict[Literal["text", "text_pair", "label"], str | int] = Field(
+        description="which column holds text, text_pair (for pairs) and label: a name, or a number counted from 0"
+    )
+    header: bool = Field(True, description="whether the first line names the columns (csv, tsv)")
+    encoding: str = Field("utf-8", description="text encoding (csv, tsv, jsonl)")
+    quoting: bool | None = Field(None, description="whether quotes enclose fields; by default yes for csv, no for tsv")
+    labels: list[str] | None = Field(
+        None, description="classification: label names, in the order of the numbers in the file"
+    )
+
+
+class Files(Settings):
+    """Files inside a download, as a metric reads them."""
+
+    download: str = Field(description="name of an entry under `downloads`")
+    file: str | list[str] = Field(description="file(s) or folder inside the download")
+
+
+class Model(Settings):
+    """A pretrained model."""
+
+    download: str = Field(description="name of the entry under `downloads` that holds it")
+    folder: str = Field(".", description="folder inside the download with config.json, weights and tokenizer")
+    family: Literal["encoder", "causal"] = Field(description="encoder (BERT, RoBERTa) or causal (Llama-like)")
+    gguf_file: str | None = Field(None, description="name of a GGUF file in `folder`, where the model comes as one")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="type in which its checkpoints are stored")
+    tasks: list[str] = Field(min_length=1, description="tasks for which a baseline of this model is made")
+
+
+class TaskKeys(Settings):
+    """Keys of a task that do not depend on its kind."""
+
+    kind: str = Field(description="one of the files in fairshrink/tasks/")
+    train: Table | None = Field(None, description="the labeled examples")
+    test: dict[str, Table] | None = Field(
+        None,
+        description="named tables to test on; without it a share of `train` is held out, differently in each split",
+    )
+    splits: list[int] = Field([0], min_length=1, description="one baseline is made for each; the number seeds it")
+
+
+class CompressionKeys(Settings):
+    """Keys of a compression that do not depend on its method."""
+
+    method: str = Field(description="one of the files in fairshrink/compression/")
+    models: list[str] | None = Field(None, description="models it is applied to; all unless given")
+    tasks: list[str] | None = Field(None, description="tasks whose baselines it is applied to; all unless given")
+
+
+class MetricKeys(Settings):
+    """Keys of a metric that do not depend on which metric it is."""
+
+    metric: str = Field(description="one of the files in fairshrink/metrics/")
+    name: str | None = Field(None, description="name in the tables; the metric's own unless given")
+    models: list[str] | None = Field(None, description="models it is applied to; all that can unless given")
+    tasks: list[str] | None = Field(None, description="tasks it is applied to; all that can unless given")
+    data: dict[str, Files] = Field({}, description="where the metric's data stand, by role")
+
+
+class Statistics(Settings):
+    """How intervals are computed."""
+
+    level: float = Field(0.95, gt=0, lt=1, description="confidence level of the intervals")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples")
+
+
+class Request(Settings):
+    """What a job of one stage asks of a cluster; doubled, tripled … when a job has to be tried again."""
+
+    minutes: int = Field(ge=1, description="wall time for each artifact that the job makes")
+    mem_mb: int = Field(ge=1, description="main memory in MiB")
+    gpus: int | None = Field(None, ge=0, description="GPUs; by default 1, or 0 where `device` is cpu")
+    cpus: int | None = Field(None, ge=1, description="CPU cores; by default `threads`")
+
+
+class Execution(Settings):
+    """How jobs are cut and run; changes no result and no key."""
+
+    threads: int = Field(1, ge=1, description="CPU threads of a job")
+    checkpoints_per_job: int = Field(
+        16, ge=1, description="checkpoints of one baseline that one job compresses or scores"
+    )
+    device: str = Field("auto", description="cpu, cuda, or auto (cuda where there is one)")
+    restore: Literal["required", "preferred", "never"] = Field(
+        "required",
+        description="what is missing here but recorded by a DVC pointer: `preferred` fetches it, or computes it "
+        "where it cannot be had; `required` stops where it cannot be had; `never` computes it",
+    )
+    save_minutes: float = Field(
+        5.0, gt=0, description="fine-tuning saves its state this often; a job that was stopped goes on from there"
+    )
+    finetune: Request = Field(Request(minutes=240, mem_mb=16000), description="what fine-tuning asks of a cluster")
+    compress: Request = Field(Request(minutes=10, mem_mb=16000), description="what compression asks of a cluster")
+    evaluate: Request = Field(Request(minutes=10, mem_mb=16000), description="what scoring asks of a cluster")
+
+
+class StudyKeys(Settings):
+    """Top-level keys of a study."""
+
+    study: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="its name: letters, digits and _")
+    seed: int = Field(0, ge=0, description="added to a split's number to seed everything random in it")
+    downloads: dict[str, dict[str, Any]] = Field(description="what is fetched, pinned: `source` and its settings")
+    models: dict[str, Any] = Field(description="pretrained models by name")
+    tasks: dict[str, dict[str, Any]] = Field(description="tasks by name")
+    compressions: list[dict[str, Any]] = Field([], description="methods; a list of values for a setting makes a grid")
+    metrics: list[dict[str, Any]] = Field(min_length=1, description="metrics and what they are applied to")
+    statistics: Statistics = Field(Statistics(), description="intervals")
+    execution: Execution = Field(Execution(), description="how jobs are cut and run; changes no result")
+    output: str = Field("results", description="folder that gets tables/, figures/ and report.html")

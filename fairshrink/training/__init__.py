@@ -1,0 +1,1 @@
+"""Fine-tuning: the training loop, its settings, its state on disk, losses."""

@@ -1,0 +1,80 @@
+"""What the tests of compression methods share: tiny models, tiny tasks, and the way through a folder and back."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import torch
+from tiny import LABELS, SENTENCES, tiny_bert, tiny_llama, tiny_roberta
+
+from fairshrink import registry
+from fairshrink.compression._shared.context import Context
+from fairshrink.data.examples import Task, from_spec
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models.checkpoint import Checkpoint
+
+MODELS = {
+    "bert": (tiny_bert, "classification"),
+    "roberta": (tiny_roberta, "masked_lm"),
+    "llama": (tiny_llama, "causal_lm"),
+}
+
+
+def tiny(name: str, folder: Path, head: str | None = None, **config) -> Checkpoint:
+    """The same model each time within a folder: training a tokenizer again may number its pieces otherwise."""
+    build, usual = MODELS[name]
+    path = folder / "-".join([name, head or usual, *map(str, config.values())])
+    return checkpoints.load(path if path.exists() else build(head or usual, path, **config))
+
+
+def task(folder: Path, kind: str, **settings) -> Task:
+    """The ten sentences, labeled in turn (classification) or by their length (regression)."""
+    with (folder / f"{kind}.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows(
+            [text, LABELS[i % 3] if kind == "classification" else len(text) / 30]
+            for i, text in enumerate(4 * SENTENCES)
+        )
+    trained = registry.load("tasks", kind).TRAINED
+    settings = {"dev_share": 0.2, "batch_size": 16, **settings} if trained else settings
+    columns = {"text": "text"} | ({"label": "label"} if kind in ("classification", "regression") else {})
+    table = {"path": str(folder), "file": f"{kind}.csv", "format": "csv", "columns": columns, "header": True}
+    table |= {"encoding": "utf-8", "quoting": None, "labels": list(LABELS) if kind == "classification" else None}
+    tables = {"train": table}
+    spec = {"name": f"a_{kind}", "kind": kind, "settings": settings, "tables": tables, "split": 0, "seed": 3}
+    return from_spec(spec)
+
+
+def context(task: Task | None = None, source=None, seed: int = 5, on_round=None) -> Context:
+    return Context(seed=seed, task=task, source=source, log=lambda line: None, on_round=on_round)
+
+
+def compress(method: str, cp: Checkpoint, about: Context | None = None, **settings) -> Checkpoint:
+    module = registry.load("compression", method)
+    return module.compress(cp, module.Settings(**settings), about or context())
+
+
+def logits(cp: Checkpoint) -> torch.Tensor:
+    """Of a few texts of equal length, in float32."""
+    n = cp.model.get_input_embeddings().num_embeddings
+    ids = torch.randint(5, n, (3, 12), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        out = cp.model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    return out.logits if hasattr(out, "logits") else out.last_hidden_state
+
+
+def reread(cp: Checkpoint, folder: Path) -> Checkpoint:
+    checkpoints.save(cp, folder)
+    return checkpoints.load(folder)
+
+
+def weights(cp: Checkpoint, names: list[str]) -> dict[str, torch.Tensor]:
+    return {name: cp.model.get_submodule(name).weight.detach().clone() for name in names}
+
+
+def as_stored_in(cp: Checkpoint, dtype: str) -> Checkpoint:
+    with torch.no_grad():
+        for parameter in cp.model.parameters():
+            parameter.copy_(parameter.to(getattr(torch, dtype)))
+    return dataclasses.replace(cp, dtype=dtype)

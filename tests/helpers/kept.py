@@ -1,0 +1,65 @@
+"""Small artifacts made by hand in a real git and DVC repository, for the tests of upkeep."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tiny_study import ROOT, git, run
+
+from fairshrink import keys
+from fairshrink.planning.grid import FOLDERS
+from fairshrink.store import artifacts
+
+
+def job(stage: str, name: str, *, folder: str | None = None, **params) -> dict:
+    """An artifact's entry in a plan, its key reckoned from its parts."""
+    parts = {"stage": stage, "code": {"m:f": "0" * 16}, "params": params, "inputs": []}
+    key = keys.key(**parts)
+    path = f"{folder or FOLDERS[stage]}/{name}-{key}"
+    return {"path": path, "key": key, "name": name, "stage": stage, "parts": parts, "spec": {}}
+
+
+def make(root: Path, entry: dict, files: dict[str, bytes]) -> str:
+    """Fill an artifact; returns its path below ``root``."""
+
+    def fill(folder: Path) -> dict:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        return {}
+
+    artifacts.make(entry | {"path": str(root / entry["path"])}, fill)
+    return entry["path"]
+
+
+def repository(root: Path) -> Path:
+    """An empty git and DVC repository with this project's ignore files."""
+    root.mkdir(parents=True, exist_ok=True)
+    git(root, "init", "-q", "-b", "main")
+    dvc(root, "init", "-q")
+    dvc(root, "config", "cache.type", "hardlink,copy")
+    for name in (".dvcignore", "results/.gitignore", *(f"{folder}/.gitignore" for folder in FOLDERS.values())):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text((ROOT / name).read_text())
+    return root
+
+
+def dvc(root: Path, *arguments: str, check: bool = True):
+    """Run DVC."""
+    return run(root, sys.executable, "-m", "dvc", *arguments, check=check)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Change bytes in place, as a failing disk does: all links to them see it."""
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def flip(path: Path) -> None:
+    """Change one byte in place."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    overwrite(path, bytes(content))

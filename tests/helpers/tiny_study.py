@@ -1,0 +1,215 @@
+"""A study in miniature: random models of two layers, a few sentences, every stage through real Snakemake and DVC."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from tiny import SENTENCES, tiny_bert, tiny_llama
+
+ROOT = Path(__file__).parents[2]
+WORDS = {
+    "nouns/people/occupations": "accountant\nnurse\nengineer\ndoctor\nteacher\nguard",
+    "nouns/people/person_hyponyms": "stranger",
+    "nouns/people/rulers": "owner",
+    "nouns/objects/clothes": "coat",
+    "nouns/objects/farm_animals": "hen",
+    "nouns/objects/food": "apple",
+    "nouns/objects/furniture": "bed",
+    "nouns/objects/household": "oven",
+    "nouns/objects/vehicles": "car",
+    "verbs/commerce_verbs": "bought",
+    "verbs/interaction_verbs": "met",
+    "verbs/driving_verbs": "drove",
+    "verbs/eating_verbs": "ate",
+}
+PAIRS = [
+    ("The doctor helped because he was kind.", "The doctor helped because she was kind.", "stereo", "gender"),
+    ("A man is playing a guitar.", "A woman is playing a guitar.", "antistereo", "gender"),
+    ("My sister is poor and happy.", "My brother is poor and happy.", "stereo", "socioeconomic"),
+    ("He said that the engineer was kind.", "She said that the engineer was kind.", "stereo", "gender"),
+]
+CONTEXTS = [
+    ("gender", "nurse", "The nurse is BLANK.", ("kind", "boring", "blue")),
+    ("gender", "engineer", "My brother the engineer is BLANK.", ("clever", "poor", "onion")),
+    ("profession", "teacher", "The teacher bought a BLANK car.", ("red", "wonderful", "brother")),
+]
+
+
+def write_data(folder: Path, models: tuple[str, ...] = ("bert", "llama")) -> None:
+    """Models and data of the study; small, and the same at every call."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if "bert" in models:
+        tiny_bert("masked_lm", folder / "bert", max_position_embeddings=64)
+    if "llama" in models:
+        tiny_llama("causal_lm", folder / "llama")
+    draw = random.Random(5)
+    texts = [f"{draw.choice(SENTENCES)} {draw.choice(SENTENCES)}" for _ in range(60)]
+    with (folder / "reviews.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["sentence", "stars"])
+        writer.writerows([text, round(draw.uniform(-2, 2), 2)] for text in texts)
+    labels = ["entailment", "neutral", "contradiction"]
+    lines = [
+        {"premise": draw.choice(SENTENCES), "hypothesis": draw.choice(SENTENCES), "gold": draw.choice(labels)}
+        for _ in range(60)
+    ]
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    for name, text in WORDS.items():
+        path = folder / "benchmarks" / "word_lists" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with (folder / "benchmarks" / "pairs.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["", "sent_more", "sent_less", "stereo_antistereo", "bias_type", "annotations"])
+        writer.writerows([number, *pair, "[]"] for number, pair in enumerate(PAIRS))
+    entries = [_stereoset_entry(number, *each) for number, each in enumerate(CONTEXTS)]
+    (folder / "benchmarks" / "stereoset.json").write_text(json.dumps({"data": {"intrasentence": entries}}))
+
+
+def _stereoset_entry(number: int, kind: str, target: str, context: str, fillers: tuple[str, str, str]) -> dict:
+    labels = ("stereotype", "anti-stereotype", "unrelated")
+    return {
+        "id": f"c{number}",
+        "target": target,
+        "bias_type": kind,
+        "context": context,
+        "sentences": [
+            {"id": f"c{number}-{label}", "sentence": context.replace("BLANK", filler), "gold_label": label}
+            for label, filler in zip(labels, fillers, strict=True)
+        ],
+    }
+
+
+def study() -> dict:
+    """The study as a mapping, to be changed by tests."""
+    reviews = {"download": "reviews", "file": "reviews.csv", "format": "csv"}
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "max_length": 32}
+    data = {name: {"items": {"download": "benchmarks", "file": file}} for name, file in BENCHMARKS.items()}
+    return {
+        "study": "tiny",
+        "seed": 3,
+        "downloads": {
+            name: {"source": "local", "path": f"local/{file}"}
+            for name, file in {
+                "bert": "bert",
+                "llama": "llama",
+                "reviews": "reviews.csv",
+                "pairs": "pairs.jsonl",
+                "benchmarks": "benchmarks",
+            }.items()
+        },
+        "models": {
+            "bert": {"download": "bert", "family": "encoder", "tasks": ["sentiment", "mlm", "nli", "similarity"]},
+            "llama": {"download": "llama", "family": "causal", "tasks": ["lm"]},
+        },
+        "tasks": {
+            "sentiment": {
+                "kind": "regression",
+                "train": {**reviews, "columns": {"text": "sentence", "label": "stars"}},
+                "splits": [0, 1],
+                **training,
+            },
+            "mlm": {"kind": "masked_lm", "train": {**reviews, "columns": {"text": "sentence"}}, **training},
+            "nli": {
+                "kind": "classification",
+                "train": {
+                    "download": "pairs",
+                    "file": "pairs.jsonl",
+                    "format": "jsonl",
+                    "columns": {"text": "premise", "text_pair": "hypothesis", "label": "gold"},
+                    "labels": ["entailment", "neutral", "contradiction"],
+                },
+                **training,
+            },
+            "similarity": {"kind": "similarity"},
+            "lm": {"kind": "causal_lm", "train": {**reviews, "columns": {"text": "sentence"}}},
+        },
+        "compressions": [
+            {"method": "magnitude_global", "sparsity": [0.5, 0.9]},
+            {"method": "head_pruning", "sparsity": 0.25, "tasks": ["sentiment", "mlm", "nli"]},
+            {"method": "int8_dynamic", "models": ["bert"]},
+            {"method": "random_init"},
+        ],
+        "metrics": [
+            {"metric": "task_score"},
+            {"metric": "weat", "tests": ["weat6", "weat7"], "tasks": ["similarity"]},
+            {"metric": "stereoset", "tasks": ["mlm", "lm"], "data": data["stereoset"]},
+            {"metric": "crows_pairs", "data": data["crows_pairs"]},
+            {"metric": "bias_nli", "sample": 72, "data": {"words": {"download": "benchmarks", "file": "word_lists"}}},
+            {"metric": "bias_sts"},
+        ],
+        "statistics": {"resamples": 100},
+    }
+
+
+BENCHMARKS = {"stereoset": "stereoset.json", "crows_pairs": "pairs.csv"}
+
+
+def workspace(folder: Path, content: dict | None = None) -> Path:
+    """A git and DVC repository with this project's files and the tiny study as its config.yaml."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")) and not name.endswith(".dvc"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    write_data(folder / "local")
+    write_study(folder, content or study())
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "start")
+    return folder
+
+
+def write_study(folder: Path, content: dict) -> None:
+    """Make ``content`` the default study."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment without anything that could leak in from a run outside."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "FAIRSHRINK", "DVC", "PYTHONPATH"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+    return kept | {"PATH": path, "HF_HUB_OFFLINE": "1"} | more
+
+
+def run(folder: Path, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a workspace; its output comes along when it fails."""
+    done = subprocess.run(command, cwd=folder, env=environment(**env), capture_output=True, text=True)
+    if check and done.returncode != 0:
+        logs = "\n".join(f"== {each}\n{each.read_text()[-3000:]}" for each in sorted(folder.glob("logs/**/*.log")))
+        raise AssertionError(f"{command} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}\n{logs[-6000:]}")
+    return done
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git as somebody."""
+    who = ("-c", "user.name=tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
+    return run(folder, "git", *who, *arguments).stdout
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the workflow on two cores."""
+    return run(folder, sys.executable, "-m", "snakemake", "--cores", "2", *arguments, check=check, **env)
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Jobs that a run would start, by stage."""
+    done = snakemake(folder, "-n", "--quiet", "rules", *arguments)
+    text = (done.stdout + done.stderr).partition("\ntotal ")[0]  # the table of jobs stands there twice
+    counts: dict[str, int] = {}
+    for name, number in re.findall(r"^(\w+)\s+(\d+)$", text, re.MULTILINE):
+        stage = name.split("_")[0]
+        if stage not in ("all", "total"):
+            counts[stage] = counts.get(stage, 0) + int(number)
+    return counts

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+from scipy import stats
+
+from fairshrink.errors import UserError
+from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.metrics.sentiment_gap import metric as sentiment_gap
+from fairshrink.metrics.sentiment_gap.sentences import comparisons, fill
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models import inference
+
+FILE = stimuli("sentiment_gap.json")
+ALL = list(comparisons(1, 4, 2))
+
+
+def persons(race, gender):
+    return FILE["names"][race][gender]
+
+
+def rows(first, second, dimension=None, emotion=None):
+    n = len(first)
+    return pd.DataFrame(
+        {
+            "group": dimension or ["gender"] * (n - n // 2) + ["race"] * (n // 2),
+            "emotion": emotion or ["joy"] * n,
+            "prediction_first": first,
+            "prediction_second": second,
+        }
+    )
+
+
+def values(items):
+    return {(s.name, s.group): s.value(len(items)) for s in sentiment_gap.summarize(items, sentiment_gap.Settings())}
+
+
+def neutralised(sentence):
+    """The sentence with its person, wherever it stands, replaced by a mark."""
+    every = [person for pair in FILE["noun_phrases"] for person in pair]
+    every += [name for groups in FILE["names"].values() for names in groups.values() for name in names]
+    pattern = "|".join(sorted(map(re.escape, every), key=len, reverse=True))
+    found, n = re.subn(rf"\b({pattern})\b", "#", sentence, flags=re.I)
+    assert n == 1, sentence
+    return found
+
+
+def test_compared_sentences_differ_only_in_the_person():
+    for each in ALL:
+        assert len({neutralised(text) for text in (*each.first, *each.second)}) == 1
+        assert not set(each.first) & set(each.second)
+        assert len(each.first) == len(each.second)
+
+
+def test_groups_are_the_ones_named():
+    for each in ALL:
+        if each.pair.endswith("names"):
+            for side, texts in enumerate((each.first, each.second)):
+                if each.dimension == "gender":
+                    allowed = persons(each.pair.removesuffix(" names"), ("male", "female")[side])
+                else:
+                    allowed = persons(("european_american", "african_american")[side], each.pair.removesuffix(" names"))
+                assert all(any(re.search(rf"\b{name}\b", text) for name in allowed) for text in texts)
+        else:
+            male, female = each.pair.split("-")
+            assert [male, female] in FILE["noun_phrases"]
+            assert re.search(male, each.first[0], re.I)
+            assert re.search(female, each.second[0], re.I)
+
+
+def test_number_of_sentences_and_names_of_items():
+    texts = {text for each in ALL for text in (*each.first, *each.second)}
+    assert len(texts) == 86 * (2 * 4 + 4 * 2) == 1376
+    assert len({each.template for each in ALL}) == 26
+    assert Counter(each.dimension for each in ALL) == {"gender": 86 * 6, "race": 86 * 2}
+
+
+def test_persons_are_used_evenly_and_with_every_emotion():
+    pairs = Counter((each.pair, each.emotion) for each in ALL if each.pair.count("-") and each.emotion != "none")
+    assert len(pairs) == 8 * 4
+    assert set(pairs.values()) == {10}
+    text = " ".join(t for each in ALL if each.dimension == "race" for t in (*each.first, *each.second))
+    uses = [
+        len(re.findall(rf"\b{name}\b", text))
+        for r in FILE["names"]
+        for g in ("male", "female")
+        for name in persons(r, g)
+    ]
+    assert max(uses) - min(uses) <= 6
+    assert min(uses) >= 15
+
+
+def test_emotion_words_are_used_evenly():
+    words = Counter((each.template.rstrip("0123456789"), each.emotion, each.word) for each in ALL)
+    assert {words[key] for key in words if key[1] != "none"} == {2 * 8}
+    assert len(words) == 2 * 4 * 5 + 1
+
+
+def test_no_sentence_needs_to_be_of_the_published_corpus():
+    # Its templates, in short: none of ours may match.
+    published = r"feels? \w+\.$|situation makes|made me feel|makes me feel|found (him|her)self|told us all about|conversation with|in the market|talked to .* yesterday|goes to the school|has two children"  # noqa: E501
+    assert not [t for each in ALL for t in (*each.first, *each.second) if re.search(published, t)]
+
+
+def test_articles_and_capitals():
+    assert (
+        fill("It was {a word} winter for {person}.", "my son", "outrageous")
+        == "It was an outrageous winter for my son."
+    )
+    assert fill("{Person} sent us {a word} message.", "the girl", "sad") == "The girl sent us a sad message."
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 8, 9), (2, 3, 4)])
+def test_items_are_unique_whatever_the_sizes(sizes):
+    found = list(comparisons(*sizes))
+    keys = {(c.dimension, c.template, c.emotion, c.word, c.pair) for c in found}
+    assert len(keys) == len(found)
+    assert all(len(set(c.first)) == len(c.first) for c in found)
+
+
+def test_summary_against_its_definitions():
+    generator = np.random.default_rng(1)
+    emotions = ["joy", "fear", "none"] * 8
+    items = rows(generator.normal(size=24), generator.normal(size=24), emotion=emotions)
+    found = values(items)
+    for dimension in ("gender", "race"):
+        part = items[items["group"] == dimension]
+        gap = (part["prediction_first"] - part["prediction_second"]).to_numpy()
+        assert found["mean_gap", dimension] == pytest.approx(gap.mean())
+        assert found["mean_absolute_gap", dimension] == pytest.approx(np.abs(gap).mean())
+        t = stats.ttest_rel(part["prediction_first"], part["prediction_second"]).statistic
+        assert found["paired_t", dimension] == pytest.approx(t)
+        spread = np.std([*part["prediction_first"], *part["prediction_second"]], ddof=1)
+        assert found["prediction_spread", dimension] == pytest.approx(spread)
+        assert found["relative_gap", dimension] == pytest.approx(np.abs(gap).mean() / spread)
+        for emotion in ("joy", "fear", "none"):
+            chosen = gap[(part["emotion"] == emotion).to_numpy()]
+            assert found["mean_gap", f"{dimension}/{emotion}"] == pytest.approx(chosen.mean())
+            assert found["mean_absolute_gap", f"{dimension}/{emotion}"] == pytest.approx(np.abs(chosen).mean())
+    assert sentiment_gap.HEADLINE in found
+
+
+def test_weights_count_items():
+    generator = np.random.default_rng(5)
+    items = rows(*generator.normal(size=(2, 12)), emotion=["joy", "fear"] * 6)
+    weights = generator.integers(1, 4, size=(4, 12)).astype(float)
+    for s in sentiment_gap.summarize(items, sentiment_gap.Settings()):
+        repeated = [items.loc[np.repeat(np.arange(12), row.astype(int))].reset_index(drop=True) for row in weights]
+        assert s.estimate(weights) == pytest.approx([values(each)[s.name, s.group] for each in repeated]), s.name
+
+
+def test_a_constant_model_is_visible(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
+    torch.nn.init.zeros_(cp.model.classifier.weight)
+    found = values(sentiment_gap.score(cp, {}, sentiment_gap.Settings(noun_phrases=1, names=1), None))
+    for dimension in ("gender", "race"):
+        assert found["mean_gap", dimension] == found["mean_absolute_gap", dimension] == 0
+        assert found["prediction_spread", dimension] == 0
+        assert np.isnan(found["relative_gap", dimension])
+        assert np.isnan(found["paired_t", dimension])
+
+
+def test_rows_hold_the_means_of_single_predictions(tmp_path, monkeypatch):
+    cp = checkpoints.load(tiny.tiny_roberta("regression", tmp_path / "m"))
+    settings = sentiment_gap.Settings(noun_phrases=1, names=2)
+    items = sentiment_gap.score(cp, {}, settings, None)
+    assert list(items["item"]) == sorted(set(items["item"]))
+    for row in items.iloc[::60].itertuples():
+        for texts, found in ((row.first, row.prediction_first), (row.second, row.prediction_second)):
+            alone = [inference.sequence_logits(cp, [text])[0, 0] for text in texts.split(" | ")]
+            assert found == pytest.approx(np.mean(alone), abs=1e-5)
+    monkeypatch.setattr(inference, "token_budget", lambda cp: 600)
+    pd.testing.assert_frame_equal(sentiment_gap.score(cp, {}, settings, None), items, atol=1e-5)
+
+
+def test_a_classifier_is_read_by_the_name_of_its_label(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "m", labels=("neutral", "Positive", "negative")))
+    text = "My brother was happy."
+    logits = inference.sequence_logits(cp, [text])[0]
+    assert sentiment_gap.predict(cp, [text])[0] == pytest.approx(np.exp(logits[1]) / np.exp(logits).sum())
+    cp.labels = ("entailment", "neutral", "contradiction")
+    with pytest.raises(UserError, match="'positive'"):
+        sentiment_gap.predict(cp, [text])

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import tiny
+
+from fairshrink.data import examples
+from fairshrink.errors import UserError
+from fairshrink.metrics import task_score
+from fairshrink.models import checkpoint as checkpoints
+
+SETTINGS = task_score.Settings()
+
+
+def values(items):
+    statistics = task_score.summarize(items, SETTINGS)
+    assert len({(each.name, each.group) for each in statistics}) == len(statistics)
+    return {(each.name, each.group): each.value(len(items)) for each in statistics}
+
+
+def numbers(kind="regression", n=60, shift=0.0):
+    generator = np.random.default_rng(1)
+    label = np.round(generator.normal(size=n) * 2, 1) + shift
+    return pd.DataFrame(
+        {
+            "item": [f"test/{i}" for i in range(n)],
+            "cluster": [f"test/{i}" for i in range(n)],
+            "group": "test",
+            "kind": kind,
+            "prediction": label + generator.normal(size=n),
+            "label": label,
+        }
+    )
+
+
+def classes(n=80, n_labels=4):
+    generator = np.random.default_rng(2)
+    names = np.array(["a", "b", "c", "d"][:n_labels])
+    label = names[generator.integers(3, size=n)]  # the last label never occurs
+    predicted = np.where(generator.random(n) < 0.5, label, names[generator.integers(n_labels, size=n)])
+    return pd.DataFrame(
+        {
+            "item": [f"{i:03d}" for i in range(n)], "cluster": "c", "kind": "classification", "label": label,
+            "group": np.where(np.arange(n) % 3, "matched", "mismatched"), "predicted": predicted,
+            "p_label": generator.random(n), "n_labels": n_labels,
+        }
+    )  # fmt: skip
+
+
+def test_numbers_against_scipy():
+    items = numbers()
+    found = values(items)
+    x, y = items["prediction"], items["label"]
+    assert found["pearson", "all"] == pytest.approx(scipy.stats.pearsonr(x, y)[0])
+    assert found["spearman", "all"] == pytest.approx(scipy.stats.spearmanr(x, y)[0])
+    assert found["mse", "all"] == pytest.approx(np.mean((x - y) ** 2))
+    assert found["score", "all"] == found["pearson", "all"]
+    agree = [(p > 0) == (q > 0) for p, q in zip(x, y, strict=True) if q != 0]
+    assert (y == 0).any()
+    assert found["sign_accuracy", "all"] == pytest.approx(np.mean(agree))
+
+
+def test_labels_of_one_sign_have_no_sign_accuracy():
+    assert ("sign_accuracy", "all") not in values(numbers(shift=20.0))
+
+
+def test_similarity_is_judged_by_ranks():
+    items = numbers("similarity")
+    found = values(items)
+    assert found["score", "all"] == pytest.approx(scipy.stats.spearmanr(items["prediction"], items["label"])[0])
+    assert ("mse", "all") not in found
+
+
+def test_a_constant_prediction_has_no_correlation():
+    assert np.isnan(values(numbers().assign(prediction=1.5))["score", "all"])
+
+
+def slow_f1(items, label):
+    hits = ((items["label"] == label) & (items["predicted"] == label)).sum()
+    if not hits:
+        return 0.0
+    precision, recall = hits / (items["predicted"] == label).sum(), hits / (items["label"] == label).sum()
+    return 2 * precision * recall / (precision + recall)
+
+
+def slow_mcc(items, names):
+    """The correlation of one-hot vectors, summed over labels (Gorodkin 2004, equation 8)."""
+    one = np.array([[value == name for name in names] for value in items["label"]], dtype=float)
+    other = np.array([[value == name for name in names] for value in items["predicted"]], dtype=float)
+    one, other = one - one.mean(0), other - other.mean(0)
+    return (one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum())
+
+
+@pytest.mark.parametrize("group", ["all", "matched", "mismatched"])
+def test_classes_against_slow_definitions(group):
+    items = classes()
+    found = values(items)
+    part = items if group == "all" else items[items["group"] == group]
+    assert found["accuracy", group] == pytest.approx((part["label"] == part["predicted"]).mean())
+    assert found["macro_f1", group] == pytest.approx(np.mean([slow_f1(part, name) for name in "abcd"]))
+    assert found["mcc", group] == pytest.approx(slow_mcc(part, "abcd"))
+    assert found["p_label", group] == pytest.approx(part["p_label"].mean())
+    assert (("score", group) in found) == (group == "all")
+
+
+def test_a_constant_class_has_no_mcc_and_little_f1():
+    items = classes().assign(predicted="a")
+    found = values(items)
+    assert found["mcc", "all"] == 0
+    share = (items["label"] == "a").mean()
+    assert found["macro_f1", "all"] == pytest.approx(2 * share / (1 + share) / 4)
+
+
+def texts(kind):
+    return pd.DataFrame(
+        {
+            "item": ["a", "b"], "cluster": ["a", "b"], "group": "test", "kind": kind,
+            "nll": [np.log(8.0), 3 * np.log(2.0)], "tokens": [1, 5], "vocabulary": 100,
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), [("masked_lm", "pseudo_perplexity"), ("causal_lm", "perplexity")])
+def test_perplexity_pools_tokens_not_texts(kind, name):
+    """Together 6 tokens and log 64: 2 to the 6, so 2 a token."""
+    found = values(texts(kind))
+    assert set(found) == {("score", "all"), (name, "all")}
+    assert found[name, "all"] == pytest.approx(2.0)
+    assert found["score", "all"] == pytest.approx(-np.log(2.0))
+    references = {each.name: each.random for each in task_score.summarize(texts(kind), SETTINGS)}
+    assert references == {"score": pytest.approx(-np.log(100)), name: 100}
+
+
+@pytest.mark.parametrize("items", [numbers(), numbers("similarity"), classes(), texts("masked_lm")])
+def test_weights_count_as_repeated_rows(items):
+    generator = np.random.default_rng(3)
+    weights = generator.integers(1, 4, size=(3, len(items)))
+    for each in task_score.summarize(items, SETTINGS):
+        expected = [values(items.loc[items.index.repeat(row)])[each.name, each.group] for row in weights]
+        np.testing.assert_allclose(each.estimate(weights.astype(float)), expected, rtol=1e-9)
+
+
+def test_random_values_are_those_of_guessing():
+    references = {each.name: each.random for each in task_score.summarize(classes(), SETTINGS)}
+    assert references == {"score": 0.25, "accuracy": 0.25, "macro_f1": None, "mcc": 0.0, "p_label": 0.25}
+
+
+def described(folder, kind, tests=("",), **settings):
+    table = pd.DataFrame({"s": list(tiny.SENTENCES) * 2, "y": [tiny.LABELS[i % 3] for i in range(20)]})
+    if kind != "classification":
+        table["y"] = np.linspace(-1, 1, 20)
+    table.to_csv(folder / "table.csv", index=False)
+    labels = list(tiny.LABELS) if kind == "classification" else None
+    ref = {"path": str(folder), "file": "table.csv", "format": "csv", "columns": {"text": "s", "label": "y"}}
+    tables = {"train": {**ref, "labels": labels}}
+    if tests != ("",):
+        tables["test"] = {name: {**ref, "labels": labels} for name in tests}
+    return examples.from_spec(
+        {"name": "t", "kind": kind, "settings": settings, "tables": tables, "split": 0, "seed": 5}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("regression", tiny.tiny_bert),
+        ("classification", tiny.tiny_roberta),
+        ("masked_lm", tiny.tiny_bert),
+        ("causal_lm", tiny.tiny_llama),
+    ],
+)
+def test_items_are_those_of_the_held_out_rows(kind, make, tmp_path):
+    cp = checkpoints.load(make(kind, tmp_path / "model"))
+    about = described(tmp_path, kind, test_share=0.5)
+    items = task_score.score(cp, {}, SETTINGS, about)
+    rows = examples.frames(about)["test"]["row"]
+    assert list(items["item"]) == sorted(f"test/{row:07d}" for row in rows)
+    assert list(items["item"]) == list(items["cluster"])
+    assert (items["kind"] == kind).all()
+    if kind == "regression":
+        assert list(items["label"]) == [np.linspace(-1, 1, 20)[int(each[5:])] for each in items["item"]]
+    assert items.equals(task_score.score(cp, {}, SETTINGS, about))
+    assert all(np.isfinite(list(values(items).values())))
+
+
+def test_samples_are_nested_and_drawn_from_each_table(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "model"))
+    about = described(tmp_path, "classification", tests=("matched", "mismatched"))
+    few, more = (task_score.score(cp, {}, task_score.Settings(sample=size), about) for size in (4, 9))
+    assert few["group"].value_counts().to_dict() == {"matched": 4, "mismatched": 4}
+    assert set(few["item"]) < set(more["item"])
+    whole = task_score.score(cp, {}, SETTINGS, about)
+    assert len(whole) == 40
+    merged = few.merge(whole, on="item", suffixes=("", "_whole"))
+    np.testing.assert_allclose(merged["p_label"], merged["p_label_whole"], atol=1e-5)
+
+
+def test_language_models_score_so_many_texts(tmp_path):
+    cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "model"))
+    about = described(tmp_path, "causal_lm", test_share=0.5)
+    assert len(task_score.score(cp, {}, task_score.Settings(texts=3, sample=5), about)) == 3
+
+
+def test_nothing_to_score_is_the_users_to_mend(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "model"))
+    empty = examples.from_spec(
+        {"name": "sim", "kind": "similarity", "settings": {}, "tables": {}, "split": 0, "seed": 0}
+    )
+    with pytest.raises(UserError, match=r"tasks\.sim: no `train` or `test` table"):
+        task_score.score(cp, {}, SETTINGS, empty)

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import gguf
+import numpy as np
+import pytest
+import tiny
+import torch
+import transformers
+
+from fairshrink.errors import UserError
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models import inference
+
+MADE = [
+    (tiny.tiny_bert, "encoder"),
+    (tiny.tiny_bert, "masked_lm"),
+    (tiny.tiny_bert, "classification"),
+    (tiny.tiny_roberta, "masked_lm"),
+    (tiny.tiny_roberta, "regression"),
+    (tiny.tiny_llama, "causal_lm"),
+    (tiny.tiny_llama, "classification"),
+]
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("make", "head"), MADE)
+def test_saved_and_loaded_again_nothing_changes(make, head, tmp_path):
+    first = make(head, tmp_path / "a" / "first")
+    cp = checkpoints.load(first)
+    checkpoints.save(cp, tmp_path / "second")
+    assert files(first) == files(tmp_path / "second")
+    assert cp.head == head
+    assert cp.labels == (tiny.LABELS if head == "classification" else ())
+    assert not cp.model.training
+
+
+@pytest.mark.parametrize(("make", "head"), MADE)
+def test_plain_transformers_reads_the_same_model(make, head, tmp_path):
+    path = make(head, tmp_path)
+    cp = checkpoints.load(path)
+    auto = {
+        "encoder": transformers.AutoModel,
+        "masked_lm": transformers.AutoModelForMaskedLM,
+        "causal_lm": transformers.AutoModelForCausalLM,
+    }.get(head, transformers.AutoModelForSequenceClassification)
+    other = auto.from_pretrained(path).eval()
+    ids = transformers.AutoTokenizer.from_pretrained(path)(tiny.SENTENCES[0], return_tensors="pt").input_ids
+    assert ids[0].tolist() == inference.token_ids(cp, tiny.SENTENCES[0])
+    with torch.no_grad():
+        torch.testing.assert_close(cp.model(ids)[0], other(ids)[0])
+    if head == "classification":
+        assert tuple(other.config.id2label[i] for i in range(3)) == tiny.LABELS
+
+
+def plain_encoder(folder, seed=3):
+    """A folder as published: a bare BertModel in safetensors with its tokenizer."""
+    cp = checkpoints.load(tiny.tiny_bert("encoder", folder / "made", seed=seed))
+    transformers.BertModel(cp.model.config)  # has a pooler, which the checkpoint lacks
+    cp.model.save_pretrained(folder / "published")
+    cp.tokenizer.save_pretrained(folder / "published")
+    return folder / "published", cp
+
+
+def test_bare_encoder_gets_a_masked_lm_head_from_the_seed(tmp_path):
+    folder, encoder = plain_encoder(tmp_path)
+    one, same, other = (checkpoints.from_source(folder, head="masked_lm", seed=seed) for seed in (5, 5, 6))
+    head = "cls.predictions.transform.dense.weight"
+    for name, value in one.model.state_dict().items():
+        assert torch.equal(value, same.model.state_dict()[name]), name
+    assert not torch.equal(one.model.state_dict()[head], other.model.state_dict()[head])
+    for name, value in encoder.model.state_dict().items():
+        assert torch.equal(value, one.model.state_dict()[f"bert.{name}"]), name
+    decoder = one.model.cls.predictions.decoder
+    assert decoder.weight is one.model.bert.embeddings.word_embeddings.weight
+    assert not decoder.bias.any()
+
+
+def test_from_source_leaves_the_random_state_alone(tmp_path):
+    folder, _ = plain_encoder(tmp_path)
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    checkpoints.from_source(folder, head="regression", seed=9)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_published_head_is_kept_only_if_its_labels_agree(tmp_path):
+    published = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "a"))
+    published.model.save_pretrained(tmp_path / "b")
+    published.tokenizer.save_pretrained(tmp_path / "b")
+    weight = published.model.classifier.weight
+    same = checkpoints.from_source(tmp_path / "b", head="classification", labels=tiny.LABELS)
+    turned = checkpoints.from_source(tmp_path / "b", head="classification", labels=tiny.LABELS[::-1])
+    assert torch.equal(same.model.classifier.weight, weight)
+    for old in (weight, weight.flip(0)):
+        assert not torch.equal(turned.model.classifier.weight, old)
+    assert turned.model.config.id2label == dict(enumerate(tiny.LABELS[::-1]))
+    assert torch.equal(
+        turned.model.bert.encoder.layer[0].output.dense.weight,
+        published.model.bert.encoder.layer[0].output.dense.weight,
+    )
+
+
+def test_bfloat16_is_rounded_once_and_halves_the_file(tmp_path):
+    folder, _ = plain_encoder(tmp_path)
+    full, half = (checkpoints.from_source(folder, head="encoder", dtype=dtype) for dtype in ("float32", "bfloat16"))
+    sizes = {}
+    for name, cp in (("full", full), ("half", half)):
+        checkpoints.save(cp, tmp_path / name)
+        sizes[name] = (tmp_path / name / "model.safetensors").stat().st_size
+    again = checkpoints.load(tmp_path / "half")
+    assert sizes["half"] < 0.6 * sizes["full"]
+    for name, value in again.model.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, half.model.state_dict()[name])
+        assert torch.equal(value, full.model.state_dict()[name].bfloat16().float())
+
+
+@pytest.mark.parametrize("make", [tiny.tiny_bert, tiny.tiny_roberta])
+def test_max_tokens_is_where_the_position_table_ends(make, tmp_path):
+    cp = checkpoints.load(make("encoder", tmp_path))
+    cp.tokenizer.model_max_length = 10**30
+    limit = checkpoints.max_tokens(cp)
+    token = inference.token_ids(cp, "kind")[1]
+    with torch.no_grad():
+        cp.model(torch.tensor([[token] * limit]))
+        with pytest.raises((IndexError, RuntimeError)):
+            cp.model(torch.tensor([[token] * (limit + 1)]))
+
+
+def test_baked_in_cutting_and_padding_is_undone(tmp_path):
+    folder, _ = plain_encoder(tmp_path)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    tokenizer["padding"] = {
+        "strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
+        "pad_token": "[PAD]",
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    cp = checkpoints.from_source(folder, head="encoder")
+    checkpoints.save(cp, tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved" / "tokenizer.json").read_text())
+    assert saved["truncation"] is None
+    assert saved["padding"] is None
+    assert len(inference.token_ids(cp, tiny.SENTENCES[0])) > 9
+    assert len(inference.token_ids(cp, "kind")) == 3
+
+
+def test_gguf_file_gives_the_model_it_was_written_from(tmp_path):
+    cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "a"))
+    write_gguf(cp, tmp_path / "b" / "model.gguf")
+    read = checkpoints.from_source(tmp_path / "b", head="causal_lm", gguf_file="model.gguf")
+    assert inference.token_ids(read, tiny.SENTENCES[1]) == inference.token_ids(cp, tiny.SENTENCES[1])
+    sequences = [inference.token_ids(cp, text) for text in tiny.SENTENCES]
+    for one, other in zip(*(inference.causal_log_probs(each, sequences) for each in (cp, read)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def write_gguf(cp, path):
+    """As llama.cpp's converter does: rows of query and key interleaved per head for its rotary embedding."""
+    path.parent.mkdir()
+    config = cp.model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    vocabulary = json.loads(cp.tokenizer.backend_tokenizer.to_str())["model"]
+    tokens = sorted(vocabulary["vocab"], key=vocabulary["vocab"].get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if token in ("<s>", "</s>") else 1 for token in tokens])
+    writer.add_token_merges([" ".join(pair) for pair in vocabulary["merges"]])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    names = {
+        "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+    }  # fmt: skip
+    state = {name: value.numpy() for name, value in cp.model.state_dict().items()}
+    writer.add_tensor("token_embd.weight", state["model.embed_tokens.weight"])
+    writer.add_tensor("output_norm.weight", state["model.norm.weight"])
+    for layer in range(config.num_hidden_layers):
+        for theirs, short in names.items():
+            weight = state[f"model.layers.{layer}.{theirs}.weight"]
+            if short in ("attn_q", "attn_k"):
+                heads = config.num_attention_heads if short == "attn_q" else config.num_key_value_heads
+                weight = weight.reshape(heads, 2, -1, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
+            writer.add_tensor(f"blk.{layer}.{short}.weight", np.ascontiguousarray(weight))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_reinitialize_depends_on_the_seed_alone(tmp_path):
+    path = tiny.tiny_bert("masked_lm", tmp_path)
+    one, two, three = (checkpoints.load(path) for _ in range(3))
+    before = one.model.bert.embeddings.word_embeddings.weight.clone()
+    checkpoints.reinitialize(one, 11)
+    checkpoints.reinitialize(two, 11)
+    checkpoints.reinitialize(three, 12)
+    name = "bert.encoder.layer.0.output.dense.weight"
+    assert torch.equal(one.model.state_dict()[name], two.model.state_dict()[name])
+    assert not torch.equal(one.model.state_dict()[name], three.model.state_dict()[name])
+    assert not torch.equal(one.model.bert.embeddings.word_embeddings.weight, before)
+
+
+def test_unreadable_checkpoints_are_the_users_to_mend(tmp_path):
+    with pytest.raises(UserError, match="not a whole checkpoint"):
+        checkpoints.load(tmp_path / "absent")
+    path = tiny.tiny_bert("encoder", tmp_path / "cut")
+    weights = path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="not a whole checkpoint"):
+        checkpoints.load(path)
+    path = tiny.tiny_bert("encoder", tmp_path / "old")
+    about = json.loads((path / "checkpoint.json").read_text())
+    (path / "checkpoint.json").write_text(json.dumps({**about, "format": 0}))
+    with pytest.raises(UserError, match="format 0"):
+        checkpoints.load(path)
+    shutil.copy(tiny.tiny_bert("encoder", tmp_path / "wide", hidden_size=64) / "config.json", path / "config.json")
+    (path / "checkpoint.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="disagree"):
+        checkpoints.load(path)
+    with pytest.raises(UserError, match="precision 'int3'"):
+        checkpoints.load(path, precision="int3")
+
+
+def test_sources_that_cannot_be_used_are_named(tmp_path):
+    folder, cp = plain_encoder(tmp_path)
+    with pytest.raises(UserError, match="choose one of encoder, masked_lm"):
+        checkpoints.from_source(folder, head="regresion")
+    with pytest.raises(UserError, match="at least two labels"):
+        checkpoints.from_source(folder, head="classification")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+    with pytest.raises(UserError, match=r"layer\.2\..* is missing"):
+        checkpoints.from_source(folder, head="encoder")
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").unlink()
+    torch.save(cp.model.state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="cannot be read"):
+        checkpoints.from_source(folder, head="encoder")
+
+
+def test_code_that_comes_with_a_model_is_not_run(tmp_path):
+    folder, _ = plain_encoder(tmp_path)
+    ran = tmp_path / "ran"
+    (folder / "own.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Own:\n    pass\n")
+    config = json.loads((folder / "config.json").read_text())
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (folder / "config.json").write_text(json.dumps(config | own))
+    with pytest.raises(UserError, match="cannot be read"):
+        checkpoints.from_source(folder, head="encoder")
+    assert not ran.exists()

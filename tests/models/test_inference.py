@@ -1,0 +1,191 @@
+"""Oracle: the model's own forward pass on one unpadded text at a time."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairshrink.errors import UserError
+from fairshrink.models import batching, inference
+from fairshrink.models import checkpoint as checkpoints
+
+TEXTS = [*tiny.SENTENCES, "kind", "She", "A man is a man is a man is a man is a man is a man is a man."]
+PAIRS = TEXTS[::-1]
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 60)
+    monkeypatch.setattr(inference, "HEAD_ROWS", 7)
+
+
+def alone(cp, ids, **more):
+    with torch.no_grad():
+        return cp.model(torch.tensor([ids]), output_hidden_states=True, **more)
+
+
+@pytest.mark.parametrize("make", [tiny.tiny_bert, tiny.tiny_roberta, tiny.tiny_llama])
+@pytest.mark.parametrize("pooling", inference.POOLINGS)
+def test_sentence_embeddings(make, pooling, tmp_path):
+    cp = checkpoints.load(make("encoder", tmp_path))
+    vectors = inference.sentence_embeddings(cp, TEXTS, pooling)
+    assert vectors.dtype == np.float64
+    for text, vector in zip(TEXTS, vectors, strict=True):
+        ids = inference.token_ids(cp, text)
+        hidden = alone(cp, ids).last_hidden_state[0].numpy()
+        real = hidden if make is tiny.tiny_llama else hidden[1:-1]
+        expected = {"mean": real.mean(0), "mean_all": hidden.mean(0), "cls": hidden[0], "last": hidden[-1]}
+        np.testing.assert_allclose(vector, expected[pooling], atol=1e-4)
+
+
+def test_models_with_other_heads_embed_with_their_encoder(tmp_path):
+    for head in ("masked_lm", "regression"):
+        cp = checkpoints.load(tiny.tiny_bert(head, tmp_path / head))
+        with torch.no_grad():
+            hidden = cp.model.bert(torch.tensor([inference.token_ids(cp, TEXTS[0])])).last_hidden_state[0]
+        np.testing.assert_allclose(inference.sentence_embeddings(cp, TEXTS[:1], "cls")[0], hidden[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [tiny.tiny_bert, tiny.tiny_roberta, tiny.tiny_llama])
+@pytest.mark.parametrize("paired", [False, True])
+def test_sequence_logits(make, paired, tmp_path):
+    cp = checkpoints.load(make("classification", tmp_path))
+    logits = inference.sequence_logits(cp, TEXTS, PAIRS if paired else None)
+    assert logits.shape == (len(TEXTS), 3)
+    for i, text in enumerate(TEXTS):
+        more = {"truncation": "longest_first", "max_length": checkpoints.max_tokens(cp)}
+        more |= {"return_token_type_ids": True} if make is tiny.tiny_bert else {}
+        encoded = cp.tokenizer(text, PAIRS[i] if paired else None, return_tensors="pt", **more)
+        types = {"token_type_ids": encoded["token_type_ids"]} if make is tiny.tiny_bert else {}
+        assert not paired or not types or types["token_type_ids"].any()
+        with torch.no_grad():
+            expected = cp.model(encoded["input_ids"], **types).logits[0]
+        np.testing.assert_allclose(logits[i], expected, atol=1e-4)
+
+
+def test_second_segment_matters_to_bert(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path))
+    one = inference.sequence_logits(cp, TEXTS[:1], PAIRS[:1])
+    ids = cp.tokenizer(TEXTS[0], PAIRS[0], return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        flat = cp.model(ids, token_type_ids=torch.zeros_like(ids)).logits[0].numpy()
+    assert np.abs(one[0] - flat).max() > 1e-2
+
+
+@pytest.mark.parametrize("make", [tiny.tiny_bert, tiny.tiny_roberta])
+def test_masked_log_probs(make, tmp_path):
+    cp = checkpoints.load(make("masked_lm", tmp_path))
+    sequences, positions, targets = [], [], []
+    for text in TEXTS:
+        ids = inference.token_ids(cp, text)
+        for position in range(1, len(ids) - 1):
+            sequences += [[*ids[:position], cp.tokenizer.mask_token_id, *ids[position + 1 :]], ids]
+            positions += [position, position]
+            targets += [ids[position], ids[1]]
+    values = inference.masked_log_probs(cp, sequences, positions, targets)
+    expected = [
+        alone(cp, ids).logits[0, position].log_softmax(-1)[target].item()
+        for ids, position, target in zip(sequences, positions, targets, strict=True)
+    ]
+    np.testing.assert_allclose(values, expected, atol=1e-4)
+
+
+def test_a_sequence_is_computed_once_however_many_positions_are_asked(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("masked_lm", tmp_path))
+    seen = []
+    cp.model.bert.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
+    )
+    ids = inference.token_ids(cp, TEXTS[0])
+    other = inference.token_ids(cp, TEXTS[1])
+    inference.masked_log_probs(cp, [ids, other, ids, ids], [1, 2, 3, 4], [5, 6, 7, 8])
+    assert sorted(row[row != 0].tolist() for batch in seen for row in batch) == sorted([ids, other])
+
+
+def test_causal_log_probs(tmp_path):
+    cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path))
+    sequences = [batching.causal_ids(cp, text) for text in TEXTS] + [[3]]
+    values = inference.causal_log_probs(cp, sequences)
+    assert [len(each) for each in values] == [len(ids) - 1 for ids in sequences]
+    for ids, each in zip(sequences[:-1], values, strict=False):
+        logs = alone(cp, ids).logits[0].log_softmax(-1)
+        np.testing.assert_allclose(each, [logs[t - 1, ids[t]].item() for t in range(1, len(ids))], atol=1e-4)
+
+
+def test_causal_ids_start_with_the_first_token_and_are_cut(tmp_path):
+    cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path))
+    bare = inference.token_ids(cp, TEXTS[0], add_special_tokens=False)
+    assert batching.causal_ids(cp, TEXTS[0]) == [0, *bare]
+    assert batching.causal_ids(cp, TEXTS[0], max_length=5) == [0, *bare[:4]]
+
+
+@pytest.mark.parametrize("make", [tiny.tiny_bert, tiny.tiny_llama])
+def test_attention_received(make, tmp_path):
+    cp = checkpoints.load(make("encoder", tmp_path))
+    sequences = [inference.token_ids(cp, text) for text in TEXTS]
+    before = cp.model.config._attn_implementation
+    values = inference.attention_received(cp, sequences)
+    assert cp.model.config._attn_implementation == before != "eager"
+    cp.model.set_attn_implementation("eager")
+    for ids, each in zip(sequences, values, strict=True):
+        maps = torch.stack(alone(cp, ids, output_attentions=True).attentions)[:, 0]
+        np.testing.assert_allclose(each, maps.mean((0, 1, 2)), atol=1e-5)
+        assert each.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_bfloat16_agrees_with_float32_and_is_not_float32(tmp_path):
+    path = tiny.tiny_bert("masked_lm", tmp_path, initializer_range=0.1)
+    full, half = checkpoints.load(path), checkpoints.load(path, precision="bf16")
+    sequences = [inference.token_ids(full, text) for text in TEXTS]
+    positions, targets = [1] * len(TEXTS), [ids[1] for ids in sequences]
+    one, other = (inference.masked_log_probs(cp, sequences, positions, targets) for cp in (full, half))
+    assert 0 < np.abs(one - other).max() < 0.05
+    one, other = (inference.sentence_embeddings(cp, TEXTS, "mean") for cp in (full, half))
+    cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    assert not np.array_equal(one, other)
+    assert cosine.min() > 0.999
+
+
+def test_nothing_in_nothing_out(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("masked_lm", tmp_path / "m"))
+    assert inference.sentence_embeddings(cp, [], "mean").shape == (0, 32)
+    assert inference.masked_log_probs(cp, [], [], []).shape == (0,)
+    cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "r"))
+    assert inference.sequence_logits(cp, []).shape == (0, 1)
+
+
+def test_mistakes_are_named(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path))
+    with pytest.raises(UserError, match="this needs a model with the head masked_lm, this one has 'encoder'"):
+        inference.masked_log_probs(cp, [[1]], [0], [1])
+    with pytest.raises(UserError, match="pooling 'max'"):
+        inference.sentence_embeddings(cp, TEXTS, "max")
+    with pytest.raises(UserError, match="65 tokens is too long: the model has 64"):
+        batching.collate(cp, [[5] * 65])
+    with pytest.raises(UserError, match="empty text"):
+        batching.collate(cp, [[]])
+
+
+def test_texts_are_cut_to_what_the_model_holds(tmp_path):
+    cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path))
+    ids = batching.encode(cp, ["kind " * 200])["input_ids"][0]
+    assert len(ids) == checkpoints.max_tokens(cp) == 64
+    assert ids[-1] == cp.tokenizer.sep_token_id
+    assert len(batching.encode(cp, ["kind " * 200], ["she " * 200], max_length=20)["input_ids"][0]) == 20
+
+
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 200))
+def test_batches_hold_each_item_once_within_the_budget(lengths, budget):
+    parts = list(batching.batches(lengths, budget))
+    assert sorted(i for part in parts for i in part) == list(range(len(lengths)))
+    for part in parts:
+        assert len(part) == 1 or max(lengths[i] for i in part) * len(part) <= budget
+    for part, after in itertools.pairwise(parts):  # no batch could have taken the next item
+        assert max(lengths[i] for i in part) * (len(part) + 1) > budget
+        assert min(lengths[i] for i in part) >= max(lengths[i] for i in after)

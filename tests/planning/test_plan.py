@@ -1,0 +1,228 @@
+"""Planning: exactly the artifacts that are missing and needed, against a slow recursive definition."""
+
+import dataclasses
+import itertools
+import random
+
+import pytest
+
+from fairshrink.planning import plan, plan_files
+from fairshrink.planning.grid import Artifact
+from fairshrink.study.schema import Execution
+
+
+def artifact(stage, path, inputs=(), batch="", **spec):
+    return Artifact(stage, path, "k" + path, path, spec, tuple(inputs), {}, batch)
+
+
+def grid_of(n_baselines=2, n_compressed=3, n_metrics=2):
+    """data → baselines → compressed; scores of all checkpoints; tables of all scores."""
+    listed = [artifact("download", "data/model"), artifact("download", "data/benchmark")]
+    scores = []
+    for b in range(n_baselines):
+        baseline = artifact("finetune", f"base{b}", ["data/model"], f"base{b}")
+        checkpoints = [baseline]
+        checkpoints += [artifact("compress", f"base{b}-c{c}", [baseline.path], f"base{b}") for c in range(n_compressed)]
+        listed += checkpoints
+        scores += [
+            artifact("evaluate", f"{each.path}/m{m}", [each.path, "data/benchmark"], f"base{b}")
+            for each in checkpoints
+            for m in range(n_metrics)
+        ]
+    listed += scores
+    listed.append(artifact("aggregate", "tables", [each.path for each in scores], files=["results.parquet"]))
+    return {each.path: each for each in listed}
+
+
+def oracle(grid, present):
+    """Missing and needed, by its definition: wanted by the final tables through missing artifacts only."""
+
+    def wanted(path):
+        if grid[path].marker in present:
+            return set()
+        return {path}.union(*(wanted(each) for each in grid[path].inputs))
+
+    final = grid["tables"]
+    if final.marker in present:
+        return set()
+    return {"tables"}.union(*(wanted(each) for each in final.inputs))
+
+
+def planned(grid, present, *, checkpoints_per_job=16, **options):
+    run = Execution(checkpoints_per_job=checkpoints_per_job)
+    made = plan.make(grid, "study", run, exists=present.__contains__, **options)
+    artifacts = {each["path"] for job in made.jobs for each in job.artifacts if job.stage != "aggregate"}
+    return made, artifacts
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_partial_state_gives_the_minimal_set(seed):
+    grid = grid_of()
+    draw = random.Random(seed)
+    present = {each.marker for each in grid.values() if draw.random() < draw.choice([0.1, 0.5, 0.9])}
+    if seed % 4 == 0:
+        present |= {grid["tables"].marker}
+    assert planned(grid, present)[1] == oracle(grid, present) - {"tables"}
+
+
+def test_scores_alone_need_no_checkpoint():
+    grid = grid_of()
+    present = {each.marker for each in grid.values() if each.stage == "evaluate"}
+    assert planned(grid, present)[1] == set()
+
+
+def test_everything_ignores_what_exists():
+    grid = grid_of()
+    present = {each.marker for each in grid.values()}
+    assert planned(grid, present)[1] == set()
+    assert planned(grid, present, everything=True)[1] == set(grid) - {"tables"}
+
+
+@pytest.mark.parametrize("at_most", [1, 2, 3, 16])
+def test_jobs_cover_everything_once_and_keep_checkpoints_together(at_most):
+    grid = grid_of(n_compressed=5)
+    made, _ = planned(grid, set(), checkpoints_per_job=at_most)
+    listed = [each["path"] for job in made.jobs for each in job.artifacts]
+    assert sorted(listed) == sorted(grid)
+    for job in made.of("evaluate"):
+        checkpoints = {grid[each["path"]].inputs[0] for each in job.artifacts}
+        assert len(checkpoints) <= at_most
+        assert len(job.artifacts) == 2 * len(checkpoints)
+        assert len({each.split("-")[0] for each in checkpoints}) == 1
+    assert len({job.name for job in made.jobs}) == len(made.jobs)
+
+
+def test_a_job_never_waits_for_itself_and_inputs_are_made_before():
+    grid = grid_of()
+    made, _ = planned(grid, set())
+    done: set[str] = set()
+    for job in made.jobs:
+        assert set(job.inputs) <= done
+        assert not set(job.inputs) & set(job.outputs)
+        done |= set(job.outputs)
+
+
+@pytest.mark.parametrize(("n", "at_most"), itertools.product([1, 2, 7, 16, 33], [1, 4, 16]))
+def test_parts_are_even(n, at_most):
+    parts = list(plan._evenly(list(range(n)), at_most))
+    assert [each for part in parts for each in part] == list(range(n))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) <= at_most
+    assert max(sizes) - min(sizes) <= 1
+    assert len(parts) == -(-n // at_most)
+
+
+def test_plan_files_read_back_equal(tmp_path):
+    made, _ = planned(grid_of(), set())
+    codes = [{"a:b": "1"}, {"c:d": "2"}]
+    jobs = [
+        dataclasses.replace(
+            job,
+            artifacts=tuple(e | {"parts": {"code": codes[n % 2], "params": n}} for n, e in enumerate(job.artifacts)),
+        )
+        for job in made.jobs
+    ]
+    made = dataclasses.replace(made, jobs=tuple(jobs))
+    path = plan_files.write(made, tmp_path)
+    outline = plan_files.read(path)
+    assert outline == dataclasses.replace(made, jobs=tuple(dataclasses.replace(job, artifacts=()) for job in jobs))
+    assert [plan_files.read_job(path, job.name) for job in jobs] == jobs
+    assert plan_files.write(made, tmp_path) == path
+
+
+def test_a_half_removed_plan_is_written_again(tmp_path):
+    made, _ = planned(grid_of(), set())
+    path = plan_files.write(made, tmp_path)
+    path.unlink()
+    assert plan_files.write(made, tmp_path) == path
+    assert plan_files.read(path).study == made.study
+
+
+def test_old_plans_are_dropped(tmp_path):
+    for n in range(plan_files.KEPT + 5):
+        plan_files.write(plan.Plan(f"s{n}", 1, "cpu", 5.0, (), "a", "results", ()), tmp_path)
+    assert len(list(tmp_path.glob("plan-*/plan.json"))) == plan_files.KEPT
+
+
+def test_the_longest_chain_starts_first():
+    grid = grid_of()
+    extra = artifact("evaluate", "base1-c0/extra", ["base1-c0"], "base1")
+    tables = grid.pop("tables")
+    grid |= {extra.path: extra, "tables": artifact("aggregate", "tables", [*tables.inputs, extra.path], files=["r"])}
+    made, _ = planned(grid, set())
+    first, second = (job.priority for job in made.of("finetune"))
+    assert first < second
+    by_stage = [[job.priority for job in made.of(stage)] for stage in ("download", "finetune", "compress", "evaluate")]
+    assert all(min(earlier) > max(later) for earlier, later in itertools.pairwise(by_stage))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_can_be_fetched_is_restored_and_needs_nothing_upstream(seed):
+    grid = grid_of()
+    draw = random.Random(seed)
+    present = {each.marker for each in grid.values() if draw.random() < 0.3}
+    remote = {path for path in grid if draw.random() < draw.choice([0.1, 0.5, 0.9])}
+
+    def wanted(path):
+        """Computed and restored, by their definition."""
+        if grid[path].marker in present:
+            return set(), set()
+        if path in remote:
+            return set(), {path}
+        below = [wanted(each) for each in grid[path].inputs]
+        return {path}.union(*(c for c, _ in below)), set().union(*(r for _, r in below))
+
+    made = plan.make(
+        grid, "study", exists=present.__contains__, fetchable=lambda paths: paths & remote, output="elsewhere"
+    )
+    computed, restored = wanted("tables")
+    assert set(made.computed) == computed
+    assert {each["path"] for job in made.of("restore") for each in job.artifacts} == restored
+    assert {each for job in made.of("restore") for each in job.outputs} == {grid[path].marker for path in restored}
+
+
+def test_a_remote_is_asked_once_a_level_and_only_for_what_is_missing():
+    grid = grid_of()
+    asked = []
+    plan.make(grid, "study", exists=lambda marker: False, fetchable=lambda paths: asked.append(paths) or set())
+    assert [{grid[path].stage for path in each} for each in asked] == [
+        {"aggregate"},
+        {"evaluate"},
+        {"finetune", "compress", "download"},
+        {"download"},
+    ]
+    assert sorted(path for each in asked for path in each) == sorted(grid)
+
+
+def test_transfers_are_batched():
+    grid = grid_of(n_baselines=40, n_compressed=6, n_metrics=3)
+    scores = {path for path, each in grid.items() if each.stage == "evaluate"}
+    made = plan.make(grid, "study", exists=lambda marker: False, fetchable=lambda paths: paths & scores)
+    assert len(scores) == 840
+    assert [len(job.artifacts) for job in made.of("restore")] == [420, 420]
+    assert {job.stage for job in made.jobs} == {"restore", "aggregate"}
+
+
+def test_scores_of_finished_checkpoints_share_jobs_across_baselines():
+    grid = grid_of(n_baselines=8, n_compressed=1)
+    present = {each.marker for each in grid.values() if each.stage in ("finetune", "compress", "download")}
+    made, _ = planned(grid, present)
+    assert len(made.of("evaluate")) == 1
+    made, _ = planned(grid, present - {grid["base3"].marker})
+    assert len(made.of("evaluate")) == 2
+    (alone,) = [job for job in made.of("evaluate") if grid["base3"].marker in job.inputs]
+    assert {grid[each["path"]].inputs[0] for each in alone.artifacts} == {"base3"}
+
+
+def test_requests_grow_with_the_batch_and_follow_the_device():
+    grid = grid_of(n_baselines=1, n_compressed=2)
+    run = Execution(device="auto", threads=3, evaluate={"minutes": 7, "mem_mb": 900})
+    made = plan.make(grid, "study", run, exists=lambda marker: False)
+    (job,) = made.of("evaluate")
+    assert (job.minutes, job.mem_mb, job.gpus, job.cpus) == (7 * 6, 900, 1, 3)
+    assert {each.gpus for each in made.of("download")} == {0}  # else a download would wait for a free GPU
+    run = Execution(device="cpu", compress={"minutes": 2, "mem_mb": 5, "gpus": 2, "cpus": 8})
+    made = plan.make(grid, "study", run, exists=lambda marker: False)
+    (job,) = made.of("compress")
+    assert (job.minutes, job.mem_mb, job.gpus, job.cpus) == (4, 5, 2, 8)
+    assert {each.gpus for each in made.of("evaluate") + made.of("finetune")} == {0}

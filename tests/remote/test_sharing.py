@@ -1,0 +1,364 @@
+"""Clones exchange artifacts through real remotes: a folder, an SSH server, an S3 server."""
+
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import clones
+import pytest
+import servers
+from clones import commit, configure, content, dvc, fetch, git, make, objects
+
+from fairshrink.errors import UserError
+from fairshrink.remote import pointers, remote_store, sharing
+from fairshrink.store import artifacts
+
+PLACES = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """A clone with three recorded and committed artifacts; tests work on copies."""
+    home = tmp_path_factory.mktemp("template")
+    root = clones.start(home / "ours")
+    paths = [make(root, place, f"first{number}") for number, place in enumerate(PLACES)]
+    assert pointers.record(paths, root=root) == sorted(paths)
+    commit(root)
+    return home
+
+
+@pytest.fixture
+def ours(template, tmp_path):
+    shutil.copytree(template, tmp_path / "git", symlinks=True)
+    return tmp_path / "git" / "ours"
+
+
+@pytest.fixture(params=servers.KINDS)
+def remote(request, tmp_path):
+    with servers.serving(request.param, tmp_path / "remote") as served:
+        yield served
+
+
+def complete(remote: servers.Remote) -> bool:
+    """Whether what the remote says is there is there: whole objects, and every file that a list names."""
+    names = remote.names()
+    store = {name: remote.read(name) for name in names}
+    lists = [json.loads(data) for name, data in store.items() if name.endswith(".dir")]
+    return clones.true_names(store) and all(each["md5"] in names for listed in lists for each in listed)
+
+
+def test_clones_exchange_artifacts_both_ways(ours, remote):
+    configure(ours, remote)
+    first = clones.pointers_of(ours)
+    assert sharing.share([], ours).artifacts == first
+    theirs = clones.clone(ours, "theirs")
+    assert fetch(theirs, first) == set(first)
+    for path in first:
+        assert artifacts.exists(theirs / path)
+        assert content(theirs / path) == content(ours / path)
+        assert artifacts.faults(theirs / path, Path(path).name) == []
+
+    mine, yours = make(ours, PLACES[1], "mine"), make(theirs, "results/scores/new-0123456789ab", "yours")
+    assert sharing.share([mine], ours).uncommitted == [f"{mine}.dvc"]
+    assert sharing.share([yours], theirs).uncommitted == [f"{yours}.dvc"]
+    commit(theirs)
+    commit(ours)
+    git(theirs, "pull", "-q")
+    assert fetch(ours, clones.pointers_of(ours)) == {yours}
+    assert fetch(theirs, clones.pointers_of(theirs)) == {mine}
+    assert content(ours / yours) == content(theirs / yours)
+    assert content(theirs / mine) == content(ours / mine)
+    assert complete(remote)
+    assert git(ours, "status", "--porcelain") == ""
+
+
+def test_what_is_sent_is_counted_and_only_what_is_missing_is_sent(ours, remote):
+    configure(ours, remote)
+    expected = {name: size for path in clones.pointers_of(ours) for name, size in objects(ours / path).items()}
+    done = sharing.share([], ours)
+    assert remote.names() == set(expected)
+    assert (done.recorded, len(done.artifacts)) == (3, 3)
+    assert (done.objects, done.size) == (len(expected), sum(expected.values()))
+    again = sharing.share([], ours)
+    assert (again.artifacts, again.objects, again.size) == ([], 0, 0)
+    new = make(ours, PLACES[0], "new")
+    third = sharing.share([new], ours)
+    fresh = {name: size for name, size in objects(ours / new).items() if name not in expected}
+    assert third.artifacts == [new]
+    assert (third.objects, third.size) == (len(fresh), sum(fresh.values()))
+    lost = min(fresh)
+    remote.delete(lost)
+    assert sharing.share([], ours).objects == 1
+    assert lost in remote.names()
+
+
+def test_dvcs_own_push_and_pull_go_together_with_it(ours, remote):
+    configure(ours, remote)
+    dvc(ours, "push", "-q")
+    assert sharing.share([], ours).objects == 0
+    new = make(ours, PLACES[0], "new")
+    assert sharing.share([new], ours).objects > 0
+    assert "up to date" in dvc(ours, "push")
+    commit(ours)
+    theirs = clones.clone(ours, "theirs")
+    dvc(theirs, "pull", "-q")
+    assert all(artifacts.exists(theirs / path) for path in clones.pointers_of(ours))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dvc_objects.fs.local import FsspecLocalFileSystem
+from s3fs import S3FileSystem
+from sshfs import SSHFileSystem
+from fairshrink.remote import sharing
+left, kind = int(sys.argv[1]), sys.argv[2]
+
+def last():
+    global left
+    left -= 1
+    return left < 0
+
+async def send_half(self, source, target, **more):
+    if last():
+        half = Path("half")
+        half.write_bytes(Path(source).read_bytes()[:-1])
+        if kind == "ssh":
+            await ssh(self, str(half), target, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+    await (ssh if kind == "ssh" else s3)(self, source, target, **more)
+
+def copy_half(self, source, target, **more):
+    if last():
+        os.kill(os.getpid(), signal.SIGKILL)
+    local(self, source, target, **more)
+
+ssh, s3, local = SSHFileSystem._put_file, S3FileSystem._put_file, FsspecLocalFileSystem.put_file
+SSHFileSystem._put_file = S3FileSystem._put_file = send_half
+FsspecLocalFileSystem.put_file = copy_half
+sharing.share([])
+"""
+
+
+@pytest.mark.parametrize("sent", [0, 4, 8])
+def test_upload_that_is_killed_leaves_nothing_half_there(ours, remote, sent):
+    configure(ours, remote)
+    kind = type(remote).__name__.lower()
+    command = [sys.executable, "-c", KILLED, str(sent), kind]
+    done = subprocess.run(command, cwd=ours, env={"PYTHONPATH": str(clones.ROOT)}, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    before = remote.names()
+    assert complete(remote)
+    assert sharing.share([], ours).objects > 0
+    assert before < remote.names()
+    assert complete(remote)
+    theirs = clones.clone(ours, "theirs")
+    assert fetch(theirs, clones.pointers_of(ours)) == set(clones.pointers_of(ours))
+
+
+@pytest.mark.parametrize("kind", ["folder", "ssh"])
+def test_object_that_was_cut_short_in_the_remote_is_sent_anew(ours, tmp_path, kind):
+    with servers.serving(kind, tmp_path / "remote") as remote:
+        configure(ours, remote)
+        sharing.share([], ours)
+        (name,) = set(objects(ours / clones.pointers_of(ours)[0])) & {hashlib.md5(clones.TOKENIZER).hexdigest()}
+        remote.write(name, remote.read(name)[:7])
+        done = sharing.share([], ours)
+        assert (done.objects, done.size) == (1, len(clones.TOKENIZER))
+        assert complete(remote)
+
+
+def test_object_damaged_in_the_cache_is_not_sent(ours, remote):
+    configure(ours, remote)
+    first, *others = clones.pointers_of(ours)
+    bad = hashlib.md5((ours / first / "model.bin").read_bytes()).hexdigest()
+    file = ours / ".dvc/cache/files/md5" / bad[:2] / bad[2:]
+    file.chmod(0o644)
+    file.write_bytes(b"x" * file.stat().st_size)
+    file.chmod(0o444)
+    done = sharing.share([], ours)
+    assert done.damaged == done.nowhere == [first]
+    assert done.artifacts == others
+    assert bad not in remote.names()
+    assert not {name for name in objects(ours / first) if name.endswith(".dir")} & remote.names()
+    assert complete(remote)
+    text = sharing.report(done)
+    assert first in text
+    assert f"{others[0]}\n" not in text
+    assert "2 of 3 recorded artifacts are there" in text
+
+
+def test_artifact_that_is_nowhere_is_named_and_stops_nothing(ours, remote):
+    theirs = clones.clone(ours, "theirs")  # has the pointers, but the artifacts were never shared
+    configure(theirs, remote)
+    yours = make(theirs, PLACES[0], "yours")
+    done = sharing.share([yours], theirs)
+    assert done.artifacts == [yours]
+    assert done.nowhere == clones.pointers_of(ours)
+    assert done.damaged == []
+    text = sharing.report(done)
+    assert "3 recorded artifacts are neither" in text
+    assert all(path in text for path in done.nowhere)
+
+
+def test_report_says_how_to_commit_and_the_command_does_it(ours, tmp_path):
+    with servers.folder(tmp_path / "remote") as remote:
+        configure(ours, remote)
+        git(ours, "config", "status.showUntrackedFiles", "no")  # as some set it for large repositories
+        new = make(ours, PLACES[2], "new")
+        text = sharing.report(sharing.share([new], ours))
+        (command,) = [line.strip() for line in text.splitlines() if line.startswith("  git ")]
+        assert f"{new}.dvc" in text
+        git(ours, "config", "user.name", "tester")
+        git(ours, "config", "user.email", "tester@example.org")
+        clones.run(ours, "bash", "-c", command)
+        assert git(ours, "ls-tree", "-r", "--name-only", "origin/main").count(f"{new}.dvc") == 1
+        assert sharing.uncommitted(ours) == []
+        assert "All pointers are committed" in sharing.report(sharing.share([], ours))
+
+
+def test_pointers_of_other_studies_count(ours, tmp_path):
+    with servers.folder(tmp_path / "remote") as remote:
+        configure(ours, remote)
+        other = make(ours, "results/baselines", "of_another_study")
+        pointers.record([other], root=ours)
+        stray = make(ours, "results/baselines", "unrecorded")
+        done = sharing.share([], ours)
+        assert other in done.artifacts
+        assert stray not in done.artifacts
+        assert set(objects(ours / other)) <= remote.names()
+
+
+def test_two_people_who_made_the_same_artifact_may_take_either_pointer(ours, tmp_path):
+    with servers.folder(tmp_path / "remote") as remote:
+        theirs = clones.clone(ours, "theirs")
+        for root in (ours, theirs):
+            configure(root, remote)
+            same = make(root, PLACES[1], "same")
+            sharing.share([same], root)
+        assert (ours / f"{same}.dvc").read_text() != (theirs / f"{same}.dvc").read_text()  # other times, other machines
+        commit(theirs)
+        git(ours, "add", "data", "results")
+        git(ours, "commit", "-q", "-m", "artifacts")
+        merged = clones.run(ours, "git", "pull", "-q", "--no-rebase", "--no-edit", check=False)
+        assert merged.returncode != 0
+        with pytest.raises(UserError, match=r"git checkout --ours") as told:
+            sharing.share([], ours)
+        assert f"{same}.dvc" in str(told.value)
+        git(ours, "checkout", "--ours", "--", f"{same}.dvc")
+        git(ours, "add", f"{same}.dvc")
+        git(ours, "commit", "-q", "-m", "merged")
+        git(ours, "push", "-q")
+        third = clones.clone(ours, "third")
+        assert same in fetch(third, [same])
+        assert content(third / same) == content(ours / same)
+
+
+def test_hundreds_of_artifacts_take_no_more_questions_than_three(ours, tmp_path, monkeypatch):
+    asked: list[str] = []
+
+    def counting(name):
+        original = getattr(remote_store.RemoteStore, name)
+
+        def counted(self, *arguments):
+            asked.append(name)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(remote_store.RemoteStore, name, counted)
+
+    for name in ("holding", "get", "put", "stamps"):
+        counting(name)
+    with servers.ssh(tmp_path / "remote") as remote:
+        configure(ours, remote)
+        sharing.share([], ours)
+        assert asked == ["holding", "put", "put", "holding"]
+        many = [make(ours, "results/scores/ckpt-0123456789ab", f"m{n}", {"items": b"%d" % n}) for n in range(300)]
+        asked.clear()
+        assert len(sharing.share(many, ours).artifacts) == 300
+        assert asked == ["holding", *["put"] * 5, "holding"]  # 600 files in parts of 256, then 300 lists
+        asked.clear()
+        commit(ours)
+        theirs = clones.clone(ours, "theirs")
+        assert fetch(theirs, many) == set(many)
+        assert [each for each in asked if each == "get"] == ["get"] * 5  # 300 lists while planning, 600 files after
+        assert 1 <= asked.count("holding") <= 6
+        assert all(content(theirs / path) == content(ours / path) for path in many)
+
+
+@pytest.mark.parametrize("kind", servers.KINDS)
+def test_remote_that_is_down_is_named_with_the_remedy(ours, tmp_path, kind):
+    with servers.serving(kind, tmp_path / "remote") as remote:
+        configure(ours, remote)
+        remote.stop()
+        with pytest.raises(UserError) as told:
+            sharing.share([], ours)
+        assert "remote storage" in str(told.value)
+        assert "dvc remote add -d storage" in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["ssh", "s3"])
+def test_host_that_hangs_is_given_up(ours, kind, monkeypatch):
+    monkeypatch.setattr(remote_store, "SECONDS", 1)
+    with servers.silence() as port:
+        urls = {
+            "ssh": servers.Remote("ssh://127.0.0.1/store", {"port": port, "user": "nobody"}),
+            "s3": servers.Remote("s3://bucket/store", {"endpointurl": f"http://127.0.0.1:{port}"}),
+        }
+        configure(ours, urls[kind], **({"access_key_id": "a", "secret_access_key": "b"} if kind == "s3" else {}))
+        with pytest.raises(UserError, match="no answer in time"):
+            sharing.share([], ours)
+
+
+def test_remote_that_may_only_be_read(ours, tmp_path):
+    with servers.ssh(tmp_path / "remote", read_only=True) as remote:
+        configure(ours, remote)
+        with pytest.raises(UserError, match=r"remote storage .*[Pp]ermission"):
+            sharing.share([], ours)
+
+
+def test_host_that_does_not_know_the_key(ours, tmp_path):
+    with servers.ssh(tmp_path / "remote") as remote:
+        (tmp_path / "remote/authorized").write_text("")
+        configure(ours, remote)
+        with pytest.raises(UserError, match=r"remote storage .*[Pp]ermission denied"):
+            sharing.share([], ours)
+        configure(ours, remote, keyfile=tmp_path / "nowhere")
+        with pytest.raises(UserError, match="nowhere"):
+            sharing.share([], ours)
+
+
+def test_place_that_is_not_there_is_not_taken_for_an_empty_one(ours, remote):
+    remote.url = remote.url.replace("store", "unmounted").replace("artifacts", "forgotten")
+    configure(ours, remote)
+    with pytest.raises(UserError, match="there is no such place"):
+        sharing.share([], ours)
+
+
+def test_without_a_remote_the_message_says_how_to_add_one(ours):
+    with pytest.raises(UserError, match=r"no default remote.*dvc remote add -d storage"):
+        sharing.share([], ours)
+    shutil.rmtree(ours / ".dvc")
+    with pytest.raises(UserError, match="dvc init"):
+        sharing.share([], ours)
+
+
+def test_settings_that_do_not_fit_the_kind_of_remote_are_named(ours, tmp_path):
+    configure(ours, servers.Remote(str(tmp_path), {"access_key_id": "left over"}))
+    with pytest.raises(UserError, match=r"access_key_id.*\.dvc/config\.local"):
+        sharing.share([], ours)
+
+
+def test_script_shares_the_studys_artifacts_and_ends_without_traceback(ours, tmp_path):
+    script = [sys.executable, str(clones.ROOT / "scripts/share.py"), "--study", str(clones.ROOT / "config.yaml")]
+    failed = clones.run(ours, *script, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: DVC has no default remote")
+    with servers.folder(tmp_path / "remote") as remote:
+        configure(ours, remote)
+        assert "of 3 artifacts; 3 of 3 recorded artifacts are there" in clones.run(ours, *script).stdout
+        assert complete(remote)
+        assert len(remote.names()) > 3

@@ -1,0 +1,140 @@
+"""The hub as a source, through a stand-in on this machine and a process of its own: its address is read on import."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub_server import hub_server
+from pydantic import ValidationError
+
+from fairshrink.sources import hub
+
+REVISION = "e2da8e2f811d1448a5b465c236feacd80ffbac7b"
+ROOT = Path(__file__).parents[2]
+CHILD = """
+import json, sys, time
+time.sleep = lambda seconds: None
+from pathlib import Path
+from fairshrink.errors import UserError
+from fairshrink.sources import hub
+answers = []
+for number, settings in enumerate(json.loads(sys.argv[1])):
+    target = Path(sys.argv[2]) / str(number)
+    target.mkdir()
+    try:
+        answers.append(hub.fetch(hub.Settings(**settings), target, target))
+    except UserError as error:
+        answers.append(str(error))
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory):
+    model, data = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("data")
+    (model / "config.json").write_text('{"a": 1}')
+    (model / "model.safetensors").write_bytes(os.urandom(300_000))
+    (model / "pytorch_model.bin").write_bytes(b"pickle")
+    (model / "modeling.py").write_text("1/0")
+    for name in ("train-0[1].parquet", "validation-0.parquet"):
+        (data / "mnli").mkdir(exist_ok=True)
+        (data / "mnli" / name).write_bytes(name.encode())
+    return {("model", "FacebookAI/roberta-base", REVISION): model, ("dataset", "nyu-mll/glue", "1" * 40): data}
+
+
+def fetch(endpoint: str, settings: list[dict], folder: Path) -> list:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
+    environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "home"), "no_proxy": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(settings), str(folder)],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout)
+
+
+def model(**changed) -> dict:
+    return {"repo": "FacebookAI/roberta-base", "revision": REVISION, "files": ["config.json", "model*"]} | changed
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_models_and_data_sets_arrive_without_what_can_run_code(repositories, tmp_path):
+    data = {"repo": "nyu-mll/glue", "repo_type": "dataset", "revision": "1" * 40, "files": ["mnli/train-*.parquet"]}
+    expected = digests(repositories["model", "FacebookAI/roberta-base", REVISION])
+    verified = {"config.json": expected["config.json"]}
+    requests: list[str] = []
+    with hub_server(repositories, log=requests) as endpoint:
+        answers = fetch(endpoint, [model(sha256=verified), data], tmp_path)
+    assert set(digests(tmp_path / "0")) == {"config.json", "model.safetensors"}
+    assert all(digests(tmp_path / "0")[name] == expected[name] for name in ("config.json", "model.safetensors"))
+    assert digests(tmp_path / "1") == {"mnli/train-0[1].parquet": hashlib.sha256(b"train-0[1].parquet").hexdigest()}
+    assert answers[0]["files"] == digests(tmp_path / "0") and answers[0]["revision"] == REVISION
+    assert not any("pytorch_model" in each or "validation" in each for each in requests)
+
+
+def test_a_broken_connection_is_taken_up_again(repositories, tmp_path):
+    requests: list[str] = []
+    with hub_server(repositories, failures=2, log=requests) as endpoint:
+        fetch(endpoint, [model()], tmp_path)
+    expected = digests(repositories["model", "FacebookAI/roberta-base", REVISION])
+    assert digests(tmp_path / "0") == {name: expected[name] for name in ("config.json", "model.safetensors")}
+    assert sum(each.startswith("GET") and "resolve" in each for each in requests) == 4
+
+
+def test_mistakes_are_named(repositories, tmp_path):
+    wrong = [
+        (model(repo="FacebookAI/roberta"), "repo: .* knows no model 'FacebookAI/roberta'"),
+        (model(repo_type="dataset"), "knows no dataset 'FacebookAI/roberta-base'"),
+        (model(revision="0" * 40), f"revision: 'FacebookAI/roberta-base' has no commit {'0' * 40}"),
+        (model(files=["model.safetensor"]), "nothing matches 'model.safetensor'; .*model.safetensors"),
+        (model(files=["pytorch_model*"]), "nothing matches .*only pytorch_model.bin, which can run code"),
+        (model(sha256={"config.json": "0" * 64}), "config.json has the checksum"),
+        (model(sha256={"confg.json": "0" * 64}), "sha256: 'confg.json' is not among the files"),
+    ]
+    with hub_server(repositories) as endpoint:
+        answers = fetch(endpoint, [settings for settings, _ in wrong], tmp_path)
+    for answer, (_, message) in zip(answers, wrong, strict=True):
+        assert isinstance(answer, str) and re.search(message, answer, re.S), answer
+
+
+def test_an_unreachable_hub_is_named(tmp_path):
+    (answer,) = fetch("http://127.0.0.1:9", [model()], tmp_path)
+    assert "http://127.0.0.1:9 did not give it" in answer and "check the network and HF_ENDPOINT" in answer
+
+
+def test_settings_reject_branches_and_what_can_run_code():
+    hub.Settings(**model())
+    for wrong in (
+        {"revision": "main"},
+        {"files": []},
+        {"repo": "roberta-base"},
+        *({"files": [f"*{ending}"]} for ending in (".bin", ".pkl", ".pt", ".py", ".PT")),
+    ):
+        with pytest.raises(ValidationError):
+            hub.Settings(**model(**wrong))
+
+
+def test_the_pin_is_commit_and_files():
+    one = hub.pin(hub.Settings(**model()))
+    assert one == hub.pin(hub.Settings(**model(files=["model*", "config.json"], sha256={"config.json": "0" * 64})))
+    assert one != hub.pin(hub.Settings(**model(revision="0" * 40)))
+    assert one != hub.pin(hub.Settings(**model(files=["config.json"])))

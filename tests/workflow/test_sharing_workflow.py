@@ -1,0 +1,79 @@
+"""One clone runs a study and shares it over SSH; another one rebuilds everything without computing it."""
+
+import copy
+import shutil
+import sys
+from pathlib import Path
+
+import clones
+import pytest
+import servers
+from tiny_study import git, planned, run, snakemake, study, workspace, write_study
+
+from fairshrink.store import artifacts
+
+pytestmark = pytest.mark.workflow
+
+
+def small_study() -> dict:
+    content = study()
+    content["models"] = {"bert": content["models"]["bert"] | {"tasks": ["sentiment"]}}
+    content["tasks"] = {"sentiment": content["tasks"]["sentiment"] | {"splits": [0]}}
+    content["downloads"] = {name: content["downloads"][name] for name in ("bert", "reviews")}
+    content["compressions"] = [{"method": "random_init"}]
+    content["metrics"] = [{"metric": "task_score"}]
+    return content
+
+
+def standing(folder: Path, place: str) -> list[str]:
+    """Whole artifacts of one place."""
+    return sorted(each.name for each in folder.glob(place) if artifacts.exists(each))
+
+
+def stages_run(folder: Path) -> set[str]:
+    """Stages of which jobs have run here: each leaves a log."""
+    return {each.parent.name for each in folder.glob("logs/*/*.log")}
+
+
+def test_second_clone_restores_and_computes_only_what_is_new(tmp_path):
+    with servers.ssh(tmp_path / "remote") as remote:
+        ours = workspace(tmp_path / "ours", small_study())
+        git(tmp_path, "clone", "-q", "--bare", "ours", "origin.git")
+        git(ours, "remote", "add", "origin", str(tmp_path / "origin.git"))
+        clones.configure(ours, remote)
+        snakemake(ours)
+        said = run(ours, sys.executable, "scripts/share.py").stdout
+        git(ours, "add", "data", "results")
+        git(ours, "commit", "-q", "-m", "results")
+        git(ours, "push", "-q", "origin", "main")
+        made = {place: standing(ours, place) for place in ("data/*", "results/*/*", "results/scores/*/*")}
+        assert [len(made[place]) for place in made] == [2, 3, 2]
+        assert "7 of 7 recorded artifacts are there" in said
+
+        git(tmp_path, "clone", "-q", "origin.git", "theirs")
+        theirs = tmp_path / "theirs"
+        shutil.copy(ours / ".dvc/config.local", theirs / ".dvc/config.local")
+        assert set(planned(theirs)) == {"restore"}
+        snakemake(theirs)
+        assert stages_run(theirs) == {"restore"}
+        table = "results/tables/results.parquet"
+        assert (theirs / table).read_bytes() == (ours / table).read_bytes()
+        assert planned(theirs) == {}
+
+        changed = copy.deepcopy(small_study())
+        changed["statistics"]["resamples"] = 150
+        write_study(theirs, changed)
+        assert planned(theirs) == {"restore": 1, "aggregate": 1}
+        snakemake(theirs)
+        assert stages_run(theirs) == {"restore", "aggregate"}
+        assert standing(theirs, "results/scores/*/*") == made["results/scores/*/*"]
+        for place in ("data/*", "results/baselines/*", "results/compressed/*"):
+            assert standing(theirs, place) == []
+        assert stages_run(ours) == {"download", "finetune", "compress", "evaluate", "aggregate"}
+        fetched = set(clones.cached(theirs))
+        for place in ("data", "results/baselines", "results/compressed"):
+            for path in (ours / place).glob("*/"):
+                lists = {name for name in clones.objects(path) if name.endswith(".dir")}
+                large = {name for name, size in clones.objects(path).items() if size > 1000}
+                assert large
+                assert not fetched & (lists | large), path

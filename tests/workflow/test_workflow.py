@@ -1,0 +1,265 @@
+"""A whole study in miniature, from its data to its tables, through real Snakemake and DVC."""
+
+import copy
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from tiny_study import git, planned, run, snakemake, study, workspace, write_study
+
+from fairshrink.reporting import outputs
+
+pytestmark = pytest.mark.workflow
+CONTRACT = [
+    "model",
+    "family",
+    "task",
+    "split",
+    "seed",
+    "method",
+    "setting",
+    "sparsity",
+    "metric",
+    "dataset",
+    "group",
+    "statistic",
+    "value",
+    "ci_low",
+    "ci_high",
+    "n_items",
+    "unbiased_value",
+    "random_value",
+    "p_value",
+    "baseline_value",
+    "key",
+    "params",
+    "zero_fraction_prunable",
+    "zero_fraction_total",
+    "effective_bits",
+    "bytes",
+    "flops_per_token",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The study after its first run. Tests leave it as they found it."""
+    folder = workspace(tmp_path_factory.mktemp("finished"))
+    snakemake(folder)
+    return folder
+
+
+@pytest.fixture
+def clone(finished, tmp_path):
+    """A copy of the finished study that a test may change."""
+    folder = tmp_path / "clone"
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
+
+
+def artifacts(folder: Path) -> list[Path]:
+    places = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*")
+    return [marker.parent for place in places for marker in folder.glob(f"{place}/provenance.json")]
+
+
+def score_bytes(folder: Path) -> dict[str, bytes]:
+    files = folder.glob("results/scores/*/*/items.parquet")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_first_run_makes_everything_and_a_second_nothing(finished):
+    (answer,) = finished.glob("results/published/tiny-*/")
+    record = json.loads((answer / "provenance.json").read_text())
+    assert {f"results/{name}" for name in record["files"]} == set(outputs.outputs(_spec(finished)))
+    for name in record["files"]:
+        assert (finished / "results" / name).read_bytes() == (answer / name).read_bytes() != b""
+    assert planned(finished) == {}
+    again = snakemake(finished)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def _spec(folder: Path) -> dict:
+    frame = pd.read_parquet(folder / "results/tables/results.parquet")
+    pairs = frame[["model", "task"]].drop_duplicates().to_dict("records")
+    return {"out": "results/tables", "figures": "results/figures", "checkpoints": pairs}
+
+
+def test_results_keep_their_contract(finished):
+    frame = pd.read_parquet(finished / "results/tables/results.parquet")
+    assert list(frame.columns) == CONTRACT
+    assert set(frame["metric"]) == {"task_score", "weat", "stereoset", "crows_pairs", "bias_nli", "bias_sts"}
+    assert not frame[["params", "effective_bits", "bytes", "flops_per_token", "key", "n_items"]].isna().any().any()
+    baselines = frame[frame["method"] == "none"]
+    assert baselines["p_value"].isna().all()
+    assert (baselines["value"].fillna(-9) == baselines["baseline_value"].fillna(-9)).all()
+    inside = frame.dropna(subset=["value", "ci_low", "ci_high"])
+    assert len(inside) > 0.8 * len(frame)
+    assert (inside["ci_low"] <= inside["ci_high"]).all()
+
+
+def test_values_follow_from_the_scores_of_single_items(finished):
+    frame = pd.read_parquet(finished / "results/tables/results.parquet")
+    rows = frame.query("metric == 'bias_nli' and statistic == 'net_neutral' and group == 'all'")
+    assert len(rows) == 6
+    for row in rows.itertuples():
+        (file,) = finished.glob(f"results/scores/*-{row.key}/bias_nli-*/items.parquet")
+        items = pd.read_parquet(file)
+        assert row.value == pytest.approx(items["p_neutral"].mean(), rel=1e-9)
+        assert row.n_items == len(items)
+
+
+def test_every_artifact_has_its_pointer_and_its_record(finished):
+    found = artifacts(finished)
+    assert len(found) > 80
+    for path in found:
+        assert path.with_name(path.name + ".dvc").is_file(), path
+        record = json.loads((path / "provenance.json").read_text())
+        assert path.name.endswith(record["key"])
+        assert set(record["parts"]) == {"stage", "code", "params", "inputs"}
+    git(finished, "add", "-A")
+    staged = git(finished, "diff", "--cached", "--name-only").splitlines()
+    git(finished, "reset", "-q")
+    assert all(name.endswith((".dvc", ".json")) for name in staged), staged
+    status = run(finished, "dvc", "data", "status", "--json").stdout
+    assert not json.loads(status).get("uncommitted")
+
+
+def test_times_and_snakemakes_own_records_do_not_matter(clone):
+    draw = random.Random(1)
+    for path in sorted(clone.rglob("*")):
+        if ".git" not in path.parts and path.is_file():
+            moment = draw.randrange(10**9, 2 * 10**9)
+            os.utime(path, (moment, moment))
+    assert planned(clone) == {}
+    shutil.rmtree(clone / ".snakemake")
+    assert planned(clone) == {}
+
+
+def test_tables_are_rebuilt_from_scores_alone(clone, finished):
+    for name in ("data", "results/baselines", "results/compressed", "results/tables", "results/figures", ".dvc/cache"):
+        shutil.rmtree(clone / name)
+    shutil.rmtree(clone / "results/published")
+    assert planned(clone) == {"aggregate": 1}
+    snakemake(clone)
+    name = "results/tables/results.parquet"
+    assert (clone / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_missing_score_needs_its_checkpoint_and_no_other(clone):
+    (score,) = clone.glob("results/scores/bert-nli-s0-int8_dynamic-*/bias_nli-*/")
+    shutil.rmtree(score)
+    shutil.rmtree(clone / "results/published")
+    score.with_name(score.name + ".dvc").unlink()
+    assert planned(clone) == {"evaluate": 1, "aggregate": 1}
+    for path in clone.glob("results/compressed/bert-nli-s0-int8_dynamic-*/"):
+        shutil.rmtree(path)
+    assert planned(clone) == {"restore": 1, "evaluate": 1, "aggregate": 1}
+    for pointer in clone.glob("results/compressed/bert-nli-s0-int8_dynamic-*.dvc"):
+        pointer.unlink()
+    assert planned(clone) == {"compress": 1, "evaluate": 1, "aggregate": 1}
+
+
+def test_comment_changes_nothing_and_code_its_own_cells(clone):
+    method = clone / "fairshrink/compression/controls/random_init.py"
+    method.write_text("# how a fresh model starts\n" + method.read_text())
+    assert planned(clone) == {}
+    method.write_text(method.read_text().replace("def compress(", "def compress(_unused=0, *, x=1, "))
+    found = planned(clone)
+    assert found == {"compress": 6, "evaluate": 6, "aggregate": 1}
+
+
+def test_parameter_changed_and_changed_back(clone):
+    content = study()
+    changed = copy.deepcopy(content)
+    changed["metrics"][4]["sample"] = 36
+    write_study(clone, changed)
+    assert planned(clone) == {"evaluate": 1, "aggregate": 1}  # the checkpoints of one baseline share a job
+    write_study(clone, content)
+    assert planned(clone) == {}
+
+
+def test_full_graph_on_demand(finished):
+    found = planned(finished, "--config", "full=true", "--forceall")
+    assert {"download", "finetune", "compress", "evaluate", "aggregate"} == set(found)
+
+
+def test_from_scratch_through_dvc_the_bytes_are_the_same(finished, tmp_path):
+    content = study()
+    content["models"]["bert"]["tasks"] = content["compressions"][1]["tasks"] = ["nli"]
+    content["tasks"] = {name: content["tasks"][name] for name in ("nli", "lm")}
+    content["metrics"] = [each for each in content["metrics"] if each["metric"] not in ("weat", "bias_sts")]
+    content["metrics"][1]["tasks"] = ["lm"]
+    folder = workspace(tmp_path, content)
+    run(folder, "dvc", "repro", "-q")
+    found = score_bytes(folder)
+    assert len(found) == 24  # nli: 6 checkpoints by 2 metrics; lm: 4 by 3
+    there = score_bytes(finished)
+    assert found == {path: there[path] for path in there if path.split("/")[2].split("-")[1] in ("nli", "lm")}
+    whole, part = (pd.read_parquet(each / "results/tables/results.parquet") for each in (finished, folder))
+    whole = whole[whole["task"].isin(["nli", "lm"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, whole, check_exact=True)
+    assert "up to date" in run(folder, "dvc", "status").stdout
+    shown = run(folder, "dvc", "metrics", "show", "--json").stdout
+    assert "nli" in shown
+    run(folder, "dvc", "plots", "show", "-o", "plots")
+    assert (folder / "plots" / "index.html").is_file()
+    graph = run(folder, "dvc", "dag", "--dot").stdout
+    assert all(stage in graph for stage in ("download", "finetune", "compress", "evaluate", "aggregate"))
+
+
+def test_report_is_one_self_contained_page(clone):
+    snakemake(clone, "--report", "report.html")
+    page = (clone / "report.html").read_text()
+    assert "Bias against sparsity" in page
+    assert "Verdicts" in page
+
+
+def test_study_with_mistakes_starts_no_job(clone):
+    content = study()
+    content["compressions"][0]["method"] = "magnitude_globl"
+    content["metrics"][4]["smple"] = 3
+    write_study(clone, content)
+    done = snakemake(clone, check=False)
+    assert done.returncode != 0
+    text = done.stdout + done.stderr
+    assert "config.yaml: 2 mistakes" in text
+    assert "did you mean 'magnitude_global'?" in text
+    assert "did you mean 'sample'?" in text
+    assert "Traceback" not in text
+
+
+def test_a_failing_job_says_why_and_keeps_what_was_made(tmp_path):
+    content = study()
+    content["models"].pop("llama")
+    content["tasks"] = {name: content["tasks"][name] for name in ("sentiment", "similarity")}
+    content["models"]["bert"]["tasks"] = ["sentiment", "similarity"]
+    content["tasks"]["sentiment"]["splits"] = [0]
+    content["compressions"] = [{"method": "random_init"}]
+    content["metrics"] = [{"metric": "task_score"}, {"metric": "bias_sts"}]
+    folder = workspace(tmp_path, content)
+    reviews = folder / "local/reviews.csv"
+    good = reviews.read_text()
+    reviews.write_text(good + "A film that nobody rated.,many\n")
+    done = snakemake(folder, "--keep-going", check=False)
+    assert done.returncode != 0
+    text = done.stdout + done.stderr
+    assert "reviews.csv" in text
+    assert "'many'" in text
+    assert "Traceback" not in text
+    assert list(folder.glob("results/scores/bert-similarity-*/bias_sts-*/items.parquet"))
+    assert not list(folder.glob("results/baselines/bert-sentiment-*"))
+    assert list(folder.glob("results/baselines/*.dvc"))
+    assert not list(folder.rglob("*.part"))
+    reviews.write_text(good)
+    assert planned(folder) == {"download": 1, "finetune": 1, "compress": 1, "evaluate": 1, "aggregate": 1}
+
+
+def test_parquet_holds_no_time_and_no_place(finished):
+    for path in finished.glob("results/scores/*/*/items.parquet"):
+        about = pq.read_schema(path).metadata or {}
+        assert str(finished).encode() not in b"".join(about.values())
