@@ -19,7 +19,7 @@ NOUNS = {
     "finetune": "baseline",
     "compress": "compressed checkpoint",
     "evaluate": "score table",
-    "aggregate": "answer (tables and figures)",
+    "aggregate": "result (tables and figures)",
 }
 
 

@@ -53,14 +53,14 @@ class Plan:
     device: str
     save_minutes: float
     jobs: tuple[Job, ...]
-    answer: str
+    published: str
     output: str
     paths: tuple[str, ...]
 
     @property
     def final(self) -> str:
         """The file that the whole run is for."""
-        return f"{self.answer}/{artifacts.MARKER}"
+        return f"{self.published}/{artifacts.MARKER}"
 
     def of(self, stage: str) -> list[Job]:
         """Jobs of one stage."""

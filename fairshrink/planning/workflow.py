@@ -39,7 +39,7 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
         print(error, file=sys.stderr)
         sys.exit(1)
     if not workflow.output_settings.dryrun:
-        published.show(Path(made.answer), Path(made.output))
+        published.show(Path(made.published), Path(made.output))
     _unmark(made)
     path = plan_files.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
@@ -120,7 +120,7 @@ def end(made: plan.Plan) -> None:
     for folder in {Path(path).parent for path in made.computed}:
         artifacts.sweep(folder)
     pointers.record(made.paths, made.computed)
-    published.show(Path(made.answer), Path(made.output))
+    published.show(Path(made.published), Path(made.output))
     run_lock.release()
 
 

@@ -1,4 +1,4 @@
-"""The answer under its plain names: copies of the tables and figures of the study that was asked for last.
+"""Published results: copies, under plain names, of the tables and figures of the study that was asked for last.
 
 The artifact ``results/published/<study>-<key>/`` holds them; ``results/tables/`` and ``results/figures/`` show them. So
 going back to another branch or study shows its tables at once, and nothing is computed again.
@@ -17,15 +17,15 @@ from fairshrink.store import artifacts
 SHOWN = "tables/provenance.json"
 
 
-def show(answer: Path, output: Path) -> bool:
-    """Copy an answer's files below ``output`` and remove those of the answer shown before; False if it is not there.
+def show(published: Path, output: Path) -> bool:
+    """Copy the files of a result below ``output`` and remove those of the one shown before; False if it is not there.
 
-    Files that no answer put there are left alone. The record of what is shown names the files of both answers while one
+    Files that no result put there are left alone. The record of what is shown names the files of both results while one
     takes the other's place, so that an interrupted call is done again and leaves nothing of the first.
     """
-    if not artifacts.exists(answer):
+    if not artifacts.exists(published):
         return False
-    record = artifacts.read_provenance(answer)
+    record = artifacts.read_provenance(published)
     before = _record(output / SHOWN)
     if before == record and all((output / name).is_file() for name in record["files"]):
         return True
@@ -34,8 +34,8 @@ def show(answer: Path, output: Path) -> bool:
     for name in stale:
         (output / name).unlink(missing_ok=True)
     for name in record["files"]:
-        _copy(answer / name, output / name)
-    _copy(answer / artifacts.MARKER, output / SHOWN)
+        _copy(published / name, output / name)
+    _copy(published / artifacts.MARKER, output / SHOWN)
     return True
 
 

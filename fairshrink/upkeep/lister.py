@@ -13,8 +13,13 @@ def listed(file: str) -> list[str] | str:
     """Paths of all artifacts of a study, or what is wrong with it."""
     try:
         import fairshrink
-        from fairshrink.planning import grid
-        from fairshrink.study import reader
+
+        try:
+            from fairshrink.planning import grid
+            from fairshrink.study import reader
+        except ModuleNotFoundError:  # a commit from before modules moved into folders
+            from fairshrink import grid
+            from fairshrink import study as reader
 
         if not Path(fairshrink.__file__).resolve().is_relative_to(Path().resolve()):
             return "there is no package fairshrink here"

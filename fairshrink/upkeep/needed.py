@@ -40,7 +40,7 @@ class Needed:
     """
 
     paths: set[str] = field(default_factory=set)
-    cache_objects: set[str] = field(default_factory=set)
+    objects: set[str] = field(default_factory=set)
     studies: list[str] = field(default_factory=list)
     refs: list[str] = field(default_factory=list)
     by_pointers: dict[str, str] = field(default_factory=dict)

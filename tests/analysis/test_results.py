@@ -143,7 +143,7 @@ def test_reading_gives_back_what_was_written(table, spec, tmp_path):
     again, about = results_file.read(tmp_path / "r.parquet")
     pd.testing.assert_frame_equal(again, table)
     assert about["metrics"]["stereotypes"]["kind"] == "intrinsic"
-    assert about["methods"]["random_init"] == "control"
+    assert about["methods"]["random_init"] == "controls"
     assert list(pd.read_parquet(tmp_path / "r.parquet").columns) == COLUMNS
 
 

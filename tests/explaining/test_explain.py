@@ -77,7 +77,7 @@ def test_a_parameter_names_its_old_and_new_value_and_what_follows_is_told_as_fol
     content["compressions"][1]["sparsity"] = 0.3
     new = expand(folder, content)
     baselines = 4  # sentiment on two splits, mlm, nli
-    scores = sum(each.stage == "evaluate" and "-heads-" in each.path for each in new.values())
+    scores = sum(each.stage == "evaluate" and "-head_pruning-" in each.path for each in new.values())
     assert told(explained(folder, new)) == [
         ("compress", baselines, ["settings.sparsity: 0.25 → 0.3"]),
         ("evaluate", scores, ["its checkpoint is computed anew: see above"]),
@@ -85,7 +85,7 @@ def test_a_parameter_names_its_old_and_new_value_and_what_follows_is_told_as_fol
     ]
     text = report.as_text(explained(folder, new), new)
     why = "    why: settings.sparsity: 0.25 → 0.3\n"
-    assert f"  4 compressed checkpoints:\n{why}    bert-sentiment-s0-heads-sparsity0.3\n" in text
+    assert f"  4 compressed checkpoints:\n{why}    bert-sentiment-s0-head_pruning-sparsity0.3\n" in text
     assert f"  {scores} score tables:\n    why: its checkpoint is computed anew\n" in text
     assert f"    … and {scores - 3} more\n" in text
     assert max(map(len, text.splitlines())) <= 100
@@ -96,7 +96,7 @@ def test_code_names_file_and_function_and_data_files_their_name(folder):
     for artifact in made.values():
         old = copy.deepcopy(artifact.parts)
         if artifact.name == "weat":
-            old["code"] |= {"metrics.weat:score": "0", "metrics.weat:gone": "1", "file:stimuli/weat.json": "2"}
+            old["code"] |= {"metrics.weat:score": "0", "metrics.weat:gone": "1", "file:metrics/_shared/weat.json": "2"}
             fake = grid.Artifact(artifact.stage, artifact.name, "old", artifact.path[:-12] + "0" * 12, {}, (), old)
             record(folder, fake)
         elif artifact.stage != "aggregate":
@@ -104,9 +104,9 @@ def test_code_names_file_and_function_and_data_files_their_name(folder):
     (scores, answer) = told(explained(folder, made))
     assert scores[:2] == ("evaluate", 5)
     assert sorted(scores[2]) == [
+        "fairshrink/metrics/_shared/weat.json: changed",
         "fairshrink/metrics/weat.py: gone no longer used",
         "fairshrink/metrics/weat.py: score changed",
-        "fairshrink/metrics/_shared/weat.json: changed",
     ]
     assert answer == ("aggregate", 1, ["new: nothing like it stands here"])
 
@@ -219,9 +219,13 @@ def results(made: dict) -> pd.DataFrame:
 
 def test_a_cell_leads_to_everything_behind_it(folder):
     made = expand(folder, study())
-    rows = cell.parse(["model=bert", "task=nli", "method=heads", "sparsity=.250", "metric=bias_nli"], results(made))
+    rows = cell.parse(
+        ["model=bert", "task=nli", "method=head_pruning", "sparsity=.250", "metric=bias_nli"], results(made)
+    )
     assert len(rows) == 1
-    (score,) = [path for path in made if path.startswith("results/scores/bert-nli-s0-heads-") and "/bias_nli-" in path]
+    (score,) = [
+        path for path in made if path.startswith("results/scores/bert-nli-s0-head_pruning-") and "/bias_nli-" in path
+    ]
     checkpoint = made[score].inputs[0]
     baseline = made[checkpoint].inputs[0]
     kept = {"key": made[checkpoint].key, "made": {"host": "gpu3", "git_commit": "beef", "wall_s": 5.0}}
@@ -266,7 +270,7 @@ def test_wrong_conditions_are_answered_with_the_known_names(folder):
     table = results(expand(folder, study()))
     with pytest.raises(UserError, match="did you mean 'method'"):
         cell.parse(["methd=heads"], table)
-    with pytest.raises(UserError, match="did you mean 'heads'"):
+    with pytest.raises(UserError, match="did you mean 'head_pruning'"):
         cell.parse(["method=head"], table)
     with pytest.raises(UserError, match="write column=value"):
         cell.parse(["heads"], table)

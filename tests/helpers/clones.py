@@ -18,7 +18,7 @@ from fairshrink.store import artifacts
 
 ROOT = Path(__file__).parents[2]
 IGNORES = [".dvc/.gitignore", ".dvcignore", ".gitignore", "data/.gitignore", "results/.gitignore"]
-IGNORES += [f"results/{each}/.gitignore" for each in ("baselines", "compressed", "scores", "answers")]
+IGNORES += [f"results/{each}/.gitignore" for each in ("baselines", "compressed", "scores", "published")]
 TOKENIZER = b"the same for every checkpoint" * 9
 
 

@@ -342,6 +342,6 @@ def test_the_code_of_a_generator_is_part_of_its_key():
     from fairshrink.planning.code import slice_hashes
 
     hashes = slice_hashes(tuple(generated.CODE(generated.Settings(generator="nli", size=1))))
-    for name in ("nli:generate", "nli_events:event_pair", "nli_words:FRAMES", "nli_facts:SCALES", "nli_groups:STATES"):
-        assert f"generators.{name}" in hashes
-    assert "generators.nli_words:_KINDS" in hashes
+    for name in ("generate:generate", "events:event_pair", "words:FRAMES", "facts:SCALES", "groups:STATES"):
+        assert f"sources.generated.nli.{name}" in hashes
+    assert "sources.generated.nli.words:_KINDS" in hashes

@@ -8,7 +8,7 @@ from fairshrink.store import artifacts, published
 
 
 def answer(folder: Path, key: str, files: dict[str, str]) -> Path:
-    path = folder / "answers" / f"study-{key}"
+    path = folder / "published" / f"study-{key}"
 
     def fill(place: Path) -> dict:
         for name, text in files.items():
@@ -59,7 +59,7 @@ def test_what_is_not_whole_is_not_shown(tmp_path):
     published.show(a, out)
     (b / "figures/only_b.png").unlink()
     assert not published.show(b, out)
-    assert not published.show(tmp_path / "answers/none-c", out)
+    assert not published.show(tmp_path / "published/none-c", out)
     assert shown(out) == A
 
 

@@ -467,7 +467,7 @@ def test_a_stage_that_fails_keeps_the_state(tmp_path, monkeypatch):
     def fail(*_):
         raise PowerCutError
 
-    monkeypatch.setattr(finetune.models, "save", fail)
+    monkeypatch.setattr(finetune.checkpoints, "save", fail)
     with pytest.raises(PowerCutError):
         finetune.run([described], save_minutes=1e-9)
     monkeypatch.undo()
@@ -506,7 +506,7 @@ def test_a_process_that_is_ended_is_continued_by_the_next(number, save_minutes, 
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"},
     )
     try:
         assert any(line == "waiting\n" for line in process.stdout)

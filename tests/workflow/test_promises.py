@@ -119,7 +119,7 @@ def fine_tuned(undisturbed, tmp_path):
     """The chain after its fine-tuning, with three jobs to go."""
     folder = tmp_path / "fine_tuned"
     shutil.copytree(undisturbed, folder, symlinks=True)
-    for place in ("compressed", "scores", "answers"):
+    for place in ("compressed", "scores", "published"):
         for each in (folder / "results" / place).glob("[!.]*"):
             shutil.rmtree(each) if each.is_dir() else each.unlink()
     shutil.rmtree(folder / "logs")
@@ -147,7 +147,7 @@ def test_the_study_is_as_counted_here(finished):
         "baselines": 3,
         "compressed": 6,
         "scores": 9,
-        "answers": 1,
+        "published": 1,
     }
     assert todo(finished) == documented("nothing")
 

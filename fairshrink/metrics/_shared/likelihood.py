@@ -77,7 +77,7 @@ def mask_id(cp: Checkpoint) -> int:
     return cp.tokenizer.mask_token_id
 
 
-def answers(cp: Checkpoint, groups: Sequence[Sequence[Question]]) -> list[NDArray[np.float64]]:
+def log_probabilities(cp: Checkpoint, groups: Sequence[Sequence[Question]]) -> list[NDArray[np.float64]]:
     """Log-probabilities by a masked LM, one array for each group of questions."""
     from fairshrink.models.inference import masked_log_probs
 

@@ -18,7 +18,7 @@ from fairshrink.metrics._shared.likelihood import (
     Question,
     Tokens,
     after_start,
-    answers,
+    log_probabilities,
     mask_id,
     steady_mean,
     tokenize,
@@ -128,7 +128,7 @@ def _masked(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
     for side in sides:
         groups.append([_question(side.tokens.ids, [i], i, mask) for i in side.shared])
         groups.append([_question(side.tokens.ids, side.differing, i, mask) for i in side.differing])
-    found = answers(cp, groups)
+    found = log_probabilities(cp, groups)
     return [Side(float(a.sum()), len(a), _mean(b), len(b) > 0) for a, b in zip(found[::2], found[1::2], strict=True)]
 
 

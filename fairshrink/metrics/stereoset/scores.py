@@ -14,7 +14,7 @@ from fairshrink.metrics._shared.likelihood import (
     Question,
     Tokens,
     after_start,
-    answers,
+    log_probabilities,
     mask_id,
     steady_mean,
     tokenize,
@@ -87,7 +87,7 @@ def _overlap(span: tuple[int, int], place: tuple[int, int]) -> bool:
 
 
 def _masked_scores(cp: Checkpoint, requests: list[list[Question]]) -> list[float]:
-    return [steady_mean(np.exp(each)) for each in answers(cp, requests)]
+    return [steady_mean(np.exp(each)) for each in log_probabilities(cp, requests)]
 
 
 def _causal_requests(cp: Checkpoint, contexts: list[Context], filled: list[tuple[str, ...]]) -> list[list[int] | str]:
