@@ -1,23 +1,33 @@
 """How well a checkpoint still does its own task: what every bias score has to be read beside.
 
-Test items are those of the task's test tables, or the share of its examples that the split held out.
+Test items are those of the task's test tables, or the share of its examples that the split held out. Groups: "all", and
+each test table by name where there are several. Language models pay a forward pass for each token, so `texts` limits
+what is scored.
 
-- regression, similarity: `pearson` and `spearman` correlation of prediction and label, `mse`, and, where labels have
-  both signs, `sign_accuracy` over labels that are not 0. Constant predictions: correlation NaN. Random model: 0, and
-  1/2 for the sign.
-- classification: `accuracy`, `macro_f1` (unweighted over the labels; one that never occurs nor is predicted counts 0),
-  `mcc` (Matthews' correlation for several classes, Gorodkin 2004; 0 where undefined), `p_label` (mean probability
-  of the right label). Guessing among k labels: 1/k; `mcc` 0.
-- masked language models: `pseudo_perplexity` = exp(sum of -log p(token | all others) / number of tokens), each token
-  masked in turn (Salazar et al. 2020); causal: `perplexity`, the same with -log p(token | those before it). Uniform
-  guessing scores the size of the vocabulary. Perplexities depend on the tokenizer: compare within a model only.
-
-`score`, the headline, is the main one of these with higher meaning better: Pearson (Spearman for similarity taken
-as it is), accuracy, or for language models the mean log-probability of a token, -log of the (pseudo-)perplexity.
-
-No direction is biased: this is no bias metric, and unbiased values do not exist. Groups: "all", and each test table by
-name where there are several. Language models pay a forward pass for each token, so `texts` limits what is scored.
-Data: the study's.
+Formula:
+    pseudo_perplexity = exp(−(1/N) Σ log p(token | all others))              masked LM: each token masked in turn
+    perplexity        = exp(−(1/N) Σ log p(token | those before it))         causal LM
+    mcc               = Matthews' correlation coefficient for several classes, 0 where undefined
+Statistics:
+    - `score`, the headline, is the main one of those below with higher meaning better: Pearson (Spearman for similarity
+      without training), accuracy, or for language models the mean log-probability of a token, −log of the
+      (pseudo-)perplexity;
+    - regression, similarity: `pearson` and `spearman` correlation of prediction and label; regression also `mse`, and,
+      where labels have both signs, `sign_accuracy` over labels that are not 0. Constant predictions: correlation NaN;
+    - classification: `accuracy`, `macro_f1` (unweighted over the labels; one that never occurs nor is predicted counts
+      0), `mcc`, `p_label` (mean probability of the right label);
+    - masked language models: `pseudo_perplexity`; causal: `perplexity`.
+Paper: Pseudo-perplexity: Salazar et al., *Masked Language Model Scoring*, ACL 2020; MCC for several classes: Gorodkin,
+    *Comparing two K-category assignments by a K-category correlation coefficient*, 2004.
+Range: Correlations and `mcc` [−1, 1]; shares and probabilities [0, 1]; perplexities from 1; `mse` from 0.
+Direction: None: this is no bias metric. Higher is better, except for `mse` and perplexities.
+Unbiased model: Does not exist.
+Random model: Correlations 0, `sign_accuracy` 1/2; guessing among k labels 1/k, `mcc` 0; a uniform language model has a
+    perplexity of the size of its vocabulary.
+Limits: Perplexities depend on the tokenizer: compare within a model only.
+Data: The study's.
+Use:
+    - {metric: task_score, sample: 400, texts: 20}
 """
 
 from __future__ import annotations

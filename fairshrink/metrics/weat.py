@@ -1,27 +1,39 @@
 """WEAT: do the embeddings of single words associate groups of people as stereotypes do?
 
-For target words X and Y and attribute words A and B,
-``s(w) = mean over a in A of cos(w, a) - mean over b in B of cos(w, b)`` and
-``d = (mean over X of s - mean over Y of s) / sd over X and Y of s`` (ddof 1; X and Y may differ in size), with a
-one-sided p from permuting the words of X and Y: all splits where they are few, else drawn ones. Caliskan, Bryson and
-Narayanan, *Semantics derived automatically from language corpora contain human-like biases*, Science 356 (2017); tests
-"b" from May et al. (2019). Tests 1 and 2 (flowers, instruments) concern no people and are left out.
+Each test has target words X and Y (say, male and female names) and attribute words A and B (career, family). A positive
+effect size says that X is nearer to A, and Y to B, than the other way round.
 
 Input: each word alone, between the model's special tokens (causal models: after a beginning-of-sequence token, as
 their first position carries next to no meaning), after a space in byte-level vocabularies (where the word at the start
 of a text is another token, or several). The last layer is pooled as `pooling` says: a choice that changes the result,
 so it is a setting, and the items name it.
 
-Range: d in about [-2, 2]. Positive: as the stereotype has it (X with A); 0: unbiased; negative: the reverse. A random
-model does not score 0: d is scale-free, and random vectors give effect sizes of about sqrt(1/|X| + 1/|Y|) (0.5 for
-eight words a side) of either sign. What random weights score is measured by the `random_init` control. The mean of
-absolute values hides the sign and is above 0 for a random model: it stands beside the signed mean. Where the
-associations do not vary d is NaN, not 0: an encoder that ignores its input is not fair; `association_spread` shows how
-close to that a model is.
-
-Limits: intervals resample target words; the attribute words are taken as given, and their choice is an error that no
-interval here contains. p belongs to the whole sample and has no interval. Lone words are unusual input for
-contextual encoders: see SEAT. Data: word lists published in the papers named in `weat.json`.
+Formula:
+    s(w) = mean over a in A of cos(w, a) − mean over b in B of cos(w, b)
+    d    = (mean over X of s − mean over Y of s) / sd over X ∪ Y of s        (ddof 1; X and Y may differ in size)
+    p    = share of the splits of X ∪ Y into sets of these sizes whose difference of means is at least as large
+Statistics:
+    - `effect_size`: d of each test;
+    - `permutation_p`: one-sided p of each test, over all splits where they are few, else over drawn ones;
+    - `association_spread`: standard deviation of s, of each test;
+    - `mean_effect_size`: signed mean of d over the tests, over all and per dimension (gender, race, …);
+    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, so read it beside the signed mean.
+Paper: Caliskan, Bryson and Narayanan, *Semantics derived automatically from language corpora contain human-like
+    biases*, Science 356 (2017); tests "b" from May et al., *On Measuring Social Biases in Sentence Encoders*, NAACL
+    2019.
+Range: d in about [−2, 2]; p in [0, 1].
+Direction: d above 0: as the stereotype has it (X with A); below 0: the reverse.
+Unbiased model: d = 0. Where the associations do not vary d is NaN, not 0: an encoder that ignores its input is not
+    fair; `association_spread` shows how close to that a model is.
+Random model: not 0. d is scale-free, and random vectors give effect sizes of about sqrt(1/|X| + 1/|Y|) (0.5 for eight
+    words a side) of either sign, so the mean of absolute values is above 0. What random weights score is measured by
+    the `random_init` control.
+Limits: Intervals resample target words; the attribute words are taken as given, and their choice is an error that no
+    interval here contains. p belongs to the whole sample and has no interval. Lone words are unusual input for
+    contextual encoders: see SEAT. Tests 1 and 2 (flowers, instruments) concern no people and are left out.
+Data: Word lists published in the papers named in `weat.json`.
+Use:
+    - {metric: weat, tests: [weat6, weat7, weat8], pooling: mean}
 """
 
 from __future__ import annotations

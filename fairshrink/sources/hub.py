@@ -1,7 +1,17 @@
 """A model or data set on the Hugging Face Hub at one commit; `HF_ENDPOINT` names another hub.
 
-Only formats that cannot run code are fetched: safetensors, tokenizers, JSON, text, Parquet. `sha256` is optional, as a
-commit pins its files already; given, it is checked for the files that it names.
+Only formats that cannot run code are fetched: safetensors, tokenizers, JSON, text, Parquet.
+
+Pin: `revision`, a commit of 40 hex digits, and the chosen files. `sha256` is optional, as a commit pins its files
+    already; given, it is checked for the files that it names.
+Network: The hub, at the first fetch.
+Limits: Repositories whose weights are pickles (`pytorch_model.bin`) or that need code of their own cannot be used.
+Use:
+    roberta:
+      source: hub
+      repo: FacebookAI/roberta-base
+      revision: e2da8e2f811d1448a5b465c236feacd80ffbac7b
+      files: [config.json, model.safetensors, "tokenizer*", vocab.json, merges.txt]
 """
 
 from __future__ import annotations

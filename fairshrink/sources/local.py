@@ -1,6 +1,12 @@
 """A folder or file of one's own: a fine-tuned model, a labeled table. It is copied; its contents are its pin.
 
 Editing the file therefore makes a new download and what depends on it, and the results of the old contents stay.
+
+Pin: SHA-256 of each file, by name; where the folder is does not count.
+Network: None.
+Limits: The contents are read and hashed whenever a study is planned, so large folders make planning slow.
+Use:
+    my_reviews: {source: local, path: data/my_reviews.csv}
 """
 
 from __future__ import annotations

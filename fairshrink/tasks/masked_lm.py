@@ -1,8 +1,18 @@
 """Masked language modeling on plain text, one sentence or paragraph a row.
 
-Of the real tokens ``mask_share`` are chosen afresh in each step; 80 % of these become the mask, 10 % a random token,
-10 % stay (Devlin et al. 2019); the loss is the mean over the chosen ones. Test score: pseudo-log-likelihood, each
-token masked in turn (Salazar et al. 2020). The weights after the last step are kept.
+Of the real tokens `mask_share` are chosen afresh in each step; 80 % of these become the mask, 10 % a random token,
+10 % stay.
+
+Trains: The whole model, by the mean cross-entropy over the chosen tokens. The weights after the last step are kept.
+Scores: Per text the sum of −log p(token | all others), each token masked in turn, and the number of tokens:
+    `task_score` gives pseudo-perplexity.
+Paper: Devlin et al., *BERT*, NAACL 2019; pseudo-log-likelihood: Salazar et al., *Masked Language Model Scoring*, ACL
+    2020.
+Limits: Scoring costs a forward pass for each token. Texts longer than `max_length` are cut.
+Use:
+    mlm:
+      kind: masked_lm
+      train: {download: texts, file: texts.tsv, format: tsv, header: false, columns: {text: 2}}
 """
 
 from __future__ import annotations

@@ -1,7 +1,17 @@
 """Predicting a number for a text or a pair of texts: sentiment intensity, or similarity as in STS-B.
 
-A linear head on the pooled representation, trained with mean squared error in the label's own units (Devlin et al.
-2019). The weights after the last step are kept: no choice is made on the development set.
+Pairs give similarity, single texts sentence regression.
+
+Trains: A linear head on the pooled representation, and the encoder, with mean squared error in the label's own units.
+    The weights after the last step are kept: no choice is made on the development set.
+Scores: Per row prediction and label: `task_score` gives Pearson's correlation.
+Paper: Devlin et al., *BERT*, NAACL 2019.
+Limits: Texts longer than `max_length` are cut. Encoders only.
+Use:
+    sentiment:
+      kind: regression
+      train: {download: texts, file: reviews.csv, format: csv, columns: {text: text, label: rating}}
+      splits: [0, 1, 2]
 """
 
 from __future__ import annotations

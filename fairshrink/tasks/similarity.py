@@ -1,7 +1,14 @@
-"""Similarity of two texts as the cosine of their sentence vectors, from an encoder taken as it is.
+"""Similarity of two texts as the cosine of their sentence vectors, from an encoder used without fine-tuning.
 
-With a test table of pairs labeled with similarities, the score is the rank correlation of cosine and label, as is
-usual for sentence encoders (Reimers and Gurevych 2019).
+A test table of pairs labeled with similarities is optional; without one the task has no score, but metrics that need
+similarities or embeddings can be applied.
+
+Trains: Nothing.
+Scores: Per pair the cosine and the label: `task_score` gives their rank correlation, as is usual for sentence encoders.
+Paper: Reimers and Gurevych, *Sentence-BERT*, EMNLP 2019.
+Limits: `pooling` changes the result: take what the encoder was trained with.
+Use:
+    similarity: {kind: similarity, pooling: mean_all}
 """
 
 from __future__ import annotations

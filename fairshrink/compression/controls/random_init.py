@@ -1,14 +1,18 @@
 """Control: the same architecture with fresh random weights, a model that has learned nothing.
 
-All weights, embeddings and head included, are drawn anew as the architecture initializes them, from the split's seed;
-the tokenizer stays. Nothing is compressed. What a bias metric says of this model is its null: a compressed model that
-scores the same has not become fair, and a metric that calls this one fair must not be believed on its own.
+Nothing is compressed. What a bias metric says of this model is its null: a compressed model that scores the same has
+not become fair, and a metric that calls this one fair must not be believed on its own.
 
-A negative control in the manner of Adebayo et al., *Sanity Checks for Saliency Maps*, NeurIPS 2018 (model
-randomization).
-
-Limits: initial weights are smaller than trained ones, so outputs vary less between inputs than those of a trained
-model that has been damaged.
+Formula:
+    θ ~ the architecture's own initialization, drawn from the split's seed; embeddings and head included, tokenizer kept
+Paper: A negative control in the manner of Adebayo et al., *Sanity Checks for Saliency Maps*, NeurIPS 2018 (model
+    randomization).
+Cost: Seconds. No data, no training.
+Saves: Nothing.
+Limits: Initial weights are smaller than trained ones, so outputs vary less between inputs than those of a trained model
+    that has been damaged.
+Use:
+    - {method: random_init}
 """
 
 from __future__ import annotations

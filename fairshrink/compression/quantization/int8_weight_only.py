@@ -1,13 +1,20 @@
 """8-bit weights: each row of a weight matrix is rounded to 255 levels, activations stay in floating point.
 
-Per output channel, symmetric: scale s = max|w| / 127, code q = round(w / s) (halves to even), stored as int8 with one
-float32 scale per row. At run time y = (q · x) s + b in the arithmetic of the activations. Biases, embeddings,
-normalization and whatever is out of scope keep their type. The largest error of a weight is s / 2.
+Symmetric, with a scale for each output channel; stored as int8 with one float32 scale per row. Products are computed in
+the arithmetic of the activations. Biases, embeddings, normalization and whatever is out of scope keep their type.
 
-Round to nearest, for example Krishnamoorthi, *Quantizing deep convolutional networks for efficient inference*, 2018,
-and the weight half of Dettmers et al., *LLM.int8()*, NeurIPS 2022.
-
-Limits: smaller on disk and in memory, seldom faster: codes are turned into floats at each use.
+Formula:
+    s = max|w| / 127 over a row,  q = round(w / s), halves to even          (error of a weight at most s / 2)
+    y = (q · x) s + b
+Paper: Round to nearest, for example Krishnamoorthi, *Quantizing deep convolutional networks for efficient inference*,
+    2018, and the weight half of Dettmers et al., *LLM.int8()*, NeurIPS 2022.
+Cost: A pass over the weights: seconds. No data, no training.
+Saves: Disk and memory: about a quarter of float32, half of bfloat16, for the layers in scope. Seldom latency: codes
+    are turned into floats at each use.
+Limits: One large weight makes the step of its whole row coarse. Embeddings keep their size, a large part of a small
+    model.
+Use:
+    - {method: int8_weight_only}
 """
 
 from __future__ import annotations

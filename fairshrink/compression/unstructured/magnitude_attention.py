@@ -1,15 +1,19 @@
 """Magnitude pruning of attention alone: the weights of query, key and value nearest to zero become zero.
 
-Of the N weights of all query, key and value matrices the round(sparsity x N) smallest |w| are removed under one
-threshold. **The sparsity is relative to these matrices**, a quarter of the weights of a BERT block: at 0.9 about 77 %
-of the blocks' weights are left. Compare it with other methods by the ledger's `zero_fraction_prunable`, not by
-`sparsity`.
+All query, key and value matrices share one threshold. **The sparsity is relative to these matrices**, a quarter of the
+weights of a BERT block: at 0.9 about 77 % of the blocks' weights are left. Compare it with other methods by the
+ledger's `zero_fraction_prunable`, not by `sparsity`.
 
-Magnitudes after Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural Networks*,
-NeurIPS 2015.
-
-Limits: one shot, no training follows; matrices stay dense in memory, so nothing becomes faster. The output projection
-of the attention is not touched.
+Formula:
+    w ← 0 for the round(sparsity × N) smallest |w| of the N weights of all query, key and value matrices
+Paper: Magnitudes after Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural
+    Networks*, NeurIPS 2015.
+Cost: A pass over the weights: seconds. No data, no training.
+Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
+    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Limits: One shot, no training follows. The output projection of the attention is not touched.
+Use:
+    - {method: magnitude_attention, sparsity: [0.4, 0.8]}
 """
 
 from __future__ import annotations

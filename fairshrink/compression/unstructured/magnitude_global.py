@@ -1,14 +1,19 @@
 """Magnitude pruning over all chosen layers together: the weights nearest to zero become zero, wherever they are.
 
-Of the N weights in scope the round(sparsity x N) smallest |w| are removed under one threshold, so layers with small
-weights become sparser than others. Equal magnitudes go by position: first layers first. (Weights stored in bfloat16
-have many equal magnitudes; the rule then decides over at most about half a per cent of the weights.)
+One threshold holds for all of them, so layers with small weights become sparser than others. Equal magnitudes go by
+position: first layers first. (Weights stored in bfloat16 have many equal magnitudes; the rule then decides over at most
+about half a per cent of the weights.)
 
-Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural Networks*, NeurIPS 2015; one
-threshold for all layers as in Frankle and Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019.
-
-Limits: one shot, no training follows; matrices stay dense in memory, so nothing becomes faster. Whole matrices can
-vanish at high sparsity where layers differ in scale.
+Formula:
+    w ← 0 for the round(sparsity × N) smallest |w| of the N weights in scope
+Paper: Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural Networks*, NeurIPS 2015;
+    one threshold for all layers as in Frankle and Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019.
+Cost: A pass over the weights: seconds. No data, no training.
+Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
+    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Limits: One shot, no training follows. Whole matrices can vanish at high sparsity where layers differ in scale.
+Use:
+    - {method: magnitude_global, sparsity: [0.4, 0.8]}
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
 """Magnitude pruning, layer by layer: in each chosen matrix the weights nearest to zero become zero.
 
-From each weight matrix with n entries the round(sparsity x n) smallest |w| are removed, so all layers are equally
-sparse, whatever their scale. Equal magnitudes go by position, the first ones first.
+All layers become equally sparse, whatever their scale. Equal magnitudes go by position, the first ones first.
 
-Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural Networks*, NeurIPS 2015.
-
-Limits: one shot, no training follows; matrices stay dense in memory, so nothing becomes faster. It looks at weights
-alone: a small weight on a large input counts as unimportant.
+Formula:
+    in each matrix of n entries:  w ← 0 for the round(sparsity × n) smallest |w|
+Paper: Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural Networks*, NeurIPS 2015.
+Cost: A pass over the weights: seconds. No data, no training.
+Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
+    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Limits: One shot, no training follows. It looks at weights alone: a small weight on a large input counts as unimportant.
+Use:
+    - {method: magnitude_layerwise, sparsity: [0.4, 0.8]}
 """
 
 from __future__ import annotations

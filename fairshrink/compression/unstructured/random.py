@@ -1,14 +1,20 @@
 """Random pruning: a random set of weights of the chosen linear layers becomes zero.
 
-Of the N weights in scope round(sparsity x N) are zero afterwards, each such set equally likely; weights that were
-zero before count among them. It is what every other pruning method has to beat, and the reference for how much of an
-effect on bias is mere damage. The draw depends on the split's seed and not on the sparsity, so a sparser model's
-zeros include those of a less sparse one.
+It is what every other pruning method has to beat, and the reference for how much of an effect on bias is mere damage.
+The draw depends on the split's seed and not on the sparsity, so a sparser model's zeros include those of a less sparse
+one.
 
-A baseline in Gale, Elsen and Hooker, *The State of Sparsity in Deep Neural Networks*, 2019. Here one draw covers the
-whole scope.
-
-Limits: one shot, no training follows; matrices stay dense in memory, so nothing becomes faster.
+Formula:
+    w ← 0 for round(sparsity × N) of the N weights in scope, each such set equally likely
+    (weights that were zero before count among them)
+Paper: A baseline in Gale, Elsen and Hooker, *The State of Sparsity in Deep Neural Networks*, 2019.
+Deviations: Here one draw covers the whole scope.
+Cost: A pass over the weights: seconds. No data, no training.
+Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
+    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Limits: One shot, no training follows.
+Use:
+    - {method: random, sparsity: [0.4, 0.8]}
 """
 
 from __future__ import annotations

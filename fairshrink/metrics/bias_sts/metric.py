@@ -1,26 +1,30 @@
 """Bias-STS: is a sentence about an occupation closer to the same sentence about a man, or about a woman?
 
-For each occupation and template, with s = "A nurse is reading a newspaper on a bench.", s_man = "A man is …" and
-s_woman = "A woman is …": the difference ``sim(s, s_man) - sim(s, s_woman)``. Webster et al., *Measuring and Reducing
-Gendered Correlations in Pre-trained Models* (2020), arXiv:2010.06032.
+For each occupation and template there are s = "A nurse is reading a newspaper on a bench.", s_man = "A man is …" and
+s_woman = "A woman is …". sim is the cosine of sentence vectors (`pooling`), or, where the model is a regression on
+pairs, its output y as `(y − low) / (high − low)` with `score_range` = [low, high] of the task's labels, so that
+differences are shares of the scale. It is not cut off at the ends.
 
-- `mean_absolute_difference`: mean of its absolute value, the published number;
-- `mean_difference`: its signed mean (above 0: nearer to the man);
-- `similarity_spread`: standard deviation of all similarities, those with a sentence on another subject among them;
-- `separation`: mean similarity of sentences from one template less that of sentences from two;
-- `relative_difference`: mean_absolute_difference / similarity_spread, the difference on the model's own scale.
-
-sim is the cosine of sentence vectors (`pooling`), or, where the model is a regression on pairs, its output y as
-``(y - low) / (high - low)`` with `score_range` = [low, high] of the task's labels, so that differences are shares of
-the scale. It is not cut off at the ends.
-
-Range: [0, 2] for cosines, about [0, 1] for scores. Higher is more biased; an unbiased model scores 0. **So does a model
-that has learned nothing and gives every pair one similarity**: read the number beside the task's score, the separation
-(near 0 for such a model) and the relative difference (undefined without any spread, and large for pure noise). What a
-random model scores depends on its scale: the `random_init` control measures it.
-
-Limits: two genders, English, the occupations listed; the pair's order is always (occupation, person). Items of one
-occupation are resampled together. Data: own sentences and occupations, `bias_sts.json`.
+Formula:
+    difference = sim(s, s_man) − sim(s, s_woman)
+Statistics:
+    - `mean_absolute_difference`: mean of its absolute value, the published number;
+    - `mean_difference`: its signed mean (above 0: nearer to the man);
+    - `similarity_spread`: standard deviation of all similarities, those with a sentence on another subject among them;
+    - `separation`: mean similarity of sentences from one template less that of sentences from two;
+    - `relative_difference`: mean_absolute_difference / similarity_spread, the difference on the model's own scale.
+Paper: Webster et al., *Measuring and Reducing Gendered Correlations in Pre-trained Models*, 2020, arXiv:2010.06032.
+Range: [0, 2] for cosines, about [0, 1] for scores of a regression.
+Direction: Higher is more biased; the signed mean says toward whom.
+Unbiased model: 0. **So does a model that has learned nothing and gives every pair one similarity**: read the number
+    beside the task score, the separation (near 0 for such a model) and the relative difference (undefined without
+    any spread, and large for pure noise).
+Random model: Depends on the model's scale: the `random_init` control measures it. `separation` is 0.
+Limits: Two genders, English, the occupations listed; the pair's order is always (occupation, person). Items of one
+    occupation are resampled together.
+Data: Own sentences and occupations, `bias_sts.json`.
+Use:
+    - {metric: bias_sts, sample: 240}
 """
 
 from __future__ import annotations

@@ -1,24 +1,32 @@
 """SEAT: the association tests of WEAT with each word in sentences that say next to nothing.
 
-Each word of `weat.json` is put into sentences such as "This is a novel.", "Those are novels.", "Amy is here.",
-as its grammar allows (`seat.json`: articles by sound, plurals, mass nouns, adjectives, pronouns), and the
-formulas of WEAT are applied to sentence embeddings: the association s of a sentence is its mean cosine with the
-sentences of A minus that with those of B; effect size d over all sentences of X and Y (ddof 1). May, Wang, Bordia,
-Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 2019.
+Each word of `weat.json` is put into sentences such as "This is a novel.", "Those are novels.", "Amy is here.", as its
+grammar allows (`seat.json`: articles by sound, plurals, mass nouns, adjectives, pronouns), and the formulas of WEAT are
+applied to sentence embeddings. `pooling` is a choice that changes the result: it is a setting, and the items name it.
 
-Differences from the original, where it was weaker: sets are not cut to equal size; p permutes words, not sentences,
-because the sentences of one word are not independent (p of the original is too small); plurals and articles are right
-("equations", not "equationses"; "a European American", "an honor"). `pooling` is a choice that changes the result: it
-is a setting, and the items name it.
-
-Range: d in about [-2, 2]. Positive: as the stereotype has it; 0: unbiased; negative: the reverse. A random model does
-not score 0 (d is scale-free): the `random_init` control measures what it scores. Where the associations do not vary d
-is NaN, not 0; `association_spread` shows how close to that a model is. The mean of absolute values hides the sign
-and stands beside the signed mean.
-
-Limits: intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
-May et al. found the tests to miss known biases: a small d is no evidence of absence. Data: words as published,
-sentences in the manner of the paper.
+Formula:
+    s(x) = mean over a in A of cos(x, a) − mean over b in B of cos(x, b)      x, a, b: sentences
+    d    = (mean over X of s − mean over Y of s) / sd over X ∪ Y of s         over all sentences, ddof 1
+Statistics:
+    - `effect_size`: d of each test;
+    - `permutation_p`: one-sided p of each test; words are permuted, each with all of its sentences;
+    - `association_spread`: standard deviation of s, of each test;
+    - `mean_effect_size`: signed mean of d over the tests, over all and per dimension (gender, race, …);
+    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, so read it beside the signed mean.
+Paper: May, Wang, Bordia, Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 2019.
+Deviations: From the original, where it was weaker: sets are not cut to equal size; p permutes words, not sentences,
+    because the sentences of one word are not independent (p of the original is too small); plurals and articles are
+    right ("equations", not "equationses"; "a European American", "an honor").
+Range: d in about [−2, 2]; p in [0, 1].
+Direction: d above 0: as the stereotype has it (X with A); below 0: the reverse.
+Unbiased model: d = 0. Where the associations do not vary d is NaN, not 0; `association_spread` shows how close to that
+    a model is.
+Random model: not 0 (d is scale-free). The `random_init` control measures what it scores.
+Limits: Intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
+    May et al. found the tests to miss known biases: a small d is no evidence of absence.
+Data: Words as published, sentences in the manner of the paper.
+Use:
+    - {metric: seat, tests: [seat6, seat7, seat8], sentences_per_word: 4}
 """
 
 from __future__ import annotations

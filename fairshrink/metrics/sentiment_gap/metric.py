@@ -1,26 +1,33 @@
 """Sentiment gap: does predicted sentiment change when only the person in a sentence changes?
 
 Sentences come in sets such as "The letter left {person} gloomy.", with my brother / my sister, or with names that
-mostly European Americans or African Americans bear. After Kiritchenko and Mohammad, *Examining Gender and Race Bias in
-Two Hundred Sentiment Analysis Systems*, *SEM 2018. One item is one comparison: a pair of noun phrases, or, as in the
-paper, the means over several names of either group. gap = prediction for men less for women (gender), for European
-less for African American names (race). Per dimension, and the first two per emotion ("gender/joy") as well:
+mostly European Americans or African Americans bear. One item is one comparison: a pair of noun phrases, or, as in the
+paper, the means over several names of either group. The prediction is the output of a regression on single texts, or a
+classifier's probability of its label `positive`.
 
-- `mean_gap`: signed mean; `mean_absolute_gap`: mean of absolute values (direction hidden, above 0 by chance alone);
-- `paired_t`: mean_gap over its standard error, as published. It takes items for independent, which items of one
-  template are not, and says that a model tells the persons apart, not that it learned to: a random head gives |t| > 10.
-  The interval of mean_gap resamples templates;
-- `relative_gap`: mean_absolute_gap / prediction_spread.
-
-Range: that of the labels for a regression on single texts; [-1, 1] for a classifier, whose prediction is the
-probability of its label `positive`. An unbiased model scores 0. **So does a model that predicts one constant**:
-`prediction_spread`, the standard deviation of the predictions, stands beside the gaps, is 0 for such a model, and then
-relative_gap and paired_t are undefined. What a random model scores depends on its scale: the `random_init` control
-measures it.
-
-Limits: the sentences are few and plain; names carry age and class as well as race; two genders, two groups. Data: own
-sentences (the published corpus may not be redistributed; none of it is used), names as published by Bertrand and
-Mullainathan (2004): `sentiment_gap.json`.
+Formula:
+    gap = prediction for men − prediction for women                                          (gender)
+    gap = prediction for European American names − prediction for African American names     (race)
+Statistics:
+    - `mean_gap`: signed mean; per dimension and per emotion ("gender/joy");
+    - `mean_absolute_gap`: mean of absolute values (direction hidden, above 0 by chance alone); the same groups;
+    - `paired_t`: mean_gap over its standard error, as published; per dimension. It takes items for independent, which
+      items of one template are not, and says that a model tells the persons apart, not that it learned to: a random
+      head gives |t| > 10. The interval of mean_gap resamples templates;
+    - `prediction_spread`: standard deviation of the predictions, per dimension;
+    - `relative_gap`: mean_absolute_gap / prediction_spread, per dimension.
+Paper: After Kiritchenko and Mohammad, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems*,
+    *SEM 2018; names from Bertrand and Mullainathan, 2004.
+Range: That of the labels for a regression on single texts; [−1, 1] for a classifier.
+Direction: The larger the gap, of either sign, the more biased; the sign of `mean_gap` says whom the model favors.
+Unbiased model: 0. **So does a model that predicts one constant**: `prediction_spread` is 0 for such a model, and then
+    relative_gap and paired_t are undefined.
+Random model: Depends on its scale: the `random_init` control measures it.
+Limits: The sentences are few and plain; names carry age and class as well as race; two genders, two groups.
+Data: Own sentences (the published corpus may not be redistributed; none of it is used), names as published by Bertrand
+    and Mullainathan (2004): `sentiment_gap.json`.
+Use:
+    - {metric: sentiment_gap, noun_phrases: 4, names: 2}
 """
 
 from __future__ import annotations

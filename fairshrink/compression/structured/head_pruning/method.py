@@ -1,25 +1,28 @@
-"""Attention heads that matter least to the task are taken out; query, key, value and output matrices become smaller.
+"""Attention head pruning: the attention heads that matter least to the task are removed.
 
-A head's importance is the mean over examples x of |∂L(x)/∂ξ|, where ξ multiplies the head's output and stands at 1:
-how much the task's loss would change, to first order, if the head spoke more or less loudly. By default each layer's
-importances are divided by their l2 norm. Where query heads share keys and values (grouped-query attention), the unit
-that is removed is a key and value head with its query heads. Each layer keeps at least one unit.
+Query, key, value and output matrices become smaller. A head's importance says how much the task's loss would change, to
+first order, if the head's output were scaled. By default each layer's importances are divided by their l2 norm. Where
+query heads share keys and values (grouped-query attention), the unit that is removed is a key and value head with its
+query heads. Each layer keeps at least one unit. Give exactly one of
 
-Give exactly one of
 - `sparsity`: the share of all heads that go, those of least importance, all at once (Michel et al. 2019);
 - `keep_score`: go step by step, `step` of all heads at a time with importances computed anew, until the score on
   development examples falls below `keep_score` times the baseline's; the last model that passed is kept (Prasanna et
   al. 2020). The score is accuracy, Pearson correlation, or for language models geometric mean probability per token.
   The task needs a `dev_share`.
 
-The saving is real: fewer parameters on disk and less arithmetic. No training follows. `sparsity` counts heads, not
-weights: compare with other methods by the ledger.
-
-Michel, Levy and Neubig, *Are Sixteen Heads Really Better than One?*, NeurIPS 2019; Prasanna, Rogers and Rumshisky,
-*When BERT Plays the Lottery, All Tickets Are Winning*, EMNLP 2020.
-
-Limits: first-order and one head at a time, so heads that stand in for each other are underrated. Prasanna et al. mask
-feed-forward layers too; here they stay.
+Formula:
+    importance(h) = mean over examples x of |∂L(x)/∂ξ_h|  at ξ_h = 1, where ξ_h multiplies the output of head h
+Paper: Michel, Levy and Neubig, *Are Sixteen Heads Really Better than One?*, NeurIPS 2019; Prasanna, Rogers and
+    Rumshisky, *When BERT Plays the Lottery, All Tickets Are Winning*, EMNLP 2020.
+Deviations: Prasanna et al. mask feed-forward layers too; here they stay.
+Cost: Forward and backward passes over `items` training examples; with `keep_score` in each step, and a scoring of the
+    development examples. No training follows.
+Saves: Disk, memory and latency: fewer parameters and less arithmetic.
+Limits: First-order and one head at a time, so heads that replace each other are underrated. `sparsity` counts heads,
+    not weights: compare with other methods by the ledger.
+Use:
+    - {method: head_pruning, sparsity: [0.25, 0.5], items: 128}
 """
 
 from __future__ import annotations

@@ -1,22 +1,26 @@
 """Iterative magnitude pruning with rewinding: lottery tickets.
 
 Train from θ₀, remove the smallest weights, set the survivors back to what they were at the start, train again, and so
-on. Of the N weights in scope, round ((1 - (1 - sparsity)^(r / rounds)) x N) are zero after round r, under one
-threshold; the last round ends at round(sparsity x N). Everything that survives (and all that is out of scope:
-embeddings, biases, normalization, head) goes back to θ₀, the pretrained model with the task's fresh head as
-fine-tuning started from it, or to θ_k, the weights after `rewind_step` steps of that fine-tuning, together with the
-learning-rate schedule. The last thing done is training with the mask, so the result is a trained sparse model.
+on. Everything that survives (and all that is out of scope: embeddings, biases, normalization, head) goes back to θ₀,
+the pretrained model with the task's fresh head as fine-tuning started from it, or to θ_k, the weights after
+`rewind_step` steps of that fine-tuning, together with the learning-rate schedule. The last thing done is training with
+the mask, so the result is a trained sparse model.
 
-The baseline is θ₀ trained, so the first training is not repeated. Tasks that take a model as it is have none and are
-refused.
+The baseline is θ₀ trained, so the first training is not repeated. Tasks without training have none and are refused.
 
-Frankle and Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019; rewinding to θ_k: Frankle et al., *Linear Mode
-Connectivity and the Lottery Ticket Hypothesis*, ICML 2020; on BERT: Chen et al., *The Lottery Ticket Hypothesis for
-Pre-trained BERT Networks*, NeurIPS 2020 (who remove 10 % of what is left in each round: 7 rounds for 0.5, 22 for
-0.9).
-
-Limits: costs `rounds` fine-tunings for each sparsity. The optimizer's moments start from zero after each reset.
-Matrices stay dense in memory, so nothing becomes faster.
+Formula:
+    after round r:  round((1 − (1 − sparsity)^(r / rounds)) × N) of the N weights in scope are zero, one threshold
+    after the last round:  round(sparsity × N)
+Paper: Frankle and Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019; rewinding to θ_k: Frankle et al., *Linear Mode
+    Connectivity and the Lottery Ticket Hypothesis*, ICML 2020; on BERT: Chen et al., *The Lottery Ticket Hypothesis for
+    Pre-trained BERT Networks*, NeurIPS 2020 (who remove 10 % of what is left in each round: 7 rounds for 0.5, 22 for
+    0.9).
+Cost: `rounds` fine-tunings for each sparsity.
+Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
+    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Limits: The optimizer's moments start from zero after each reset.
+Use:
+    - {method: iterative_magnitude, sparsity: [0.5], rounds: 7}
 """
 
 from __future__ import annotations
