@@ -68,8 +68,9 @@ bench: env ## planning of large studies; items per second of each metric, batche
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/metrics.py
 
-docs: env ## docs/study.md and the schema, from the settings' own descriptions
+docs: env ## the generated pages of docs/, and the site, strictly, into site/
 	$(BIN)/python scripts/docs.py
+	$(BIN)/mkdocs build --quiet --strict
 
 dag: env ## results/dag.svg: the graph of all jobs of the study (needs graphviz)
 	@$(BIN)/snakemake --config study=$(STUDY) full=true --rulegraph | dot -Tsvg > results/dag.svg

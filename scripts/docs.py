@@ -1,18 +1,22 @@
-"""Write docs/study.md and docs/study.schema.json from the settings that validate studies."""
+"""Write the generated files of docs/: study.md, study.schema.json, gallery.md. --check only says which are out of date."""
 
-import json
+import argparse
 import sys
 from pathlib import Path
 
 
 def main() -> None:
-    """Generate both files."""
-    from fairshrink.documenting import study_reference
+    """Generate, or compare."""
+    from fairshrink.documenting import pages
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if a file is out of date")
+    options = parser.parse_args()
     docs = Path(__file__).resolve().parents[1] / "docs"
-    (docs / "study.md").write_text(study_reference.markdown(), encoding="utf-8")
-    text = json.dumps(study_reference.schema(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    (docs / "study.schema.json").write_text(text, encoding="utf-8")
+    if not options.check:
+        pages.write(docs)
+    elif outdated := pages.outdated(docs):
+        sys.exit(f"out of date: {', '.join(f'docs/{name}' for name in outdated)}; run `make docs`")
 
 
 if __name__ == "__main__":

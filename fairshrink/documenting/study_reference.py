@@ -84,16 +84,19 @@ def schema() -> dict[str, Any]:
 
 def _sections() -> Iterator[str]:
     for title, text, model in SECTIONS:
-        yield f"## {title}\n\n{text}\n\n{_table(model)}\n" if text else f"## {title}\n\n{_table(model)}\n"
+        yield (
+            f"## {title}\n\n{text}\n\n{settings_table(model)}\n" if text else f"## {title}\n\n{settings_table(model)}\n"
+        )
     for kind, title in TITLES.items():
         yield f"## {title}\n"
         for name in registry.names(kind):
             module = registry.load(kind, name)
             card = inspect.cleandoc(module.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
-            yield f"### `{SELECTORS[kind]}: {name}`\n\n{card}\n\n{_table(module.Settings)}\n"
+            yield f"### `{SELECTORS[kind]}: {name}`\n\n{card}\n\n{settings_table(module.Settings)}\n"
 
 
-def _table(model: type[BaseModel]) -> str:
+def settings_table(model: type[BaseModel]) -> str:
+    """A Markdown table of the keys of a block of settings: type, default, meaning."""
     if not model.model_fields:
         return "It has no settings."
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
@@ -132,6 +135,10 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value == {} or isinstance(value, BaseModel):
         return ""
+    if isinstance(value, tuple) and value == typing.get_args((typing.get_args(field.annotation) or ("",))[0]):
+        return "all of them"
+    if isinstance(value, list | tuple):
+        return f"`[{', '.join(str(each) for each in value)}]`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -25,7 +25,7 @@ Range: d in about [−2, 2]; p in [0, 1].
 Direction: d above 0: as the stereotype has it (X with A); below 0: the reverse.
 Unbiased model: d = 0. Where the associations do not vary d is NaN, not 0: an encoder that ignores its input is not
     fair; `association_spread` shows how close to that a model is.
-Random model: not 0. d is scale-free, and random vectors give effect sizes of about sqrt(1/|X| + 1/|Y|) (0.5 for eight
+Random model: Not 0. d is scale-free, and random vectors give effect sizes of about sqrt(1/|X| + 1/|Y|) (0.5 for eight
     words a side) of either sign, so the mean of absolute values is above 0. What random weights score is measured by
     the `random_init` control.
 Limits: Intervals resample target words; the attribute words are taken as given, and their choice is an error that no

@@ -21,7 +21,7 @@ Range: d in about [−2, 2]; p in [0, 1].
 Direction: d above 0: as the stereotype has it (X with A); below 0: the reverse.
 Unbiased model: d = 0. Where the associations do not vary d is NaN, not 0; `association_spread` shows how close to that
     a model is.
-Random model: not 0 (d is scale-free). The `random_init` control measures what it scores.
+Random model: Not 0 (d is scale-free). The `random_init` control measures what it scores.
 Limits: Intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
     May et al. found the tests to miss known biases: a small d is no evidence of absence.
 Data: Words as published, sentences in the manner of the paper.
