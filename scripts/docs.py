@@ -1,4 +1,4 @@
-"""Write the generated files of docs/: study.md, study.schema.json, gallery.md. --check only says which are out of date."""
+"""Write the generated files of docs/: study.md, study.schema.json, gallery.md; --check says which are out of date."""
 
 import argparse
 import sys
