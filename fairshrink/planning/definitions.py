@@ -1,0 +1,167 @@
+"""Which code makes an artifact: the definitions that its job can reach, each by what it says and its own name.
+
+From the entries of a job (``run`` of its stage, ``compress`` of its method, ``score`` of its metric, …) the names that
+they use are followed through the package, definition by definition. An edit invalidates what can execute it and nothing
+else. No module's name counts, so a file can be moved; what each name refers to does count, so that no name can be made
+to mean something else unseen. A few modules that cannot change a result are left out (`INERT`).
+
+What is reached by a name that is made at run time (`fairshrink.registry`) cannot be followed: the caller names it as an
+entry. Everything else that cannot be followed is refused (`fairshrink.planning.unfollowed`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from fairshrink.errors import UserError
+from fairshrink.planning.modules import PACKAGE, Place, exists, member, parents, parse
+from fairshrink.planning.reading import Reading, is_inert, read
+
+INERT = frozenset({"artefacts", "errors", "log", "termination", "training_state", "transfer"})
+"""Modules, and folders of them, that carry, record and report results but cannot change them: part of no key."""
+LINKS = "<links>"
+"""The entry that holds what each name in the code refers to."""
+ON_IMPORT = "on import"
+LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A definition that a job looks up by name; one that is not ``required`` may be missing from its module."""
+
+    module: str
+    name: str
+    required: bool = True
+
+
+@cache
+def code_of(entries: tuple[Entry, ...], root: Path = PACKAGE, inert: frozenset[str] = INERT) -> dict[str, str]:
+    """Hashes of all that the entries reach, by name and sorted: 16 hex digits, several of one name joined by ``+``.
+
+    ``on import`` are statements that run when the modules are imported, ``file:NAME`` are data files, ``NAME.__doc__``
+    docstrings that code reads, `LINKS` is what refers to what. Raises UserError for a required entry that there is not,
+    and for an import that leads nowhere.
+    """
+    roots = tuple(dict.fromkeys(place for entry in entries if (place := find(entry, root)) is not None))
+    effects, found = _reached(roots, root, inert)
+    named: dict[str, list[str]] = {}
+    for place in found:
+        if place.kind != "module":
+            named.setdefault(label(place), []).append(digest(read(place, inert, root)))
+    links = _links([*_sorted(roots, root, inert), *_sorted(effects, root, inert)], root, inert)
+    return {name: "+".join(sorted(named[name])) for name in sorted(named)} | {LINKS: links}
+
+
+def find(entry: Entry, root: Path = PACKAGE) -> Place | None:
+    """Where an entry is defined; None for an optional one that is not. Raises UserError as `code_of` does."""
+    shown = f"{entry.module}:{entry.name}"
+    if not exists(entry.module, root):
+        raise UserError(f"{shown}: there is no module {root.name}.{entry.module}")
+    found = member(entry.module, entry.name, root)
+    if found is None and not entry.required:
+        return None
+    if not isinstance(found, Place) or found.kind != "definition":
+        what = "is not defined" if found is None else "is no definition of this package"
+        raise UserError(f"{shown}: {entry.name} {what} in {parse(entry.module, root).file}")
+    return found
+
+
+def label(place: Place) -> str:
+    """The name of a part of the code in keys and for people: no module, no folder."""
+    if place.kind == "import":
+        return ON_IMPORT
+    if place.kind == "doc":
+        return f"{place.name}.__doc__".removeprefix(".")
+    return f"file:{place.name}" if place.kind == "file" else place.name
+
+
+def digest(reading: Reading) -> str:
+    """What identifies a part of the code by what it says alone."""
+    return hashlib.sha256(reading.text.encode()).hexdigest()[:LENGTH]
+
+
+def definitions(root: Path = PACKAGE, inert: frozenset[str] = INERT) -> Iterator[tuple[str, str, str]]:
+    """Label, digest and file of every part of the package's code, to find where one is."""
+    from fairshrink.planning.modules import all_modules
+
+    for name in all_modules(root):
+        module = parse(name, root)
+        places = [Place("definition", name, each) for each in module.definitions]
+        places += [Place("import", name)] if module.statements else []
+        pending = [*places]
+        for place in pending:
+            reading = read(place, inert, root)
+            pending += [each for each in reading.references if each.kind in ("doc", "file") and each not in pending]
+            file = (
+                f"{root.name}/{place.module}/{place.name}" if place.kind == "file" else parse(place.module, root).file
+            )
+            yield label(place), digest(reading), file.replace("//", "/")
+
+
+def _reached(roots: Iterable[Place], root: Path, inert: frozenset[str]) -> tuple[list[Place], list[Place]]:
+    """What runs on import of all modules that are imported on the way; and everything that counts, with these."""
+    pending, found, modules = [*roots], {}, set()
+    effects: list[Place] = []
+    while pending:
+        place = pending.pop()
+        if place in found or (place.kind != "file" and is_inert(place.module, inert)):
+            continue
+        reading = read(place, inert, root)
+        found[place] = None
+        touched = reading.loads if place.kind == "file" else (*reading.loads, place.module)
+        new = [name for module in touched for name in _imported(module, modules, root, inert)]
+        acting = [Place("import", name) for name in new if parse(name, root).statements]
+        effects += acting
+        pending += [*reading.references, *acting]
+    return effects, list(found)
+
+
+def _imported(module: str, known: set[str], root: Path, inert: frozenset[str]) -> list[str]:
+    """Modules that are imported with this one and were not ``known``, to which they are added."""
+    pending, new = [module], []
+    while pending:
+        name = pending.pop()
+        if name in known or is_inert(name, inert):
+            continue
+        known.add(name)
+        new.append(name)
+        pending += [*parents(name), *parse(name, root).loads]
+    return new
+
+
+def _sorted(places: Iterable[Place], root: Path, inert: frozenset[str]) -> list[Place]:
+    """In an order that depends on what the places are and reach, not on where they are."""
+    return sorted(places, key=lambda place: (label(place), _links_of(place, root, inert)))
+
+
+@cache
+def _links_of(place: Place, root: Path, inert: frozenset[str]) -> str:
+    return _links([place], root, inert)
+
+
+def _links(roots: list[Place], root: Path, inert: frozenset[str]) -> str:
+    """A hash of all that the roots reach and of what in it refers to what.
+
+    References have an order in each text, so numbering the places as they are met gives equal numbers for equal graphs,
+    circles included, whatever the modules are called.
+    """
+    numbers: dict[Place, int] = {}
+    lines = []
+    pending = [*reversed(roots)]
+    order: list[Place] = []
+    while pending:
+        place = pending.pop()
+        if place not in numbers:
+            numbers[place] = len(numbers)
+            order.append(place)
+            pending += reversed(read(place, inert, root).references)
+    for place in order:
+        reading = read(place, inert, root)
+        targets = " ".join(str(numbers[each]) for each in reading.references)
+        lines.append(f"{label(place)} {digest(reading)} {targets}")
+    starts = " ".join(str(numbers[each]) for each in roots)
+    return hashlib.sha256("\n".join([starts, *lines]).encode()).hexdigest()[:LENGTH]

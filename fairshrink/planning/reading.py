@@ -1,0 +1,340 @@
+"""What a piece of code says and what it refers to: its syntax tree, each name resolved as Python would.
+
+The text that is hashed holds no module's name and no alias: a reference into the package is written as the name that
+its definition has, one to a library by its full name, however it was imported. What does not count is left out:
+comments, docstrings, formatting, annotations of functions, descriptions of settings, types that only checkers see.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from fairshrink.errors import UserError
+from fairshrink.planning.modules import (
+    PACKAGE,
+    Binding,
+    External,
+    Imported,
+    Module,
+    Place,
+    bindings,
+    follow,
+    imported,
+    is_docstring,
+    is_typing_only,
+    loaded,
+    member,
+    parse,
+    single,
+)
+
+RESOURCES = "resources"
+"""The module whose functions read the package's data files, called as ``function(__file__, "name")``."""
+ABOUT_MODULES = frozenset({"__file__", "__name__", "__path__", "__dict__", "__spec__", "__package__", "__loader__"})
+"""What every module has; that results do not depend on it is held by `unfollowed`."""
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+class Everywhere(NamedTuple):
+    """``global name``: looked up in the module whatever surrounds it."""
+
+
+class Scope(NamedTuple):
+    """Names that are bound in one function, class or comprehension, with all that bind them."""
+
+    names: dict[str, list[Binding | Everywhere]]
+    is_class: bool
+
+
+Scopes = tuple[Scope, ...]
+"""The scopes around a piece of code, innermost last; none for the code of a module itself."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """``text``: what counts of the code. ``references``: what it refers to in the package, as they occur in it.
+
+    ``loads``: modules that it imports when it runs.
+    """
+
+    text: str
+    references: tuple[Place, ...]
+    loads: tuple[str, ...]
+
+
+@cache
+def read(place: Place, inert: frozenset[str] = frozenset(), root: Path = PACKAGE) -> Reading:
+    """Read a part of the package. References to modules that are ``inert`` are named in the text and not followed."""
+    if place.kind == "file":
+        return Reading(hashlib.sha256((root / place.module / place.name).read_bytes()).hexdigest(), (), ())
+    module = parse(place.module, root)
+    if place.kind == "doc":
+        return Reading(_docstring(module, place.name), (), ())
+    if place.kind == "module":
+        names = sorted({*module.definitions, *module.imports})
+        found = {name: member(place.module, name, root) for name in names}
+        items: list[str | Place] = [part for name in names for part in (name, *_shown(found[name], inert))]
+        return _reading(items, [])
+    nodes = module.statements if place.kind == "import" else module.definitions[place.name]
+    reader = Reader(module, root)
+    items = [place.name, *(part for node in nodes for part in _parts(node, (), reader, inert))]
+    return _reading(items, [name for node in nodes for name in _loads(node, reader)])
+
+
+def _reading(items: list[str | Place], loads: list[str]) -> Reading:
+    text = " ".join(f"<{_name(each)}>" if isinstance(each, Place) else each for each in items)
+    places = tuple(each for each in items if isinstance(each, Place))
+    return Reading(text, places, tuple(dict.fromkeys(loads)))
+
+
+def _name(place: Place) -> str:
+    """How a reference is written: by its own name, for a module by no name at all."""
+    shown = "" if place.kind == "module" else place.name.rsplit("/", 1)[-1]
+    return shown if place.kind == "definition" else f"{place.kind} {shown}"
+
+
+def is_inert(module: str, inert: Iterable[str]) -> bool:
+    """Whether a module is one of these, or in a folder that is."""
+    return any(module == each or module.startswith(f"{each}.") for each in inert)
+
+
+def _docstring(module: Module, name: str) -> str:
+    if not name:
+        return repr(module.doc)
+    nodes = module.definitions[name]
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return repr([ast.get_docstring(node, clean=False) for node in nodes if isinstance(node, kinds)])
+
+
+class Reader(NamedTuple):
+    """The module that code is in, of the package in the folder ``root``."""
+
+    module: Module
+    root: Path
+
+    def bound(self, nodes: Iterable[ast.AST]) -> dict[str, list[Binding | Everywhere]]:
+        """Names that nodes bind in their scope."""
+        found: dict[str, list[Binding | Everywhere]] = {}
+        nodes = list(nodes)
+        for name, binding in bindings(nodes, self.module.name, self.module.is_package, self.root):
+            found.setdefault(name, []).append(binding)
+        for name, where in _declared_elsewhere(nodes):
+            found.pop(name, None)
+            if where is ast.Global:
+                found[name] = [Everywhere()]
+        return found
+
+    def lookup(self, name: str, scopes: Scopes) -> list[Place | External | None]:
+        """What a name can be where it is used; None: something that is local, or that the package does not define."""
+        local: list[Place | External | None] = []
+        for depth, scope in enumerate(reversed(scopes)):
+            if name not in scope.names or (scope.is_class and depth):
+                continue
+            found = scope.names[name]
+            if any(isinstance(each, Everywhere) for each in found):
+                break
+            only = single(found)
+            local += [self._target(each) for each in ([only] if only else found)]
+            if not scope.is_class:
+                return local
+        if name in self.module.definitions:
+            return [*local, Place("definition", self.module.name, name)]
+        if name in self.module.imports:
+            return [*local, self._target(self.module.imports[name])]
+        if name == "__doc__":
+            return [*local, Place("doc", self.module.name)]
+        return local or [None]
+
+    def _target(self, binding: Binding) -> Place | External | None:
+        return follow(binding, self.module, self.root) if isinstance(binding, Imported) else binding
+
+    def meaning(self, node: ast.AST, scopes: Scopes) -> Place | External | None:
+        """What an expression such as ``name`` or ``module.name`` stands for, if that is one thing."""
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found = self.lookup(node.id, scopes)
+            return found[0] if len(found) == 1 else None
+        if not isinstance(node, ast.Attribute):
+            return None
+        whole = self.meaning(node.value, scopes)
+        if isinstance(whole, External):
+            return External(f"{whole.name}.{node.attr}")
+        if whole is None or whole.kind != "module":
+            return None
+        found = member(whole.module, node.attr, self.root)
+        if found is None and node.attr not in ABOUT_MODULES:
+            raise UserError(
+                f"{self.module.file}:{node.lineno}: {self.root.name}.{whole.module} has no definition or module "
+                f"{node.attr}"
+            )
+        return found
+
+
+def _declared_elsewhere(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, type]]:
+    for node in nodes:
+        if isinstance(node, ast.Global | ast.Nonlocal):
+            yield from ((name, type(node)) for name in node.names)
+        elif not isinstance(node, Function | ast.ClassDef):
+            yield from _declared_elsewhere(ast.iter_child_nodes(node))
+
+
+def children(node: ast.AST, scopes: Scopes, reader: Reader) -> Iterator[tuple[str, ast.AST | object, Scopes]]:
+    """What counts of a node, field by field, each with the scopes that it is in. Nodes are AST; the rest is plain."""
+    if is_typing_only(node):
+        yield from (("orelse", each, scopes) for each in node.orelse)
+        return
+    inner = scopes
+    inner_fields: tuple[str, ...] = ()
+    first = None
+    if isinstance(node, Function):
+        names = reader.bound(node.body if isinstance(node.body, list) else [node.body])
+        inner = (*scopes, Scope({each: [None] for each in _parameters(node.args)} | names, False))
+        inner_fields = ("body",)
+    elif isinstance(node, ast.ClassDef):
+        inner, inner_fields = (*scopes, Scope(reader.bound(node.body), True)), ("body",)
+    elif isinstance(node, Comprehension):
+        targets = [each.target for each in node.generators]
+        inner = (*scopes, Scope(reader.bound(targets), False))
+        inner_fields = ("elt", "key", "value", "generators")
+        first = node.generators[0]
+    for name, value in ast.iter_fields(node):
+        if name in ("ctx", "type_comment", "type_params", "kind", "returns"):
+            continue
+        if name == "annotation" and (isinstance(node, ast.arg) or _is_function(scopes)):
+            continue
+        within = inner if name in inner_fields else scopes
+        if not isinstance(value, list):
+            if value is not None:
+                yield name, value, within
+            continue
+        for each in value:
+            if each is first and first is not None:  # its iterable is evaluated in the scope around
+                yield name, each.iter, scopes
+                yield from ((part, *rest) for part, *rest in _comprehension(each, inner))
+            elif not (isinstance(each, ast.AST) and _left_out(node, each, scopes, reader)):
+                yield name, each, within
+
+
+def _is_function(scopes: Scopes) -> bool:
+    """Annotations of local variables are never evaluated."""
+    return bool(scopes) and not scopes[-1].is_class
+
+
+def _comprehension(node: ast.comprehension, scopes: Scopes) -> Iterator[tuple[str, ast.AST | object, Scopes]]:
+    yield "target", node.target, scopes
+    yield "is_async", node.is_async, scopes
+    yield from (("ifs", each, scopes) for each in node.ifs)
+
+
+def _parameters(arguments: ast.arguments) -> list[str]:
+    several = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return [each.arg for each in several if each]
+
+
+def _left_out(node: ast.AST, child: ast.AST, scopes: Scopes, reader: Reader) -> bool:
+    if isinstance(child, ast.keyword) and child.arg == "description" and isinstance(node, ast.Call):
+        return reader.meaning(node.func, scopes) in (External("pydantic.Field"), External("pydantic.fields.Field"))
+    return is_docstring(child)
+
+
+def data_file(node: ast.AST, scopes: Scopes, reader: Reader) -> Place | None:
+    """The file that a call ``function(__file__, "name")`` of `RESOURCES` reads.
+
+    Raises UserError where the package has no such file.
+    """
+    if not isinstance(node, ast.Call) or len(node.args) != 2 or node.keywords:
+        return None
+    called = reader.meaning(node.func, scopes)
+    here, name = node.args
+    if not isinstance(called, Place) or called.module != RESOURCES:
+        return None
+    if not (isinstance(here, ast.Name) and here.id == "__file__" and isinstance(name, ast.Constant)):
+        return None
+    inside = reader.root.parent / reader.module.file
+    path = (inside if inside.is_dir() else inside.parent) / str(name.value)
+    if not path.is_file() or not path.resolve().is_relative_to(reader.root.resolve()):
+        raise UserError(f"{reader.module.file}:{node.lineno}: there is no file {name.value} beside this module")
+    folder = path.parent.relative_to(reader.root).as_posix()
+    return Place("file", "" if folder == "." else folder, path.name)
+
+
+def _doc(node: ast.AST, scopes: Scopes, reader: Reader) -> Place | None:
+    """The docstring that ``name.__doc__`` reads."""
+    if not isinstance(node, ast.Attribute) or node.attr != "__doc__":
+        return None
+    owner = reader.meaning(node.value, scopes)
+    is_definition = isinstance(owner, Place) and owner.kind == "definition"
+    return Place("doc", owner.module, owner.name) if is_definition else None
+
+
+def _parts(node: ast.AST, scopes: Scopes, reader: Reader, inert: frozenset[str]) -> Iterator[str | Place]:
+    """The node as words, with what it refers to in between."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from _import(node, scopes, reader, inert)
+        return
+    if is_typing_only(node):
+        for each in node.orelse:
+            yield from _parts(each, scopes, reader, inert)
+        return
+    meaning = reader.meaning(node, scopes)
+    if meaning is not None:
+        yield from _shown(meaning, inert)
+        return
+    if isinstance(node, ast.Name):
+        yield node.id
+        if isinstance(node.ctx, ast.Load):
+            for found in reader.lookup(node.id, scopes):
+                yield from _shown(found, inert)
+        return
+    yield f"({type(node).__name__}"
+    yield from (each for each in (data_file(node, scopes, reader), _doc(node, scopes, reader)) if each)
+    for name, child, within in children(node, scopes, reader):
+        yield name
+        if isinstance(child, ast.AST):
+            yield from _parts(child, within, reader, inert)
+        else:
+            yield repr(child)
+    if isinstance(node, ast.AnnAssign) and not _is_function(scopes):
+        yield from _quoted(node.annotation, scopes, reader, inert)
+    yield ")"
+
+
+def _quoted(annotation: ast.AST, scopes: Scopes, reader: Reader, inert: frozenset[str]) -> Iterator[str | Place]:
+    """References of types that are written in quotes, as pydantic reads them."""
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            try:
+                inner = ast.parse(node.value, mode="eval").body
+            except SyntaxError:
+                continue
+            yield from (each for each in _parts(inner, scopes, reader, inert) if isinstance(each, Place))
+
+
+def _import(node: ast.Import | ast.ImportFrom, scopes: Scopes, reader: Reader, inert: frozenset[str]) -> Iterator[str]:
+    """Nothing where an import alone binds its name, as each use then says what it refers to."""
+    for name, binding in imported(node, reader.module.name, reader.module.is_package, reader.root):
+        found = scopes[-1].names.get(name, []) if scopes else []
+        alone = single(found) is not None if scopes else name in reader.module.imports
+        if not alone or any(isinstance(each, Everywhere) for each in found):
+            target = follow(binding, reader.module, reader.root) if isinstance(binding, Imported) else binding
+            yield from ("(import", name, *_shown(target, inert), ")")
+
+
+def _shown(meaning: Place | External | None, inert: frozenset[str]) -> list[str | Place]:
+    if meaning is None:
+        return []
+    if isinstance(meaning, External):
+        return [f"<<{meaning.name}>>"]
+    return [f"<{meaning.name}>"] if is_inert(meaning.module, inert) and meaning.kind != "file" else [meaning]
+
+
+def _loads(node: ast.AST, reader: Reader) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Import | ast.ImportFrom):
+            yield from loaded(inner, reader.module.name, reader.module.is_package, reader.root)
