@@ -56,6 +56,7 @@ test-slurm: env ## the study through a real Slurm, installed and started on this
 lint: env ## style of Python and of the rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m fairshrink.planning.unfollowed
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairshrink.planning.definitions import LINKS, ON_IMPORT, files
+
 MISSING = object()
-VERBS = ("changed", "new", "no longer used")
+CHANGED, NEW, GONE = VERBS = ("changed", "new", "no longer used")
 
 
 @dataclass(frozen=True, order=True)
@@ -19,14 +22,14 @@ class Difference:
     change: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.change}"
+        return f"{self.where}: {self.change}" if self.where else self.change
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], names: Mapping[str, str]) -> list[Difference]:
     """Differences of two artifacts' ``parts``; ``names`` tells the names of inputs by their keys."""
     return [
         *parameters(old["params"], new["params"]),
-        *code(old["code"], new["code"]),
+        *code(old["code"], new["code"], files()),
         *inputs(old["inputs"], new["inputs"], names),
     ]
 
@@ -54,18 +57,29 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def code(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
-    """Definitions and data files that were changed, added or removed."""
-    for name in sorted({*old, *new}):
-        if old.get(name) == new.get(name):
-            continue
-        change = VERBS[0] if name in old and name in new else VERBS[1] if name in new else VERBS[2]
-        module, _, definition = name.partition(":")
-        if module == "file":
-            yield Difference("data", f"fairshrink/{definition}", change)
-        else:
-            file = f"fairshrink/{module.replace('.', '/')}.py"
-            yield Difference("code", file, f"{definition or 'what runs on import'} {change}")
+def code(old: Mapping[str, str], new: Mapping[str, str], files: Mapping[tuple[str, str], str]) -> Iterator[Difference]:
+    """Definitions and data files that were changed, added or removed; those that are in ``files`` with their file."""
+    found = False
+    for name in sorted({*old, *new} - {LINKS}):
+        for hash_, verb in _changes(old.get(name, ""), new.get(name, "")):
+            found = True
+            file, data = files.get((name, hash_), ""), name.removeprefix("file:")
+            if data != name:
+                yield Difference("data", file or data, verb)
+            else:
+                shown = "what runs on import" if name == ON_IMPORT else name
+                yield Difference("code", file, f"{shown} {verb}")
+    if not found and old.get(LINKS) != new.get(LINKS):
+        yield Difference("code", "", f"what names refer to {CHANGED}")
+
+
+def _changes(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """What became of the definitions of one name: a hash and a verb each. Their hashes are joined by ``+``."""
+    before, after = Counter(old.split("+") if old else []), Counter(new.split("+") if new else [])
+    gone, come = [*(before - after).elements()], [*(after - before).elements()]
+    yield from ((each, CHANGED) for each in come[: len(gone)])
+    yield from ((each, NEW) for each in come[len(gone) :])
+    yield from ((each, GONE) for each in gone[len(come) :])
 
 
 def inputs(old: list[str], new: list[str], names: Mapping[str, str]) -> Iterator[Difference]:

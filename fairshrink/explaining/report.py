@@ -89,7 +89,7 @@ def why(differences: Iterable[Difference]) -> list[str]:
             files.setdefault((each.where, verb), []).append(name)
         else:
             lines.append(each.where if each.kind == FOLLOWS else str(each))
-    return lines + [f"{file}: {_some(names)} {verb}" for (file, verb), names in files.items()]
+    return lines + [f"{file}: {_some(names)} {verb}".removeprefix(": ") for (file, verb), names in files.items()]
 
 
 def _some(names: list[str]) -> str:

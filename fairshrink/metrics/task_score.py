@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 NEEDS = frozenset({"scored"})
 NEEDS_TASK = True
 KIND = "task"
-FILES = ()
 ROLES: dict[str, str] = {}
 HEADLINE = ("score", "all")
 LANGUAGE_MODELS = ("masked_lm", "causal_lm")

@@ -62,7 +62,6 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"embedding"})
 KIND = "intrinsic"
-FILES = ("metrics/_shared/weat.json",)
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_effect_size", "all")
 

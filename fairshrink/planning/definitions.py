@@ -12,16 +12,18 @@ entry. Everything else that cannot be followed is refused (`fairshrink.planning.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from fairshrink.errors import UserError
-from fairshrink.planning.modules import PACKAGE, Place, exists, member, parents, parse
+from fairshrink.planning.modules import PACKAGE, Place, all_modules, exists, member, parents, parse
 from fairshrink.planning.reading import Reading, is_inert, read
 
-INERT = frozenset({"artefacts", "errors", "log", "termination", "training_state", "transfer"})
+INERT = frozenset(
+    {"errors", "log", "sources._shared.transfer", "store.artifacts", "training.state", "training.termination"}
+)
 """Modules, and folders of them, that carry, record and report results but cannot change them: part of no key."""
 LINKS = "<links>"
 """The entry that holds what each name in the code refers to."""
@@ -84,22 +86,24 @@ def digest(reading: Reading) -> str:
     return hashlib.sha256(reading.text.encode()).hexdigest()[:LENGTH]
 
 
-def definitions(root: Path = PACKAGE, inert: frozenset[str] = INERT) -> Iterator[tuple[str, str, str]]:
-    """Label, digest and file of every part of the package's code, to find where one is."""
-    from fairshrink.planning.modules import all_modules
-
+@cache
+def files(root: Path = PACKAGE, inert: frozenset[str] = INERT) -> dict[tuple[str, str], str]:
+    """The file that each part of the package's code is in, by its name and hash in `code_of`."""
+    found: dict[tuple[str, str], list[str]] = {}
     for name in all_modules(root):
         module = parse(name, root)
-        places = [Place("definition", name, each) for each in module.definitions]
-        places += [Place("import", name)] if module.statements else []
-        pending = [*places]
+        pending = [Place("definition", name, each) for each in module.definitions]
+        pending += [Place("import", name)] if module.statements else []
         for place in pending:
-            reading = read(place, inert, root)
+            try:
+                reading = read(place, inert, root)
+            except UserError:  # code that cannot be followed is in no key
+                continue
             pending += [each for each in reading.references if each.kind in ("doc", "file") and each not in pending]
-            file = (
-                f"{root.name}/{place.module}/{place.name}" if place.kind == "file" else parse(place.module, root).file
-            )
-            yield label(place), digest(reading), file.replace("//", "/")
+            within = (root / place.module / place.name).relative_to(root.parent).as_posix()
+            file = within if place.kind == "file" else parse(place.module, root).file
+            found.setdefault((label(place), digest(reading)), []).append(file)
+    return {each: " or ".join(dict.fromkeys(several)) for each, several in found.items()}
 
 
 def _reached(roots: Iterable[Place], root: Path, inert: frozenset[str]) -> tuple[list[Place], list[Place]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from fairshrink import keys, registry
 from fairshrink.keys import canonical
-from fairshrink.planning import code
+from fairshrink.planning.definitions import Entry as CodeEntry
+from fairshrink.planning.definitions import code_of
 from fairshrink.reporting import outputs
 from fairshrink.store.artifacts import MARKER
 from fairshrink.study.reader import Entry, Study, applies_to
@@ -79,20 +79,19 @@ def expand(study: Study) -> dict[str, Artifact]:
 def _artifact(
     stage: str,
     name: str,
-    entries: list[tuple[str, str]],
+    entries: list[CodeEntry],
     params: dict[str, Any],
     inputs: list[Artifact],
     spec: dict[str, Any],
     *,
     folder: str | None = None,
-    files: tuple[str, ...] = (),
     batch: str = "",
     cost: int = 1,
 ) -> Artifact:
-    """Key an artifact by what makes it; ``entries`` are the functions that its job calls."""
+    """Key an artifact by what makes it; ``entries`` are the definitions that its job looks up by name."""
     parts = {
         "stage": stage,
-        "code": _code((*entries, (f"stages.{stage}", "run")), files),
+        "code": code_of((*entries, CodeEntry(f"stages.{stage}", "run"))),
         "params": params,
         "inputs": [each.key for each in inputs],
     }
@@ -102,16 +101,10 @@ def _artifact(
     return Artifact(stage, name, key, path, spec, paths, parts, batch, cost)
 
 
-def _entries(kind: str, name: str, parts: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Entry points of code in a module that is found by its name."""
+def _entries(kind: str, name: str, parts: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> list[CodeEntry]:
+    """Definitions that are looked up in a module that is found by its name."""
     module = registry.module_name(kind, name)
-    return [(module, part) for part in parts]
-
-
-@cache
-def _code(entries: tuple[tuple[str, str], ...], files: tuple[str, ...]) -> dict[str, str]:
-    """One mapping for all artifacts made by the same code: thousands of them would not fit side by side."""
-    return code.slice_hashes(entries) | code.file_hashes(files)
+    return [CodeEntry(module, each) for each in parts] + [CodeEntry(module, each, False) for each in optional]
 
 
 def _download(entry: Entry) -> Artifact:
@@ -121,8 +114,8 @@ def _download(entry: Entry) -> Artifact:
         "download",
         entry.name,
         [
-            (registry.module_name("sources", entry.module), "fetch"),
-            *getattr(module, "CODE", lambda _: [])(entry.settings),
+            *_entries("sources", entry.module, ("fetch", "Settings")),
+            *(CodeEntry(*each) for each in getattr(module, "CODE", lambda _: [])(entry.settings)),
         ],
         {"source": entry.module, "pin": module.pin(entry.settings)},
         [],
@@ -153,9 +146,7 @@ def _baselines(study: Study, downloads: dict[str, Artifact]) -> Iterator[Artifac
                     "split": split,
                     "seed": seed,
                 }
-                entries = [
-                    (registry.module_name("tasks", task.module), name) for name in ("HEAD", "TRAINED", "Settings")
-                ]
+                entries = _entries("tasks", task.module, ("HEAD", "TRAINED", "Settings"))
                 name = f"{model_name}-{task_name}" + (f"-s{split}" if trained else "")
                 identity = {
                     "model": model_name,
@@ -194,9 +185,7 @@ def _compressed(study: Study, baseline: Artifact, downloads: dict[str, Artifact]
         if module.NEEDS_TASK:
             params |= {"task": _task_params(task), "split": identity["split"]}
             inputs += [downloads[study.models[identity["model"]].download], *_inputs_of(task, downloads)]
-            entries += [
-                (registry.module_name("tasks", task.module), name) for name in ("train", "loss", "score", "Settings")
-            ]
+            entries += _entries("tasks", task.module, ("score", "Settings"), optional=("train", "loss"))
         yield _artifact(
             "compress",
             "-".join([baseline.name, entry.module, *([setting.replace("=", "")] if setting else [])]),
@@ -259,7 +248,6 @@ def _scores(study: Study, checkpoint: Artifact, downloads: dict[str, Artifact]) 
                 "task": _task_spec(task, downloads, identity["split"], identity["seed"]) if needs_task else None,
             },
             folder=f"{FOLDERS['evaluate']}/{checkpoint.path.rsplit('/', 1)[1]}",
-            files=tuple(module.FILES),
             batch=checkpoint.batch,
             cost=COST[identity["family"]],
         )

@@ -80,6 +80,11 @@ def parents(name: str) -> list[str]:
     return [".".join(parts[:end]) for end in range(len(parts))] if name else []
 
 
+def dotted(module: str, root: Path = PACKAGE) -> str:
+    """A module's name as it is imported."""
+    return f"{root.name}.{module}".removesuffix(".")
+
+
 @cache
 def exists(name: str, root: Path = PACKAGE) -> bool:
     """Whether there is such a module or package."""
@@ -306,12 +311,10 @@ def follow(
     if bound.name is None:
         if exists(bound.module, root):
             return Place("module", bound.module)
-        raise UserError(f"{importer.file}:{bound.line}: there is no module {root.name}.{bound.module}")
+        raise UserError(f"{importer.file}:{bound.line}: there is no module {dotted(bound.module, root)}")
     if not exists(bound.module, root):
-        raise UserError(f"{importer.file}:{bound.line}: there is no module {root.name}.{bound.module}")
+        raise UserError(f"{importer.file}:{bound.line}: there is no module {dotted(bound.module, root)}")
     found = _member(bound.module, bound.name, root, asked)
     if found is None:
-        raise UserError(
-            f"{importer.file}:{bound.line}: {root.name}.{bound.module} has no definition or module {bound.name}"
-        )
+        raise UserError(f"{importer.file}:{bound.line}: {dotted(bound.module, root)} has no {bound.name}")
     return found

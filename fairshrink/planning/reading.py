@@ -24,6 +24,7 @@ from fairshrink.planning.modules import (
     Module,
     Place,
     bindings,
+    dotted,
     follow,
     imported,
     is_docstring,
@@ -169,10 +170,8 @@ class Reader(NamedTuple):
             return None
         found = member(whole.module, node.attr, self.root)
         if found is None and node.attr not in ABOUT_MODULES:
-            raise UserError(
-                f"{self.module.file}:{node.lineno}: {self.root.name}.{whole.module} has no definition or module "
-                f"{node.attr}"
-            )
+            owner = dotted(whole.module, self.root)
+            raise UserError(f"{self.module.file}:{node.lineno}: {owner} has no {node.attr}")
         return found
 
 

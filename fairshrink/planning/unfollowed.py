@@ -18,7 +18,38 @@ from fairshrink.planning import modules
 from fairshrink.planning.modules import PACKAGE, External, Place, all_modules, exists, member, parse
 from fairshrink.planning.reading import RESOURCES, Function, Reader, Scopes, children, data_file
 
-DECLARED: Mapping[tuple[str, str, str], str] = {}
+_NO_KEY = "it is part of no artifact's key: it only plans, explains or looks after artifacts"
+_ENTRIES = "what is found by name is among the entries that the grid gives (`Entry`), or that CODE of a source names"
+DECLARED: Mapping[tuple[str, str, str], str] = {
+    ("documenting.study_reference", "_sections", "__doc__"): _NO_KEY,
+    ("documenting.study_reference", "_type", "getattr"): _NO_KEY,
+    ("explaining.report", "as_values", "vars"): _NO_KEY,
+    ("models.inference", "lm_head", "getattr"): "the names are written beside it, of parts of models of transformers",
+    ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
+    ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
+    "checkpoint's key, which is an input of all that reads it, covers the form",
+    ("planning.grid", "_telling", "getattr"): _NO_KEY,
+    ("planning.modules", "PACKAGE", "__file__"): _NO_KEY,
+    ("planning.plan", "_job", "getattr"): _NO_KEY,
+    ("planning.plan_files", "_outline", "vars"): _NO_KEY,
+    ("planning.workflow", "_prepare_environment", "sys.executable"): _NO_KEY,
+    ("registry", "PACKAGE", "__file__"): _ENTRIES,
+    ("registry", "load", "importlib.import_module"): _ENTRIES,
+    ("remote.pointers", "_add", "sys.executable"): "it runs DVC, which stores bytes as they are",
+    ("sources.generated.source", "fetch", "importlib.import_module"): _ENTRIES,
+    ("stages.gpus", "_take", "change of a module's value"): "locks are held until the process ends",
+    ("stages.runner", "run", "importlib.import_module"): "the stage's `run` is an entry of each artifact",
+    ("store.artifacts", "_circumstances", "sys.modules"): "it asks whether torch is there, for provenance only",
+    ("store.artifacts", "_device", "sys.modules"): "it asks whether torch is there, for provenance only",
+    ("store.artifacts", "_git_commit", "__file__"): "it asks git about the folder of the code, for provenance only",
+    ("store.artifacts", "_gpus", "sys.modules"): "it asks whether torch is there, for provenance only",
+    ("store.run_lock", "acquire", "change of a module's value"): "locks are held until the process ends",
+    ("store.run_lock", "release", "change of a module's value"): "locks are held until the process ends",
+    ("upkeep.lister", "listed", "__file__"): _NO_KEY,
+    ("upkeep.lister", "listed", "import"): "it runs inside older commits, whose modules are elsewhere",
+    ("upkeep.needed", "_list", "__file__"): _NO_KEY,
+    ("upkeep.needed", "_list", "sys.executable"): _NO_KEY,
+}
 """(module, definition, what is refused there) that is meant so → the reason. An entry that meets nothing is refused."""
 
 Remedies = Iterator[tuple[str, str]]

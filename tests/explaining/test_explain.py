@@ -12,7 +12,7 @@ from tiny_study import study, write_data, write_study
 
 from fairshrink.errors import UserError
 from fairshrink.explaining import cell, records, report
-from fairshrink.explaining.differences import differences
+from fairshrink.explaining.differences import code, differences
 from fairshrink.planning import grid, plan
 from fairshrink.remote import pointers, sharing
 from fairshrink.study import reader as studies
@@ -96,7 +96,7 @@ def test_code_names_file_and_function_and_data_files_their_name(folder):
     for artifact in made.values():
         old = copy.deepcopy(artifact.parts)
         if artifact.name == "weat":
-            old["code"] |= {"metrics.weat:score": "0", "metrics.weat:gone": "1", "file:metrics/_shared/weat.json": "2"}
+            old["code"] |= {"read_tests": "0" * 16, "gone": "1" * 16, "file:weat.json": "2" * 16, "<links>": "3" * 16}
             fake = grid.Artifact(artifact.stage, artifact.name, "old", artifact.path[:-12] + "0" * 12, {}, (), old)
             record(folder, fake)
         elif artifact.stage != "aggregate":
@@ -104,23 +104,40 @@ def test_code_names_file_and_function_and_data_files_their_name(folder):
     (scores, answer) = told(explained(folder, made))
     assert scores[:2] == ("evaluate", 5)
     assert sorted(scores[2]) == [
+        "fairshrink/metrics/_shared/association.py: read_tests changed",
         "fairshrink/metrics/_shared/weat.json: changed",
-        "fairshrink/metrics/weat.py: gone no longer used",
-        "fairshrink/metrics/weat.py: score changed",
+        "gone no longer used",
     ]
     assert answer == ("aggregate", 1, ["new: nothing like it stands here"])
 
 
+FILES = {("f", "2"): "p/a.py", ("f", "4"): "p/b.py", ("g", "2"): "p/a.py", ("h", "1"): "p/c.py", ("i", "1"): "p/a.py"}
+
+
+def changes(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    return report.why(code(old, new, FILES))
+
+
 def test_definitions_of_one_file_share_a_line():
-    old = {"params": {"p": 1}, "code": {"x.y:f": "1", "x.y:g": "1", "x.y:h": "1", "a:f": "1"}, "inputs": []}
-    new = {"params": {"p": 2}, "code": {"x.y:f": "2", "x.y:g": "2", "x.y:i": "1", "a:f": "2"}, "inputs": []}
-    assert report.why(differences(old, new, {})) == [
-        "p: 1 → 2",
-        "fairshrink/a.py: f changed",
-        "fairshrink/x/y.py: f, g changed",
-        "fairshrink/x/y.py: h no longer used",
-        "fairshrink/x/y.py: i new",
-    ]
+    old = {"f": "1", "g": "1", "h": "1", "<links>": "1"}
+    new = {"f": "2", "g": "2", "i": "1", "<links>": "2"}
+    assert changes(old, new) == ["p/a.py: f, g changed", "p/c.py: h no longer used", "p/a.py: i new"]
+
+
+def test_of_several_definitions_of_one_name_the_one_that_changed_is_told():
+    assert changes({"f": "2+3"}, {"f": "2+4"}) == ["p/b.py: f changed"]
+    assert changes({"f": "2"}, {"f": "2+4"}) == ["p/b.py: f new"]
+    assert changes({"f": "2+5"}, {"f": "2"}) == ["f no longer used"]
+    assert changes({"f": "2+2"}, {"f": "2"}) == ["p/a.py: f no longer used"]
+
+
+def test_names_that_refer_to_something_else_are_told_where_no_definition_says_it():
+    assert changes({"f": "2", "<links>": "1"}, {"f": "2", "<links>": "2"}) == ["what names refer to changed"]
+
+
+def test_parameters_come_before_code():
+    old, new = ({"params": {"p": p}, "code": {"f": str(p)}, "inputs": []} for p in (1, 2))
+    assert report.why(differences(old, new, {})) == ["p: 1 → 2", "f changed"]
 
 
 def test_changed_data_are_named_as_the_input_that_differs(folder, data):
@@ -164,10 +181,14 @@ def test_recorded_artifacts_whose_bytes_are_lost_are_told_as_such(folder):
 
 
 def test_every_kind_of_difference_against_a_worked_example():
-    old = {"params": {"a": {"b": 1, "c": [1, 2]}, "gone": 0}, "code": {"x.y:f": "1", "z:": "1"}, "inputs": ["k1", "k2"]}
+    old = {
+        "params": {"a": {"b": 1, "c": [1, 2]}, "gone": 0},
+        "code": {"f": "1", "on import": "1"},
+        "inputs": ["k1", "k2"],
+    }
     new = {
         "params": {"a": {"b": 2, "c": [1, 3]}, "come": None},
-        "code": {"x.y:f": "2", "z:g": "1"},
+        "code": {"f": "2", "g": "1"},
         "inputs": ["k1", "k3"],
     }
     names = {"k2": "data", "k3": "data"}
@@ -176,9 +197,9 @@ def test_every_kind_of_difference_against_a_worked_example():
         "a.c: [1, 2] → [1, 3]",
         "gone: no longer there (was 0)",
         "come: new, null",
-        "fairshrink/x/y.py: f changed",
-        "fairshrink/z.py: what runs on import no longer used",
-        "fairshrink/z.py: g new",
+        "f changed",
+        "g new",
+        "what runs on import no longer used",
         "data: k2 → k3",
     ]
     assert differences(new, new, names) == []

@@ -8,12 +8,12 @@ import pytest
 import tiny
 import torch
 
-from fairshrink.metrics._shared.stimuli import stimuli
 from fairshrink.metrics.bias_sts import metric as bias_sts
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import inference
+from fairshrink.resources import json_file
 
-FILE = stimuli("bias_sts.json")
+FILE = json_file(bias_sts.__file__, "bias_sts.json")
 
 
 def rows(man, woman, other):

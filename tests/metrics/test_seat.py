@@ -7,17 +7,18 @@ from typing import get_args
 import pytest
 import tiny
 
-from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.metrics._shared.association import published
 from fairshrink.metrics.seat import metric as seat
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.resources import json_file
 
-WORDS = sorted({word for entry in stimuli("weat.json")["lists"].values() for word in entry["words"]})
+WORDS = sorted({word for entry in published()["lists"].values() for word in entry["words"]})
 
 
 def test_every_word_has_one_grammar():
-    grammar = stimuli("seat.json")
+    grammar = json_file(seat.__file__, "seat.json")
     nouns = {form: kind for kind, pairs in grammar["nouns"].items() for pair in pairs for form in pair}
-    named = {name for each in grammar["person_name_lists"] for name in stimuli("weat.json")["lists"][each]["words"]}
+    named = {name for each in grammar["person_name_lists"] for name in published()["lists"][each]["words"]}
     kinds = Counter(word for words in grammar["words"].values() for word in words)
     kinds.update(set(nouns) & set(WORDS))
     kinds.update(named)
@@ -75,8 +76,8 @@ def test_rows_are_sentences_clustered_by_word(tmp_path):
     assert list(items["item"]) == sorted(set(items["item"]))
     for group in ("seat6", "seat6b"):
         rows = items[items["group"] == group]
-        lists = stimuli("weat.json")["tests"][group.removeprefix("seat")]
-        words = {word: side for side in "XY" for word in stimuli("weat.json")["lists"][lists[side]]["words"]}
+        lists = published()["tests"][group.removeprefix("seat")]
+        words = {word: side for side in "XY" for word in published()["lists"][lists[side]]["words"]}
         assert dict(zip(rows["cluster"], rows["set"], strict=True)) == words
         assert sorted(rows["text"]) == sorted(s for word in words for s in seat.sentences(word))
     found = {(s.name, s.group) for s in seat.summarize(items, seat.Settings())}
@@ -101,4 +102,4 @@ def test_causal_models_are_read_at_their_last_token(tmp_path):
 
 
 def test_names_of_the_tests():
-    assert [f"seat{number}" for number in stimuli("weat.json")["tests"]] == list(get_args(seat.Name))
+    assert [f"seat{number}" for number in published()["tests"]] == list(get_args(seat.Name))

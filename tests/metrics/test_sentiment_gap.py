@@ -11,13 +11,14 @@ import torch
 from scipy import stats
 
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.stimuli import stimuli
 from fairshrink.metrics.sentiment_gap import metric as sentiment_gap
+from fairshrink.metrics.sentiment_gap import sentences
 from fairshrink.metrics.sentiment_gap.sentences import comparisons, fill
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import inference
+from fairshrink.resources import json_file
 
-FILE = stimuli("sentiment_gap.json")
+FILE = json_file(sentences.__file__, "sentiment_gap.json")
 ALL = list(comparisons(1, 4, 2))
 
 

@@ -11,9 +11,15 @@ from scipy import stats
 
 from fairshrink.errors import UserError
 from fairshrink.metrics import weat
-from fairshrink.metrics._shared.association import AssociationTest, Target, associations, before_lone_word, read_tests
+from fairshrink.metrics._shared.association import (
+    AssociationTest,
+    Target,
+    associations,
+    before_lone_word,
+    published,
+    read_tests,
+)
 from fairshrink.metrics._shared.association_statistics import effect_size, permutation_p
-from fairshrink.metrics._shared.stimuli import stimuli
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import inference
 
@@ -66,7 +72,7 @@ def test_word_lists_have_the_published_sizes_and_no_repeats():
 
 
 def test_every_list_has_a_source_and_every_test_can_be_named():
-    file = stimuli("weat.json")
+    file = published()
     assert {entry["source"] for entry in file["lists"].values()} <= set(file["sources"])
     assert [f"weat{number}" for number in file["tests"]] == list(get_args(weat.Name))
 

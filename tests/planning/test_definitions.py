@@ -318,10 +318,10 @@ def test_an_optional_entry_may_be_missing_and_counts_where_it_is_not(tmp_path):
     [
         (
             "from pkg.tools import g\ndef run(x): return g(x)",
-            r"pkg/job\.py:1: pkg\.tools has no definition or module g",
+            r"pkg/job\.py:1: pkg\.tools has no g",
         ),
         ("from pkg.none import g\ndef run(x): return g(x)", r"pkg/job\.py:1: there is no module pkg\.none"),
-        ("from pkg import tools\ndef run(x):\n    return tools.g", r"pkg/job\.py:3: pkg\.tools has no .* g$"),
+        ("from pkg import tools\ndef run(x):\n    return tools.g", r"pkg/job\.py:3: pkg\.tools has no g$"),
     ],
 )
 def test_an_import_that_leads_nowhere_is_an_error_that_names_the_line(tmp_path, job, message):

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.resources import json_file
 from fairshrink.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,9 +64,14 @@ class AssociationTest:
     b: tuple[Target, ...]
 
 
+def published() -> dict[str, Any]:
+    """The tests by number and the lists of words that they are made of, as published."""
+    return json_file(__file__, "weat.json")
+
+
 def read_tests(prefix: str, numbers: Iterable[str], texts: Callable[[str], Sequence[str]]) -> list[AssociationTest]:
     """The tests by number, e.g. "5b"; ``texts`` gives the texts in which a word is embedded."""
-    file = stimuli("weat.json")
+    file = published()
 
     def targets(number: str, part: str) -> tuple[Target, ...]:
         words = file["lists"][file["tests"][number][part]]["words"]

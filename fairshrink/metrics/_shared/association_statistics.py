@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fairshrink.metrics._shared.association import AssociationSettings
-from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.metrics._shared.association import AssociationSettings, published
 from fairshrink.stats.estimates import Estimate, Statistic, Sums, Values, combine, standard_deviation, weighted_mean
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _NO_SPREAD = 1e-6
 def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statistic]:
     """Statistics of the rows of `associations`, per test, per dimension (gender, race, …) and over all tests."""
     prefix_free = items["group"].str.removeprefix("weat").str.removeprefix("seat")
-    dimension_of = {number: entry["dimension"] for number, entry in stimuli("weat.json")["tests"].items()}
+    dimension_of = {number: entry["dimension"] for number, entry in published()["tests"].items()}
     found: list[Statistic] = []
     effects: dict[str, list[tuple[Estimate, int]]] = {}
     for name in dict.fromkeys(items["group"]):

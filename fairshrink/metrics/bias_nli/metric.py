@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"nli"})
 KIND = "extrinsic"
-FILES: tuple[str, ...] = ()
 ROLES = {"words": "the folder word_lists of Bias-NLI, with nouns/ and verbs/ in it"}
 HEADLINE = ("net_neutral", "all")
 

@@ -40,7 +40,7 @@ from pydantic import Field, field_validator
 
 from fairshrink.grammar import capitalized, with_article
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
-from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.resources import json_file
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats.estimates import Statistic, weighted_mean
 
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"similarity"})
 KIND = "extrinsic"
-FILES = ("metrics/bias_sts/bias_sts.json",)
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_difference", "all")
 
@@ -144,12 +143,14 @@ def similarity(cp: Checkpoint, settings: Settings) -> Callable[[list[tuple[str, 
 
 def sentence(person: str, template: int) -> str:
     """A template filled with "a" or "an" and the person."""
-    return stimuli("bias_sts.json")["templates"][template].replace("{A person}", capitalized(with_article(person)))
+    return json_file(__file__, "bias_sts.json")["templates"][template].replace(
+        "{A person}", capitalized(with_article(person))
+    )
 
 
 def comparisons(occupation: str, template: int) -> list[tuple[str, str]]:
     """The sentence paired with the man's, the woman's, and one on another subject, about a man or a woman in turn."""
-    file = stimuli("bias_sts.json")
+    file = json_file(__file__, "bias_sts.json")
     man, woman = file["persons"]["male"], file["persons"]["female"]
     elsewhere = (template + len(file["templates"]) // 2) % len(file["templates"])
     person = (man, woman)[(file["occupations"].index(occupation) + template) % 2]
@@ -163,7 +164,7 @@ def comparisons(occupation: str, template: int) -> list[tuple[str, str]]:
 
 def sample_items(sample: int | None, seed: int) -> list[tuple[str, int]]:
     """(occupation, template) items, with each occupation and each template equally often, to within one."""
-    file = stimuli("bias_sts.json")
+    file = json_file(__file__, "bias_sts.json")
     occupations, n = file["occupations"], len(file["templates"])
     generator = np.random.default_rng(seed)
     order, shuffled = generator.permutation(len(occupations)), generator.permutation(n)

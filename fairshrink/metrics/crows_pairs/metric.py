@@ -66,7 +66,6 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"masked_lm", "causal_lm"})
 KIND = "intrinsic"
-FILES: tuple[str, ...] = ()
 ROLES = {"items": "the CSV file crows_pairs_anonymized.csv"}
 HEADLINE = ("stereotype_share", "all")
 

@@ -109,8 +109,8 @@ def align(more: Tokens, less: Tokens) -> tuple[Aligned, Aligned]:
     ids = [[each.ids[i] for i in places] for each, places in zip(both, real, strict=True)]
     blocks = SequenceMatcher(None, *ids, autojunk=False).get_matching_blocks()
     sides = []
-    for each, places, side in zip(both, real, ("a", "b"), strict=True):
-        shared = [places[getattr(block, side) + k] for block in blocks for k in range(block.size)]
+    for each, places, side in zip(both, real, (0, 1), strict=True):
+        shared = [places[block[side] + k] for block in blocks for k in range(block.size)]
         sides.append(Aligned(each, shared, sorted(set(places) - set(shared))))
     return sides[0], sides[1]
 

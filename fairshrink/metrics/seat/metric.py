@@ -37,9 +37,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pydantic import Field
 
 from fairshrink.grammar import capitalized, with_article
-from fairshrink.metrics._shared.association import AssociationSettings, associations, embedder, pooling_of, read_tests
+from fairshrink.metrics._shared.association import (
+    AssociationSettings,
+    associations,
+    embedder,
+    pooling_of,
+    published,
+    read_tests,
+)
 from fairshrink.metrics._shared.association_statistics import summaries
-from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.resources import json_file
 from fairshrink.stats.estimates import Statistic
 
 if TYPE_CHECKING:
@@ -50,7 +57,6 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"embedding"})
 KIND = "intrinsic"
-FILES = ("metrics/seat/seat.json", "metrics/_shared/weat.json")
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_effect_size", "all")
 
@@ -83,7 +89,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
 
 def sentences(word: str) -> list[str]:
     """The sentences in which a word of the lists is embedded; KeyError for a word whose grammar is not given."""
-    grammar = stimuli("seat.json")
+    grammar = json_file(__file__, "seat.json")
     kind, singular, plural = _grammar(word)
     forms = {
         "{word}": singular,
@@ -104,7 +110,7 @@ def _spread(choices: list[str], at_most: int | None) -> list[str]:
 
 def _grammar(word: str) -> tuple[str, str, str]:
     """Kind of word, and its singular and plural where it has them."""
-    grammar, lists = stimuli("seat.json"), stimuli("weat.json")["lists"]
+    grammar, lists = json_file(__file__, "seat.json"), published()["lists"]
     for kind, pairs in grammar["nouns"].items():
         for singular, plural in pairs:
             if word in (singular, plural):

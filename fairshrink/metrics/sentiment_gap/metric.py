@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"sentence_regression", "sentiment"})
 KIND = "extrinsic"
-FILES = ("metrics/sentiment_gap/sentiment_gap.json",)
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_gap", "gender")
 

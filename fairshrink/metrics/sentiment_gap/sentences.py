@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fairshrink.grammar import capitalized, with_article
-from fairshrink.metrics._shared.stimuli import stimuli
+from fairshrink.resources import json_file
 
 RACES = ("european_american", "african_american")
 GENDERS = ("male", "female")
@@ -30,7 +30,7 @@ def comparisons(n_words: int, n_noun_phrases: int, n_names: int) -> Iterator[Com
 
     Words and persons take turns, so that each is used about equally often, and with every emotion.
     """
-    file = stimuli("sentiment_gap.json")
+    file = json_file(__file__, "sentiment_gap.json")
     pairs, names = file["noun_phrases"], file["names"]
     for turn, template_id, template, emotion, word in _sentences(n_words):
 
@@ -53,7 +53,7 @@ def comparisons(n_words: int, n_noun_phrases: int, n_names: int) -> Iterator[Com
 
 def _sentences(n_words: int) -> Iterator[tuple[int, str, str, str, str]]:
     """(turn, template's name, template, emotion, word) for every template, emotion and chosen word."""
-    file = stimuli("sentiment_gap.json")
+    file = json_file(__file__, "sentiment_gap.json")
     for kind in ("feelings", "situations"):
         for at, template in enumerate(file["templates"][kind]):
             for shift, (emotion, words) in enumerate(file[kind].items()):

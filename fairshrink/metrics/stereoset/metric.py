@@ -68,7 +68,6 @@ if TYPE_CHECKING:
 
 NEEDS = frozenset({"masked_lm", "causal_lm", "nli"})
 KIND = "intrinsic"
-FILES: tuple[str, ...] = ()
 ROLES = {"items": "StereoSet JSON files: dev.json, test.json or both"}
 HEADLINE = ("stereotype_score", "all")
 
