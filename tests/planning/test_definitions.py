@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from fairshrink import registry
 from fairshrink.errors import UserError
-from fairshrink.planning import modules, reading, unfollowed
+from fairshrink.planning import definitions, modules, reading, unfollowed
 from fairshrink.planning.definitions import INERT, LINKS, Entry, code_of
-from fairshrink.planning.modules import PACKAGE
+from fairshrink.planning.modules import PACKAGE, Place
 
 ROOT = PACKAGE.parent
 PAGE = ROOT / "docs/recomputing.md"
@@ -527,8 +528,19 @@ def test_every_reason_for_what_is_declared_says_something():
     assert all(len(reason.split()) > 3 for reason in unfollowed.DECLARED.values())
 
 
-@pytest.mark.parametrize("name", sorted(INERT))
-def test_inert_modules_exist(name):
+def test_no_job_reaches_code_that_is_not_examined():
+    """Whatever the grid names as entries: all definitions of all modules that are found by name, and of all stages."""
+    found = [registry.module_name(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
+    found += [name for name in modules.all_modules() if name.startswith("stages.") and name != "stages.runner"]
+    roots = [Place("definition", name, each) for name in found for each in modules.parse(name).definitions]
+    _, places = definitions.reached(roots, PACKAGE, INERT)
+    assert {place.module for place in places} > set(found)
+    apart = {place.module for place in places if reading.is_in(place.module, unfollowed.APART)}
+    assert apart == set()
+
+
+@pytest.mark.parametrize("name", sorted(INERT | unfollowed.APART))
+def test_modules_and_folders_that_are_named_exist(name):
     assert modules.exists(name)
 
 

@@ -232,7 +232,7 @@ def test_modules_found_by_name_keep_to_their_interface(kind):
         "sources": ["Settings", "pin", "fetch"],
         "tasks": ["Settings", "HEAD", "TRAINED", "provides", "score"],
         "compression": ["Settings", "NEEDS_TASK", "compress"],
-        "metrics": ["Settings", "NEEDS", "KIND", "FILES", "ROLES", "HEADLINE", "score", "summarize"],
+        "metrics": ["Settings", "NEEDS", "KIND", "ROLES", "HEADLINE", "score", "summarize"],
     }[kind]
     for name in registry.names(kind):
         module = registry.load(kind, name)
