@@ -12,6 +12,8 @@ import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 
 from fairshrink import registry
 
@@ -48,12 +50,18 @@ class Card:
 
 def of(kind: str, name: str) -> Card:
     """The card of a registered module. Raises ValueError where its form is not that of a card."""
-    return parse(kind, name, registry.load(kind, name).__doc__ or "")
+    return parse(kind, name, _docstring(registry.load(kind, name)))
+
+
+def family(kind: str, name: str) -> str:
+    """What the folder of a module's family says of itself; "" for a module that is in none."""
+    folder = registry.family(kind, name)
+    return _docstring(import_module(f"fairshrink.{kind}.{folder}")) if folder else ""
 
 
 def parse(kind: str, name: str, docstring: str) -> Card:
     """Read a docstring. Raises ValueError, naming module and line, where its form is not that of a card."""
-    title, _, rest = inspect.cleandoc(docstring).partition("\n\n")
+    title, _, rest = docstring.partition("\n\n")
     prose: list[str] = []
     fields: dict[str, list[str]] = {}
     current = prose
@@ -74,6 +82,10 @@ def parse(kind: str, name: str, docstring: str) -> Card:
     if missing:
         raise ValueError(f"{kind}/{name}: the card has no {', '.join(missing)}")
     return Card(kind, name, title, "\n".join(prose).strip(), {label: _text(lines) for label, lines in fields.items()})
+
+
+def _docstring(module: ModuleType) -> str:
+    return inspect.cleandoc(module.__doc__ or "")
 
 
 def _text(lines: list[str]) -> str:

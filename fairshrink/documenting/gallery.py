@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from types import ModuleType
 
 from fairshrink import registry
@@ -48,7 +46,7 @@ def _entries() -> Iterator[str]:
         for card in _all(kind):
             if _family(card) != family:
                 family = _family(card)
-                yield f"### {family.capitalize()}\n\n{_meaning(card)}"
+                yield f"### {family.capitalize()}\n\n{cards.family(kind, card.name)}"
             yield from _entry(card, "####" if family else "###")
 
 
@@ -99,12 +97,6 @@ def _module(card: Card) -> ModuleType:
 
 def _family(card: Card) -> str:
     return registry.family(card.kind, card.name).replace("_", " ").replace(".", ", ")
-
-
-def _meaning(card: Card) -> str:
-    """What the folder of a family says of itself."""
-    folder = import_module(f"fairshrink.{card.kind}.{registry.family(card.kind, card.name)}")
-    return inspect.cleandoc(folder.__doc__ or "")
 
 
 def _link(card: Card) -> str:

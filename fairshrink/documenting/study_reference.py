@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 import typing
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fairshrink import registry
+from fairshrink.documenting import cards
 from fairshrink.study.schema import (
     CompressionKeys,
     Execution,
@@ -90,9 +90,9 @@ def _sections() -> Iterator[str]:
     for kind, title in TITLES.items():
         yield f"## {title}\n"
         for name in registry.names(kind):
-            module = registry.load(kind, name)
-            card = inspect.cleandoc(module.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
-            yield f"### `{SELECTORS[kind]}: {name}`\n\n{card}\n\n{settings_table(module.Settings)}\n"
+            settings = settings_table(registry.load(kind, name).Settings)
+            more = f"[More in the gallery](gallery.md#{name})."
+            yield f"### `{SELECTORS[kind]}: {name}`\n\n{cards.of(kind, name).title} {more}\n\n{settings}\n"
 
 
 def settings_table(model: type[BaseModel]) -> str:
