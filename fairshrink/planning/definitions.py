@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fairshrink.errors import UserError
 from fairshrink.planning.modules import PACKAGE, Place, all_modules, exists, member, parents, parse
-from fairshrink.planning.reading import Reading, is_inert, read
+from fairshrink.planning.reading import Reading, is_in, read
 
 INERT = frozenset(
     {"errors", "log", "sources._shared.transfer", "store.artifacts", "training.state", "training.termination"}
@@ -49,7 +49,7 @@ def code_of(entries: tuple[Entry, ...], root: Path = PACKAGE, inert: frozenset[s
     and for an import that leads nowhere.
     """
     roots = tuple(dict.fromkeys(place for entry in entries if (place := find(entry, root)) is not None))
-    effects, found = _reached(roots, root, inert)
+    effects, found = reached(roots, root, inert)
     named: dict[str, list[str]] = {}
     for place in found:
         if place.kind != "module":
@@ -106,13 +106,13 @@ def files(root: Path = PACKAGE, inert: frozenset[str] = INERT) -> dict[tuple[str
     return {each: " or ".join(dict.fromkeys(several)) for each, several in found.items()}
 
 
-def _reached(roots: Iterable[Place], root: Path, inert: frozenset[str]) -> tuple[list[Place], list[Place]]:
+def reached(roots: Iterable[Place], root: Path, inert: frozenset[str]) -> tuple[list[Place], list[Place]]:
     """What runs on import of all modules that are imported on the way; and everything that counts, with these."""
     pending, found, modules = [*roots], {}, set()
     effects: list[Place] = []
     while pending:
         place = pending.pop()
-        if place in found or (place.kind != "file" and is_inert(place.module, inert)):
+        if place in found or (place.kind != "file" and is_in(place.module, inert)):
             continue
         reading = read(place, inert, root)
         found[place] = None
@@ -129,7 +129,7 @@ def _imported(module: str, known: set[str], root: Path, inert: frozenset[str]) -
     pending, new = [module], []
     while pending:
         name = pending.pop()
-        if name in known or is_inert(name, inert):
+        if name in known or is_in(name, inert):
             continue
         known.add(name)
         new.append(name)

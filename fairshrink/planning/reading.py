@@ -101,9 +101,9 @@ def _name(place: Place) -> str:
     return shown if place.kind == "definition" else f"{place.kind} {shown}"
 
 
-def is_inert(module: str, inert: Iterable[str]) -> bool:
+def is_in(module: str, places: Iterable[str]) -> bool:
     """Whether a module is one of these, or in a folder that is."""
-    return any(module == each or module.startswith(f"{each}.") for each in inert)
+    return any(module == each or module.startswith(f"{each}.") for each in places)
 
 
 def _docstring(module: Module, name: str) -> str:
@@ -330,7 +330,7 @@ def _shown(meaning: Place | External | None, inert: frozenset[str]) -> list[str 
         return []
     if isinstance(meaning, External):
         return [f"<<{meaning.name}>>"]
-    return [f"<{meaning.name}>"] if is_inert(meaning.module, inert) and meaning.kind != "file" else [meaning]
+    return [f"<{meaning.name}>"] if is_in(meaning.module, inert) and meaning.kind != "file" else [meaning]
 
 
 def _loads(node: ast.AST, reader: Reader) -> Iterator[str]:

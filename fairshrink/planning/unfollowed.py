@@ -16,24 +16,16 @@ from typing import NamedTuple
 from fairshrink.errors import UserError
 from fairshrink.planning import modules
 from fairshrink.planning.modules import PACKAGE, External, Place, all_modules, exists, member, parse
-from fairshrink.planning.reading import RESOURCES, Function, Reader, Scopes, children, data_file
+from fairshrink.planning.reading import RESOURCES, Function, Reader, Scopes, children, data_file, is_in
 
-_NO_KEY = "it is part of no artifact's key: it only plans, explains or looks after artifacts"
+APART = frozenset({"documenting", "explaining", "planning", "upkeep"})
+"""Folders of code that no job reaches: they plan, explain, document and look after artifacts. Not examined."""
 _ENTRIES = "what is found by name is among the entries that the grid gives (`Entry`), or that CODE of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
-    ("documenting.cards", "_docstring", "__doc__"): _NO_KEY,
-    ("documenting.cards", "family", "importlib.import_module"): _NO_KEY,
-    ("documenting.study_reference", "_type", "getattr"): _NO_KEY,
-    ("explaining.report", "as_values", "vars"): _NO_KEY,
     ("models.inference", "lm_head", "getattr"): "the names are written beside it, of parts of models of transformers",
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
     ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
     "checkpoint's key, which is an input of all that reads it, covers the form",
-    ("planning.grid", "_telling", "getattr"): _NO_KEY,
-    ("planning.modules", "PACKAGE", "__file__"): _NO_KEY,
-    ("planning.plan", "_job", "getattr"): _NO_KEY,
-    ("planning.plan_files", "_outline", "vars"): _NO_KEY,
-    ("planning.workflow", "_prepare_environment", "sys.executable"): _NO_KEY,
     ("registry", "PACKAGE", "__file__"): _ENTRIES,
     ("registry", "load", "importlib.import_module"): _ENTRIES,
     ("remote.pointers", "_add", "sys.executable"): "it runs DVC, which stores bytes as they are",
@@ -46,10 +38,6 @@ DECLARED: Mapping[tuple[str, str, str], str] = {
     ("store.artifacts", "_gpus", "sys.modules"): "it asks whether torch is there, for provenance only",
     ("store.run_lock", "acquire", "change of a module's value"): "locks are held until the process ends",
     ("store.run_lock", "release", "change of a module's value"): "locks are held until the process ends",
-    ("upkeep.lister", "listed", "__file__"): _NO_KEY,
-    ("upkeep.lister", "listed", "import"): "it runs inside older commits, whose modules are elsewhere",
-    ("upkeep.needed", "_list", "__file__"): _NO_KEY,
-    ("upkeep.needed", "_list", "sys.executable"): _NO_KEY,
 }
 """(module, definition, what is refused there) that is meant so → the reason. An entry that meets nothing is refused."""
 
@@ -113,9 +101,17 @@ class Seen(NamedTuple):
     counted: bool
 
 
-def findings(root: Path = PACKAGE, declared: Mapping[tuple[str, str, str], str] = DECLARED) -> list[Finding]:
-    """All code of a package that cannot be followed and is not declared, and declarations that meet nothing."""
-    found = sorted({finding for name in all_modules(root) for finding in _module(name, root)})
+def findings(
+    root: Path = PACKAGE,
+    declared: Mapping[tuple[str, str, str], str] = DECLARED,
+    apart: frozenset[str] = APART,
+) -> list[Finding]:
+    """All code of a package that cannot be followed and is not declared, and declarations that meet nothing.
+
+    Modules and folders that are ``apart`` are not examined.
+    """
+    examined = [name for name in all_modules(root) if not is_in(name, apart)]
+    found = sorted({finding for name in examined for finding in _module(name, root)})
     met = {(each.module, each.definition, each.what) for each in found}
     left = [each for each in found if (each.module, each.definition, each.what) not in declared]
     idle = [
