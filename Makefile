@@ -10,31 +10,34 @@ STUDY ?= config.yaml
 # Where it is set, as in many containers, each of the short processes here would spend more time compiling than working.
 unexport PYTHONDONTWRITEBYTECODE
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
+# With -m the code of this folder runs, wherever the environment is shared with other clones.
+FAIRSHRINK = $(BIN)/python -m fairshrink
 
-.PHONY: study env plan explain report share verify gc test test-slurm unit lint format bench docs lock dag clean help
+.PHONY: study env plan explain report share verify gc test test-slurm unit lint lint-python lint-rules format bench docs lock dag clean help
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another)
 	@$(SNAKEMAKE)
 
-plan: env ## what a run would do
-	@$(SNAKEMAKE) -n
+plan: env ## what a run would do: jobs and artifacts of each stage
+	@$(FAIRSHRINK) plan --study $(STUDY)
 
 explain: env ## what a run would restore and compute, why, and how long it will take
-	@$(BIN)/python scripts/explain.py --study $(STUDY)
+	@$(FAIRSHRINK) explain --study $(STUDY)
 
-report: study ## results/report.html: one self-contained page
+report: study ## results/report.html, one self-contained page; headline numbers
 	@$(SNAKEMAKE) --report results/report.html
+	@$(FAIRSHRINK) report --study $(STUDY)
 
 share: env ## what others do not have yet, to DVC's default remote (docs/sharing.md)
-	@$(BIN)/python scripts/share.py --study $(STUDY)
+	@$(FAIRSHRINK) share --study $(STUDY)
 
 verify: env ## compare every artifact with its record and pointer; put aside what is damaged
-	@$(BIN)/python scripts/verify.py
+	@$(FAIRSHRINK) verify
 
 gc: env ## list, ask, then remove what no study of any branch or tag needs
-	@$(BIN)/python scripts/gc.py
+	@$(FAIRSHRINK) gc
 
-env: .venv/ready ## the environment alone, from the lock file
+env: .venv/installed ## the environment alone: what the lock file names, and the command `fairshrink`
 
 .venv/ready: envs/requirements.lock envs/requirements-torch.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
@@ -45,6 +48,11 @@ env: .venv/ready ## the environment alone, from the lock file
 	$(BIN)/python -c 'import dvc.repo, snakemake.cli, transformers' # it works, and its byte code is there before jobs need it
 	@touch $@
 
+# Editable and without dependencies, which the lock file has installed; nothing is downloaded.
+.venv/installed: .venv/ready pyproject.toml
+	$(BIN)/uv pip install --quiet --offline --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
 test: env lint unit ## all checks: unit tests, a tiny study through Snakemake and DVC, lint
 
 unit: env
@@ -53,10 +61,14 @@ unit: env
 test-slurm: env ## the study through a real Slurm, installed and started on this machine (root, Debian)
 	$(BIN)/python -m pytest tests/slurm/test_slurm.py
 
-lint: env ## style of Python and of the rules
+lint: lint-python lint-rules ## style of Python and of the rules; code that keys could not follow
+
+lint-python: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m fairshrink.planning.unfollowed
+
+lint-rules: env
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
@@ -70,7 +82,7 @@ bench: env ## planning of large studies; items per second of each metric, batche
 	$(BIN)/python benchmarks/metrics.py
 
 docs: env ## the generated pages of docs/, and the site, strictly, into site/
-	$(BIN)/python scripts/docs.py
+	$(FAIRSHRINK) docs
 	$(BIN)/mkdocs build --quiet --strict
 
 dag: env ## results/dag.svg: the graph of all jobs of the study (needs graphviz)

@@ -1,9 +1,5 @@
 # What compressing a language model does to its social bias.
-# The study says what to compute, `fairshrink.plan` what of it is missing; the rules below run just that.
-import sys
-
-sys.path.insert(0, workflow.basedir)
-
+# The study says what to compute, `fairshrink.planning.plan` what of it is missing; the rules below run just that.
 from fairshrink.planning import workflow as planner
 
 PLAN_FILE, PLAN = planner.prepare(workflow, config)

@@ -117,5 +117,4 @@ def matmul_rate(precision: str, size: int = 1024, seconds: float = 1.0) -> float
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     main()

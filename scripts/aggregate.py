@@ -1,10 +1,8 @@
-"""Build the final tables and figures from per-item scores."""
+"""Build the final tables and figures from per-item scores (`fairshrink run aggregate`)."""
 
 import sys
-from pathlib import Path
+
+from fairshrink.commands.main import main
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.stages.runner import main
-
-    main("aggregate", __doc__)
+    main(["run", "aggregate", *sys.argv[1:]])

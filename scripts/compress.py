@@ -1,10 +1,8 @@
-"""Compress a baseline by one or several methods."""
+"""Compress a baseline by one or several methods (`fairshrink run compress`)."""
 
 import sys
-from pathlib import Path
+
+from fairshrink.commands.main import main
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.stages.runner import main
-
-    main("compress", __doc__)
+    main(["run", "compress", *sys.argv[1:]])

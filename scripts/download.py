@@ -1,10 +1,8 @@
-"""Fetch a download of the study and check it against its pin."""
+"""Fetch a download of the study and check it against its pin (`fairshrink run download`)."""
 
 import sys
-from pathlib import Path
+
+from fairshrink.commands.main import main
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.stages.runner import main
-
-    main("download", __doc__)
+    main(["run", "download", *sys.argv[1:]])

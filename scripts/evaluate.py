@@ -1,10 +1,8 @@
-"""Score checkpoints with the metrics that they miss."""
+"""Score checkpoints with the metrics that they miss (`fairshrink run evaluate`)."""
 
 import sys
-from pathlib import Path
+
+from fairshrink.commands.main import main
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.stages.runner import main
-
-    main("evaluate", __doc__)
+    main(["run", "evaluate", *sys.argv[1:]])

@@ -1,10 +1,8 @@
-"""Make a baseline: fine-tune a pretrained model on one split of a task, or take it as it is."""
+"""Make a baseline: a pretrained model, fine-tuned on one split of a task or unchanged (`fairshrink run finetune`)."""
 
 import sys
-from pathlib import Path
+
+from fairshrink.commands.main import main
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.stages.runner import main
-
-    main("finetune", __doc__)
+    main(["run", "finetune", *sys.argv[1:]])

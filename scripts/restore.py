@@ -1,10 +1,8 @@
-"""Fetch artifacts that are missing here but recorded by DVC pointers."""
+"""Fetch artifacts that are missing here but recorded by DVC pointers (`fairshrink run restore`)."""
 
 import sys
-from pathlib import Path
+
+from fairshrink.commands.main import main
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fairshrink.stages.runner import main
-
-    main("restore", __doc__)
+    main(["run", "restore", *sys.argv[1:]])

@@ -1,12 +1,9 @@
-"""The command line that the five stage scripts share."""
+"""One job of a plan: its process is prepared, then its stage does the work."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
-import signal
-import sys
 from pathlib import Path
 
 from fairshrink.errors import UserError
@@ -14,24 +11,8 @@ from fairshrink.planning import plan_files
 from fairshrink.stages import gpus
 
 
-def main(stage: str, description: str) -> None:
-    """Run one job of a stage; a mistake of the user's ends with its message and exit status 1."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--plan", type=Path, required=True, help="plan file, as written when the workflow starts")
-    parser.add_argument("--job", required=True, help="name of the job in the plan")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: the plan's)")
-    options = parser.parse_args()
-    # Slurm's word before it kills: as an exception it lets what is half-built be cleared away.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        run(stage, options.plan, options.job, options.threads)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
 def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None:
-    """Find the job in the plan and make its artifacts."""
+    """Find the job in the plan and make its artifacts. Raises UserError."""
     if not plan_file.is_file():
         raise UserError(f"{plan_file}: there is no such plan; `snakemake -n` writes one")
     loaded = plan_files.read(plan_file)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -275,15 +274,3 @@ def _group(group: str, items: list[Item], sizes: dict[Item, int], root: Path, ev
 def _label(item: Item, root: Path) -> str:
     path = item.paths[0]
     return path.parent.name + path.name if item.group == CACHE else path.relative_to(root).as_posix()
-
-
-def main(yes: bool, dry_run: bool, every: bool) -> int:
-    """Collect in the current folder, as a command; returns the exit status."""
-    try:
-        collect(Path(), yes=yes, dry_run=dry_run, every=every, terminal=sys.stdin.isatty())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except EOFError:
-        print("\nNothing was removed.")
-    return 0

@@ -352,13 +352,14 @@ def test_settings_that_do_not_fit_the_kind_of_remote_are_named(ours, tmp_path):
         sharing.share([], ours)
 
 
-def test_script_shares_the_studys_artifacts_and_ends_without_traceback(ours, tmp_path):
-    script = [sys.executable, str(clones.ROOT / "scripts/share.py"), "--study", str(clones.ROOT / "config.yaml")]
-    failed = clones.run(ours, *script, check=False)
+def test_command_shares_the_studys_artifacts_and_ends_without_traceback(ours, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(clones.ROOT))
+    command = [sys.executable, "-m", "fairshrink", "share", "--study", str(clones.ROOT / "config.yaml")]
+    failed = clones.run(ours, *command, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: DVC has no default remote")
     with servers.folder(tmp_path / "remote") as remote:
         configure(ours, remote)
-        assert "of 3 artifacts; 3 of 3 recorded artifacts are there" in clones.run(ours, *script).stdout
+        assert "of 3 artifacts; 3 of 3 recorded artifacts are there" in clones.run(ours, *command).stdout
         assert complete(remote)
         assert len(remote.names()) > 3

@@ -410,8 +410,8 @@ def test_every_place_of_an_artifact_is_looked_at(root):
 def test_the_command(root):
     def command(*arguments: str):
         return subprocess.run(
-            [sys.executable, str(ROOT / "scripts/verify.py"), *arguments],
-            cwd=root, env=environment(), capture_output=True, text=True,
+            [sys.executable, "-m", "fairshrink", "verify", *arguments],
+            cwd=root, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True,
         )  # fmt: skip
 
     assert command().returncode == 0

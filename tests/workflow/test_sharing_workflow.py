@@ -42,7 +42,7 @@ def test_second_clone_restores_and_computes_only_what_is_new(tmp_path):
         git(ours, "remote", "add", "origin", str(tmp_path / "origin.git"))
         clones.configure(ours, remote)
         snakemake(ours)
-        said = run(ours, sys.executable, "scripts/share.py").stdout
+        said = run(ours, sys.executable, "-m", "fairshrink", "share").stdout
         git(ours, "add", "data", "results")
         git(ours, "commit", "-q", "-m", "results")
         git(ours, "push", "-q", "origin", "main")

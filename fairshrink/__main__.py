@@ -1,0 +1,6 @@
+"""`python -m fairshrink`: the command with the code of the current folder, where that holds a clone."""
+
+from fairshrink.commands.main import main
+
+if __name__ == "__main__":
+    main()

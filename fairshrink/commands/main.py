@@ -1,0 +1,77 @@
+"""The command line: finds the subcommands, runs one, and turns a mistake of the user's into one message.
+
+A subcommand is a module of this folder. Its docstring is its help, ``configure(parser)`` adds its options and
+``run(options)`` does the work and returns the exit status. It is called as its file is, or as ``NAME`` says where the
+standard library has a module of that name. Nothing but ``run`` may import what takes time, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from fairshrink.errors import UserError
+
+FOLDER = Path(__file__).parent
+DESCRIPTION = "What compressing a language model does to its social bias. Works on the study in the current folder."
+MISTAKE = 1
+"""Exit status for a mistake of the user's; argparse itself ends with 2 where options are wrong."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the subcommand that the arguments (by default the command line's) name, and exit with its status."""
+    options = parser().parse_args(arguments)
+    try:
+        _refuse_foreign_code(Path())
+        status = options.run(options)
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = MISTAKE
+    except BrokenPipeError:
+        # Whoever reads has seen enough (`fairshrink list | head`); Python would complain again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)
+
+
+def subcommands() -> dict[str, ModuleType]:
+    """The module of each subcommand, by its name on the command line."""
+    stems = [path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_") and path.stem != "main"]
+    modules = {stem: importlib.import_module(f"fairshrink.commands.{stem}") for stem in stems}
+    return dict(sorted((getattr(module, "NAME", stem), module) for stem, module in modules.items()))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    whole = argparse.ArgumentParser(prog="fairshrink", description=DESCRIPTION)
+    parts = whole.add_subparsers(title="subcommands", metavar="COMMAND", required=True)
+    for name, module in subcommands().items():
+        about = module.__doc__ or ""
+        part = parts.add_parser(
+            name,
+            help=about.splitlines()[0].rstrip("."),
+            description=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.configure(part)
+        part.set_defaults(run=module.run)
+    return whole
+
+
+def _refuse_foreign_code(folder: Path) -> None:
+    """Keys depend on code, so a clone must be planned, explained and cleaned with its own.
+
+    Raises UserError where ``folder`` holds another package than the one that runs.
+    """
+    own = folder / "fairshrink"
+    if (own / "__init__.py").is_file() and own.resolve() != FOLDER.parent.resolve():
+        raise UserError(
+            f"this is the code of {FOLDER.parent.parent}, and {folder.resolve()} has its own. "
+            "Write `python -m fairshrink …`, which takes the code of the current folder."
+        )

@@ -1,0 +1,63 @@
+"""Where the published tables and figures of the study are, and its headline numbers.
+
+If another study is shown under the plain names (results/tables, results/figures), this one takes its place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fairshrink.errors import UserError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("--study", default="config.yaml", help="study file (default: config.yaml)")
+    parser.add_argument("--json", action="store_true", help="the headline numbers alone, for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show the results and print what there is. Raises UserError where they have not been made."""
+    from fairshrink.planning import grid
+    from fairshrink.store import published
+    from fairshrink.study import reader
+
+    loaded = reader.load(options.study)
+    tables = next(reversed(grid.expand(loaded).values()))
+    output = Path(loaded.output)
+    if not published.show(Path(tables.path), output):
+        raise UserError(
+            f"study {loaded.name} has no results here yet ({tables.path}). `fairshrink plan --study {options.study}` "
+            f"says what is missing, `make STUDY={options.study}` makes it."
+        )
+    numbers = json.loads((output / "tables" / "headline.json").read_text(encoding="utf-8"))
+    print(json.dumps(numbers, indent=1) if options.json else "\n".join(_text(loaded.name, output, numbers)))
+    return 0
+
+
+def _text(study: str, output: Path, numbers: Mapping[str, Any]) -> Iterator[str]:
+    yield f"study {study}"
+    yield ""
+    for folder, what in (("tables", "overview_*.md"), ("tables", "results.parquet"), ("figures", "*.svg")):
+        yield from (f"  {path}" for path in sorted((output / folder).glob(what)))
+    page = output / "report.html"
+    yield f"  {page}" if page.is_file() else f"  {page} (not there yet: `make report`)"
+    for task, models in numbers.items():
+        for model, metrics in models.items():
+            yield ""
+            yield f"{model}, {task}: {'baseline':>{max(1, 36 - len(model) - len(task))}}  largest change"
+            yield from (_line(name, each) for name, each in metrics.items())
+
+
+def _line(name: str, each: Mapping[str, Any]) -> str:
+    baseline = "" if each.get("baseline") is None else f"{each['baseline']:.4g}"
+    text = f"  {name:<26}{baseline:>10}"
+    if "largest_change" in each:
+        text += f"  {each['largest_change']:+.4g} ({each['largest_change_by']})"
+    if "real_changes" in each:
+        text += f"; {each['real_changes']} real"
+    return text
