@@ -1,4 +1,4 @@
-"""The promise of the project: nobody pays twice, nobody trusts a stale number. Each test counts the jobs of real runs.
+"""The promise of the project: nothing is computed twice, no result is stale. Each test counts the jobs of real runs.
 
 The examples of docs/recomputing.md are these tests.
 """
@@ -160,12 +160,12 @@ def test_clone_and_pull_with_shuffled_times_has_nothing_to_do(cloned, finished):
     assert science(cloned) == science(finished)
 
 
-def test_clone_without_pull_restores_the_answer_and_nothing_else(cloned, finished):
+def test_clone_without_pull_restores_the_published_result_and_nothing_else(cloned, finished):
     assert todo(cloned) == documented("clone, without pulling")
     snakemake(cloned)
     assert todo(cloned) == {}
-    (answer,) = artifacts(cloned)
-    assert answer.startswith("results/published/")
+    (restored,) = artifacts(cloned)
+    assert restored.startswith("results/published/")
     name = "results/tables/results.parquet"
     assert (cloned / name).read_bytes() == (finished / name).read_bytes()
     assert git(cloned, "status", "--porcelain") == ""
@@ -175,7 +175,7 @@ def test_new_tables_fetch_scores_and_no_checkpoint(cloned, finished):
     content = small_study()
     content["statistics"] = {"resamples": 101}
     write_study(cloned, content)
-    assert todo(cloned) == documented("clone, then ask for other intervals (`statistics.resamples`)")
+    assert todo(cloned) == documented("clone, then change the intervals (`statistics.resamples`)")
     snakemake(cloned)
     assert not [path for path in artifacts(cloned) if path.split("/")[1] in ("baselines", "compressed")]
     fetched = {path.name for path in (cloned / ".dvc/cache/files/md5").glob("*/*")}
@@ -246,14 +246,20 @@ def test_code_of_one_method_edited(copied):
     assert todo(copied) == documented("edit the code of one compression method")
 
 
-def test_code_that_carries_results_edited(copied):
-    for name in ("artifacts.py", "log.py", "transfer.py", "pointers.py", "plan.py"):
+def test_code_that_transports_results_edited(copied):
+    for name in (
+        "store/artifacts.py",
+        "log.py",
+        "sources/_shared/transfer.py",
+        "remote/pointers.py",
+        "planning/plan.py",
+    ):
         path = copied / "fairshrink" / name
         path.write_text(path.read_text() + "\n\nUNUSED = 1\n\n\ndef unused() -> None:\n    print(UNUSED)\n")
     path = copied / "fairshrink/log.py"
     path.write_text(path.read_text().replace("%H:%M:%S", "%H:%M"))
-    carries = "edit code that carries results but cannot change them (logging, transfers, planning)"
-    assert todo(copied) == documented(carries)
+    row = "edit code that transports results but cannot change them (logging, transfers, planning)"
+    assert todo(copied) == documented(row)
 
 
 def test_parameter_changed_and_changed_back(copied):
@@ -312,7 +318,7 @@ def test_snakemakes_own_records_deleted(copied):
     assert todo(copied) == documented("delete `.snakemake`")
 
 
-def test_half_a_pull_is_not_taken_for_whole(copied):
+def test_incomplete_pull_is_not_taken_for_complete(copied):
     (weights,) = copied.glob("results/compressed/bert-similarity-random_init-*/model.safetensors")
     (scores,) = copied.glob("results/scores/bert-similarity-random_init-*/bias_sts-*/")
     shutil.rmtree(next(copied.glob("results/published/*/")))
@@ -321,7 +327,7 @@ def test_half_a_pull_is_not_taken_for_whole(copied):
         each.unlink()
     assert todo(copied) == {"evaluate": 1, "aggregate": 1}
     weights.unlink()
-    assert todo(copied) == documented("lose one file of a needed checkpoint that is recorded nowhere")
+    assert todo(copied) == documented("lose one file of a needed checkpoint that has no pointer")
 
 
 def test_killed_at_ten_random_moments_the_bytes_are_the_same(undisturbed, tmp_path):
@@ -332,7 +338,7 @@ def test_killed_at_ten_random_moments_the_bytes_are_the_same(undisturbed, tmp_pa
         time.sleep(draw.uniform(0.5, 6))
         if attempt % 2:
             os.killpg(process.pid, signal.SIGKILL)
-        else:  # the main process alone: its jobs go on, and the next run may start their twins
+        else:  # the main process alone: its jobs go on, and the next run may start the same jobs
             process.kill()
         process.wait()
         for path in artifacts(folder):
