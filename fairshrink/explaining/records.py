@@ -39,7 +39,7 @@ def label(stage: str, path: str, name: str) -> str:
 
 def read(root: Path = Path()) -> list[Record]:
     """All records below the root, by path; folders without a readable record are left out (`verify` names them)."""
-    markers = (marker for place in pointers.PLACES for marker in root.glob(f"{place}/{MARKER}"))
+    markers = (marker for pattern in pointers.ARTIFACT_GLOBS for marker in root.glob(f"{pattern}/{MARKER}"))
     found = (_record(marker.parent.relative_to(root).as_posix(), marker) for marker in markers)
     return sorted((each for each in found if each), key=lambda each: each.path)
 

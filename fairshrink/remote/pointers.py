@@ -11,7 +11,7 @@ from pathlib import Path
 from fairshrink.log import log
 from fairshrink.store.artifacts import MARKER
 
-PLACES = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*", "results/published/*")
+ARTIFACT_GLOBS = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*", "results/published/*")
 ARGUMENTS = 5000
 """Paths that fit on one command line."""
 
@@ -23,7 +23,7 @@ def pointer(path: Path) -> Path:
 
 def recorded(root: Path = Path()) -> dict[str, Path]:
     """Every artifact that has a pointer in the working tree, of any study: path → pointer, sorted by path."""
-    found = sorted(each for place in PLACES for each in root.glob(f"{place}.dvc") if each.is_file())
+    found = sorted(each for pattern in ARTIFACT_GLOBS for each in root.glob(f"{pattern}.dvc") if each.is_file())
     return {each.relative_to(root).with_suffix("").as_posix(): each for each in found}
 
 

@@ -33,7 +33,7 @@ def acquire(root: Path = Path()) -> None:
         described = _described(stream)
         stream.close()
         raise UserError(
-            f"{path.parents[2]}: another run is at work here ({described}). Nothing was started. Wait for it to end, "
+            f"{path.parents[2]}: another run is active here ({described}). Nothing was started. Wait for it to end, "
             "or use another clone: finished artifacts can be shared between clones through DVC."
         ) from None
     stream.seek(0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairshrink.log import log
-from fairshrink.upkeep.amounts import size_text
+from fairshrink.upkeep.formatting import size_text
 
 CHUNK = 1 << 20
 PROGRESS_S = 10.0
@@ -23,7 +23,7 @@ PROGRESS_S = 10.0
 
 @dataclass(frozen=True)
 class Sums:
-    """What one file holds: hex digests and size in bytes; ``error`` says why it could not be read."""
+    """Hex digests of one file and its size in bytes; ``error`` says why it could not be read."""
 
     sha256: str = ""
     md5: str = ""
@@ -32,17 +32,17 @@ class Sums:
 
 
 class Checksums:
-    """Sums of files, remembered by inode."""
+    """Checksums of files, cached by inode."""
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads or min(8, os.cpu_count() or 1)
-        self._known: dict[tuple[int, int], Sums] = {}
+        self._cache: dict[tuple[int, int], Sums] = {}
         self._lock = threading.Lock()
         self._done = self._total = 0
-        self._told = time.monotonic()
+        self._reported_at = time.monotonic()
 
     def read(self, paths: Iterable[Path]) -> dict[Path, Sums]:
-        """The sums of each file; links are followed."""
+        """The checksums of each file; links are followed."""
         found: dict[Path, Sums] = {}
         inodes: dict[Path, tuple[int, int]] = {}
         waiting: dict[tuple[int, int], Path] = {}
@@ -53,12 +53,12 @@ class Checksums:
                 found[path] = Sums(error=error.strerror or str(error))
                 continue
             inodes[path] = (status.st_dev, status.st_ino)
-            if inodes[path] not in self._known and waiting.setdefault(inodes[path], path) is path:
+            if inodes[path] not in self._cache and waiting.setdefault(inodes[path], path) is path:
                 self._total += status.st_size
         with ThreadPoolExecutor(self._threads) as pool:
             for inode, sums in zip(waiting, pool.map(self._sums, waiting.values()), strict=True):
-                self._known[inode] = sums
-        return found | {path: self._known[inode] for path, inode in inodes.items()}
+                self._cache[inode] = sums
+        return found | {path: self._cache[inode] for path, inode in inodes.items()}
 
     def _sums(self, path: Path) -> Sums:
         sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
@@ -73,9 +73,9 @@ class Checksums:
             return Sums(error=error.strerror or str(error))
         return Sums(sha256.hexdigest(), md5.hexdigest(), size)
 
-    def _progress(self, amount: int) -> None:
+    def _progress(self, n_bytes: int) -> None:
         with self._lock:
-            self._done += amount
-            if time.monotonic() - self._told >= PROGRESS_S:
-                self._told = time.monotonic()
+            self._done += n_bytes
+            if time.monotonic() - self._reported_at >= PROGRESS_S:
+                self._reported_at = time.monotonic()
                 log(f"read {size_text(self._done)} of {size_text(self._total)}")

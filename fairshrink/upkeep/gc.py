@@ -1,7 +1,7 @@
 """Remove what no study refers to any more: artifacts, their pointers, their objects in DVC's local cache, leftovers.
 
-What is needed is asked of every study of the working tree and of every branch and tag (`needed`). The remote is never
-touched, so what has been pushed can be had again.
+What is needed is determined from every study of the working tree and of every branch and tag (`needed`). The remote is
+never touched, so what has been pushed can be fetched again.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from fairshrink.remote.cache_objects import DIRECTORY, Objects, mentioned
 from fairshrink.remote.pointers import pointer
 from fairshrink.store import run_lock
 from fairshrink.store.artifacts import MARKER
+from fairshrink.upkeep import locations, repository
 from fairshrink.upkeep import needed as needs
-from fairshrink.upkeep import places, repository
-from fairshrink.upkeep.amounts import count, size_text
+from fairshrink.upkeep.formatting import count, size_text
 from fairshrink.upkeep.needed import Needed
 
 IDLE_S = 24 * 3600
-"""Leftovers are removed when nothing has touched them for so long."""
-SHOWN = 10
-CACHE, LEFT, UNFINISHED = "DVC's cache", "half-built leftovers", "states of trainings"
-BLOCK = 512
+"""Leftovers are removed when nothing has changed them for this long."""
+MAX_LISTED = 10
+CACHE, HALF_BUILT, TRAINING_STATES = "DVC's cache", "half-built leftovers", "training states"
+BLOCK_BYTES = 512
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something to remove as a whole: its files and folders, the first of which names it."""
+    """Something that is removed as a unit: its files and folders, the first of which names it."""
 
     group: str
     paths: tuple[Path, ...]
@@ -46,7 +46,8 @@ class Item:
 class Garbage:
     """What may be removed, in the order of removal, with the bytes that each item would free.
 
-    ``pointers`` go with their artifacts; ``held`` of them are also in commits, which keep their objects in the cache.
+    ``pointers`` are removed with their artifacts; ``held`` of them are also in commits, which keep their objects in the
+    cache.
     """
 
     needed: Needed
@@ -66,10 +67,10 @@ def collect(
     terminal: bool = False,
     ask: Callable[[str], str] = input,
 ) -> int:
-    """List what nobody needs, ask, remove it; returns the bytes freed.
+    """List what no study needs, ask, remove it; returns the bytes freed.
 
-    ``yes`` does not ask, ``dry_run`` only lists, ``every`` lists each thing; without a ``terminal`` nobody can be
-    asked. Raises UserError while a run is at work, and where a study of the working tree has mistakes.
+    ``yes`` does not ask, ``dry_run`` only lists, ``every`` lists every item; without a ``terminal`` nobody can be
+    asked. Raises UserError while a run is active, and where a study of the working tree has mistakes.
     """
     only_list = dry_run or not (yes or terminal)
     if not only_list:
@@ -87,7 +88,7 @@ def collect(
             return 0
         remove(garbage)
         freed = sum(garbage.freed.values())
-        print(f"Removed; {size_text(freed)} are free." + " Commit it: git add -u" * bool(garbage.pointers))
+        print(f"Removed; {size_text(freed)} freed." + " Commit it: git add -u" * bool(garbage.pointers))
         return freed
     finally:
         if not only_list:
@@ -107,34 +108,35 @@ def find(root: Path = Path(), now: float | None = None) -> Garbage:
         garbage.held = sum(bool(names & garbage.needed.objects) for names in named)
         garbage.items += [Item(CACHE, (objects.path(name),)) for name in _unneeded_objects(root, garbage, objects)]
     elif objects.exists:
-        garbage.notes.append(f"DVC's cache {objects.folder} may serve other repositories too and is left as it is.")
+        garbage.notes.append(f"DVC's cache {objects.folder} may serve other repositories too and is not touched.")
     garbage.items += [Item(group, (root / path,)) for group, path in _idle(root, garbage.needed, now or time.time())]
-    garbage.items += [Item(places.ASIDE, (root / places.ASIDE,))] if (root / places.ASIDE).is_dir() else []
+    quarantine = root / locations.QUARANTINE
+    garbage.items += [Item(locations.QUARANTINE, (quarantine,))] if quarantine.is_dir() else []
     garbage.freed = freed(garbage.items)
     return garbage
 
 
 def _unneeded(root: Path, needed: Needed) -> list[str]:
-    """Artifacts that stand here, or only their pointers, and no study needs."""
-    here = [path for path in places.artifacts(root) if places.is_keyed(path.rsplit("/", 1)[1])]
-    return sorted({*here, *places.pointers(root)} - needed.paths)
+    """Artifacts that exist in this clone, or only their pointers, and no study needs."""
+    here = [path for path in locations.artifacts(root) if locations.is_keyed(path.rsplit("/", 1)[1])]
+    return sorted({*here, *locations.pointers(root)} - needed.paths)
 
 
 def _artifact(root: Path, path: str) -> Item:
     both = (root / path, pointer(root / path))
-    return Item(places.place_of(path), tuple(each for each in both if each.exists()))
+    return Item(locations.folder_of(path), tuple(each for each in both if each.exists()))
 
 
 def _unneeded_objects(root: Path, garbage: Garbage, objects: Objects) -> list[str]:
     """Objects of artifacts that no pointer names and no study needs; the lists of files come last.
 
-    Whoever is interrupted before the end finds the rest again through the lists. Other data that DVC keeps for the
-    user is left alone, and so is what it shares with an artifact.
+    After an interruption, the rest can still be found through the lists. Other data that DVC keeps for the user is not
+    touched, and neither is what it shares with an artifact.
     """
-    going = {path for item in garbage.items for path in item.paths}
+    removed = {path for item in garbage.items for path in item.paths}
     files = {root / name for name in repository.working_files(root, "*.dvc", "*dvc.lock")}
-    files |= {pointer(root / path) for path in places.pointers(root)}
-    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files - going)
+    files |= {pointer(root / path) for path in locations.pointers(root)}
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files - removed)
     kept = garbage.needed.objects | mentioned(texts)
     names = set(objects.names())
     keys = {path.rsplit("-", 1)[-1] for path in garbage.needed.paths}
@@ -150,7 +152,7 @@ def _unneeded_objects(root: Path, garbage: Garbage, objects: Objects) -> list[st
 
 
 def _key(record: Path) -> str | None:
-    """The key in an artifact's record; None where the record is lost, and the artifact with it."""
+    """The key in an artifact's record; None where the record, and with it the artifact, is lost."""
     try:
         content = json.loads(record.read_bytes())
     except (OSError, ValueError):
@@ -159,12 +161,12 @@ def _key(record: Path) -> str | None:
 
 
 def _idle(root: Path, needed: Needed, now: float) -> Iterator[tuple[str, str]]:
-    """Leftovers that nobody works on; the state of a training that a study still waits for stays."""
-    left = [(LEFT, path) for path in places.half_built(root)]
-    for path in places.trainings(root):
-        artifact = places.trained(path)
+    """Leftovers that no process works on; the training state of a needed, unfinished baseline stays."""
+    left = [(HALF_BUILT, path) for path in locations.half_built(root)]
+    for path in locations.trainings(root):
+        artifact = locations.trained(path)
         if artifact not in needed.paths or (root / artifact / MARKER).is_file():
-            left.append((UNFINISHED, path))
+            left.append((TRAINING_STATES, path))
     for group, path in left:
         if now - max(each.lstat().st_mtime for each in _beneath(root / path)) > IDLE_S:
             yield group, path
@@ -179,19 +181,19 @@ def _beneath(path: Path) -> Iterator[Path]:
 
 
 def freed(items: Sequence[Item]) -> dict[Item, int]:
-    """Allocated bytes that each item frees; a file with several links counts once, if its last link goes."""
-    going = {path for item in items for path in item.paths}
+    """Allocated bytes that each item frees; a file with several links counts once, if its last link is removed."""
+    removed = {path for item in items for path in item.paths}
     links: Counter[tuple[int, int]] = Counter()
     first: dict[tuple[int, int], tuple[Item, int, int]] = {}
     for item in items:
         folder = item.paths[0].parent
-        emptied = [folder] if places.is_keyed(folder.name) and going.issuperset(folder.iterdir()) else []
+        emptied = [folder] if locations.is_keyed(folder.name) and removed.issuperset(folder.iterdir()) else []
         for path in (*emptied, *(each for top in item.paths for each in _beneath(top))):
             status = path.lstat()
             inode = (status.st_dev, status.st_ino)
             links[inode] += 1
             needed_links = 1 if path.is_dir() and not path.is_symlink() else status.st_nlink
-            first.setdefault(inode, (item, needed_links, status.st_blocks * BLOCK))
+            first.setdefault(inode, (item, needed_links, status.st_blocks * BLOCK_BYTES))
     sizes = dict.fromkeys(items, 0)
     for inode, (item, needed_links, size) in first.items():
         if links[inode] >= needed_links:
@@ -200,16 +202,16 @@ def freed(items: Sequence[Item]) -> dict[Item, int]:
 
 
 def remove(garbage: Garbage) -> None:
-    """Remove everything. An interruption leaves nothing that could be taken for whole, and the next call goes on."""
-    log(f"removing {count(len(garbage.items), 'thing')}")
+    """Remove everything. An interruption leaves nothing that could be taken for complete; the next call continues."""
+    log(f"removing {count(len(garbage.items), 'item')}")
     for item in garbage.items:
         for path in item.paths:
             try:
                 _remove(path)
             except OSError as error:
                 raise UserError(
-                    f"{error.filename}: cannot be removed ({error.strerror}). What came before it is gone; the next "
-                    "call goes on from there."
+                    f"{error.filename}: cannot be removed ({error.strerror}). Everything before it has been removed; "
+                    "the next call continues from there."
                 ) from error
         if item.group != CACHE:
             _drop_empty(item.paths[0].parent)
@@ -217,15 +219,15 @@ def remove(garbage: Garbage) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        hidden = path if path.name.startswith(".") else places.hide(path)
+        hidden = path if path.name.startswith(".") else locations.hide(path)
         shutil.rmtree(hidden)
     else:
         path.unlink(missing_ok=True)
 
 
 def _drop_empty(folder: Path) -> None:
-    """Scores of one checkpoint share a folder, which goes with the last of them."""
-    if places.is_keyed(folder.name) and not any(folder.iterdir()):
+    """Scores of one checkpoint share a folder, which is removed with the last of them."""
+    if locations.is_keyed(folder.name) and not any(folder.iterdir()):
         folder.rmdir()
 
 
@@ -237,13 +239,15 @@ def text(garbage: Garbage, root: Path, *, every: bool = False) -> str:
     lines.append("Not needed by any study:")
     for group in dict.fromkeys(item.group for item in garbage.items):
         lines += _group(group, [item for item in garbage.items if item.group == group], garbage.freed, root, every)
-    lines.append(f"Together {size_text(sum(garbage.freed.values()))} would become free; the remote is not touched.")
+    lines.append(f"In total {size_text(sum(garbage.freed.values()))} would be freed; the remote is not touched.")
     if garbage.pointers:
-        lines.append(f"{count(garbage.pointers, 'pointer')} (.dvc) would go too; commit that with `git add -u`.")
+        lines.append(
+            f"{count(garbage.pointers, 'pointer')} (.dvc) would be removed too; commit that with `git add -u`."
+        )
     if garbage.held:
         lines.append(
             f"{count(garbage.held, 'artifact')} of these stay in DVC's cache, as pointers in commits name them. They "
-            "become free when no branch or tag has these pointers and gc runs again."
+            "are freed when no branch or tag has these pointers and gc runs again."
         )
     return "\n".join(lines)
 
@@ -254,7 +258,7 @@ def _protected(needed: Needed) -> list[str]:
         f"those of {count(len(needed.refs), 'branch or tag', 'branches and tags')}."
     ]
     lines += [
-        f"  {ref}: all that it has pointers to is kept, as {reason.splitlines()[0]}"
+        f"  {ref}: everything that it has pointers to is kept ({reason.splitlines()[0]})"
         for ref, reason in sorted(needed.by_pointers.items())
     ]
     return lines
@@ -265,10 +269,10 @@ def _group(group: str, items: list[Item], sizes: dict[Item, int], root: Path, ev
     yield f"  {group:<22} {count(len(items), noun):>15} {size_text(sum(sizes[item] for item in items)):>12}"
     if group == CACHE and not every:
         return
-    for item in items if every else items[:SHOWN]:
+    for item in items if every else items[:MAX_LISTED]:
         yield f"      {size_text(sizes[item]):>12}  {_label(item, root)}"
-    if not every and len(items) > SHOWN:
-        yield f"      {'':>12}  … and {len(items) - SHOWN} more (--all lists them)"
+    if not every and len(items) > MAX_LISTED:
+        yield f"      {'':>12}  … and {len(items) - MAX_LISTED} more (--all lists them)"
 
 
 def _label(item: Item, root: Path) -> str:

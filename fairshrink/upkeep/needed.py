@@ -1,6 +1,6 @@
 """What the studies of a repository need: those of the working tree, and those at the tips of branches and tags.
 
-Keys depend on code, so each commit's studies are listed with that commit's own code, in a process of its own.
+Keys depend on code, so each commit's studies are listed with that commit's own code, in a separate process.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import yaml
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.remote import cache_objects
-from fairshrink.upkeep import lister, repository
-from fairshrink.upkeep.amounts import count
+from fairshrink.upkeep import list_artifacts, repository
+from fairshrink.upkeep.formatting import count
 from fairshrink.upkeep.repository import Tree
 
 KEYS = ("study", "downloads", "models", "tasks", "metrics")
-"""Top-level keys of a study; a file with all but one of them counts, as one may be misspelled."""
+"""Top-level keys of a study; a file with all but one of them counts as a study, as one may be misspelled."""
 ENDINGS = (".yaml", ".yml")
 POINTER = ".dvc"
 
@@ -47,7 +47,7 @@ class Needed:
 
 
 def needed(root: Path) -> Needed:
-    """Everything that must stay. Raises UserError where a study of the working tree has mistakes."""
+    """Everything that must be kept. Raises UserError where a study of the working tree has mistakes."""
     found = Needed()
     _working_tree(root, found)
     _commits(root, found)
@@ -55,7 +55,7 @@ def needed(root: Path) -> Needed:
 
 
 def is_study(text: str) -> bool:
-    """Whether a YAML file is meant to be a study, be it with mistakes."""
+    """Whether a YAML file is meant to be a study, even one with mistakes."""
     try:
         content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         keys = set(map(str, content)) if isinstance(content, dict) else set()
@@ -67,15 +67,15 @@ def is_study(text: str) -> bool:
 def _working_tree(root: Path, found: Needed) -> None:
     files = repository.working_files(root, *(f"*{ending}" for ending in ENDINGS))
     found.studies = [name for name in files if is_study((root / name).read_text(encoding="utf-8", errors="replace"))]
-    log(f"listing {count(len(found.studies), 'file')} with a study")
-    answers = _list(root, found.studies)
-    mistakes = [answer for answer in answers.values() if isinstance(answer, str)]
+    log(f"listing the artifacts of {count(len(found.studies), 'study file')}")
+    listed = _list(root, found.studies)
+    mistakes = [each for each in listed.values() if isinstance(each, str)]
     if mistakes:
         raise UserError(
             "\n\n".join(mistakes)
-            + "\n\nWhat these studies need cannot be told, so nothing was removed. Correct them, or delete the files."
+            + "\n\nWhat these studies need cannot be determined, so nothing was removed. Fix them, or delete the files."
         )
-    found.paths.update(*answers.values())
+    found.paths.update(*listed.values())
 
 
 def _commits(root: Path, found: Needed) -> None:
@@ -83,19 +83,19 @@ def _commits(root: Path, found: Needed) -> None:
     found.refs = sorted(name for tip in tips for name in tip.names)
     pointers = {name for tip in tips for path, name in tip.files.items() if path.endswith((POINTER, "dvc.lock"))}
     found.objects = cache_objects.mentioned(repository.contents(root, pointers).values())
-    alike: dict[frozenset[tuple[str, str]], list[Tree]] = {}
+    same_files: dict[frozenset[tuple[str, str]], list[Tree]] = {}
     for tip in tips:
         content = frozenset((path, name) for path, name in tip.files.items() if not path.endswith(POINTER))
-        alike.setdefault(content, []).append(tip)
+        same_files.setdefault(content, []).append(tip)
     refs = count(len(found.refs), "branch or tag", "branches and tags")
-    log(f"listing the studies of {refs}, {count(len(alike), 'version')} of the files")
+    log(f"listing the studies of {refs}, {count(len(same_files), 'version')} of the files")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        answers = list(pool.map(lambda same: _list_commit(root, same[0]), alike.values()))
-    for same, (paths, faults) in zip(alike.values(), answers, strict=True):
+        listed = list(pool.map(lambda trees: _list_commit(root, trees[0]), same_files.values()))
+    for trees, (paths, problems) in zip(same_files.values(), listed, strict=True):
         found.paths |= paths
-        if faults:
-            found.paths |= {path.removesuffix(POINTER) for tip in same for path in tip.files if path.endswith(POINTER)}
-            found.by_pointers |= dict.fromkeys((name for tip in same for name in tip.names), faults[0])
+        if problems:
+            found.paths |= {path.removesuffix(POINTER) for tip in trees for path in tip.files if path.endswith(POINTER)}
+            found.by_pointers |= dict.fromkeys((name for tip in trees for name in tip.names), problems[0])
 
 
 def _list_commit(root: Path, tip: Tree) -> tuple[set[str], list[str]]:
@@ -108,16 +108,16 @@ def _list_commit(root: Path, tip: Tree) -> tuple[set[str], list[str]]:
     with tempfile.TemporaryDirectory(prefix="fairshrink-gc-") as folder:
         try:
             repository.extract(root, tip.commit, Path(folder))
-            answers = _list(Path(folder), studies)
+            listed = _list(Path(folder), studies)
         except (UserError, OSError, tarfile.TarError) as error:
             return set(), [str(error)]
-        faults = [text.replace(f"{Path(folder).resolve()}/", "") for text in answers.values() if isinstance(text, str)]
-        faults += [fault for path in studies for fault in _gaps(root, tip, path, texts[yamls[path]])]
-        return {path for answer in answers.values() if isinstance(answer, list) for path in answer}, faults
+        problems = [each.replace(f"{Path(folder).resolve()}/", "") for each in listed.values() if isinstance(each, str)]
+        problems += [each for path in studies for each in _missing_files(root, tip, path, texts[yamls[path]])]
+        return {path for paths in listed.values() if isinstance(paths, list) for path in paths}, problems
 
 
-def _gaps(root: Path, tip: Tree, study: str, text: str) -> list[str]:
-    """Local sources whose folder here holds files that are not in the commit: the study was run with other contents."""
+def _missing_files(root: Path, tip: Tree, study: str, text: str) -> list[str]:
+    """Local sources whose folder has files that are not in the commit: the study was run with other contents."""
     try:
         downloads = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["downloads"].values()
         local = [each["path"] for each in downloads if each["source"] == "local"]
@@ -136,20 +136,20 @@ def _gaps(root: Path, tip: Tree, study: str, text: str) -> list[str]:
 
 
 def _list(folder: Path, studies: Sequence[str]) -> dict[str, list[str] | str]:
-    """The artifacts of each study by the code of ``folder``, or why they cannot be listed."""
+    """The artifacts of each study, expanded by the code in ``folder``, or why they cannot be listed."""
     if not studies:
         return {}
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
     with tempfile.TemporaryDirectory(prefix="fairshrink-gc-") as scratch:
         output = Path(scratch) / "listed.json"
         done = subprocess.run(
-            [sys.executable, "-c", Path(lister.__file__).read_text(encoding="utf-8"), str(output), *studies],
+            [sys.executable, "-c", Path(list_artifacts.__file__).read_text(encoding="utf-8"), str(output), *studies],
             cwd=folder,
-            env=kept | {"PYTHONDONTWRITEBYTECODE": "1"},
+            env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
         )
         if done.returncode != 0 or not output.is_file():
-            said = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            return dict.fromkeys(studies, f"its code cannot list studies: {said}")
+            message = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            return dict.fromkeys(studies, f"its code cannot list studies: {message}")
         return json.loads(output.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The record of an artifact, checked: are all its fields there, does it agree with itself and with its place?"""
+"""The record of an artifact, checked: is it complete, is it consistent, does it belong to its path?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fairshrink import keys
 from fairshrink.store.artifacts import MARKER
-from fairshrink.upkeep.places import stage_of
+from fairshrink.upkeep.locations import stage_of
 
 
 class Parts(BaseModel):
-    """What the key is made of."""
+    """What the key is computed from."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -24,7 +24,7 @@ class Parts(BaseModel):
 
 
 class Record(BaseModel):
-    """The fields that every ``provenance.json`` has; others may stand beside them."""
+    """The fields that every ``provenance.json`` has; there may be others."""
 
     model_config = ConfigDict(strict=True)
 
@@ -45,22 +45,22 @@ def read(folder: Path) -> tuple[Record | None, list[str]]:
     except OSError as error:
         return None, [f"{MARKER}: cannot be read ({error.strerror})"]
     except ValidationError as error:
-        return None, [f"{MARKER}: {_place(each)}{each['msg'].lower()}" for each in error.errors()[:3]]
-    made_of = _key(record)
-    if made_of != record.key:
-        return None, [f"{MARKER}: its key is {record.key}, that of its parts {made_of}"]
+        return None, [f"{MARKER}: {_field(each)}{each['msg'].lower()}" for each in error.errors()[:3]]
+    expected = _key(record)
+    if expected != record.key:
+        return None, [f"{MARKER}: its key is {record.key}, that of its parts {expected}"]
     if record.stage != record.parts.stage:
         return None, [f"{MARKER}: its stage is {record.stage}, that of its parts {record.parts.stage}"]
     return record, []
 
 
-def strangeness(record: Record, path: str) -> list[str]:
-    """Why a record that agrees with itself is that of another artifact than belongs to this path."""
+def mismatch(record: Record, path: str) -> list[str]:
+    """Why a consistent record does not belong to this path; empty if it does."""
     wrong = []
     if not path.endswith(f"-{record.key}"):
         wrong.append(f"{MARKER}: the record of {record.name}-{record.key}")
     if record.stage != stage_of(path):
-        wrong.append(f"{MARKER}: of the stage {record.stage}; here belongs {stage_of(path)}")
+        wrong.append(f"{MARKER}: the record of stage {record.stage}, in the folder of stage {stage_of(path)}")
     return wrong
 
 
@@ -71,5 +71,5 @@ def _key(record: Record) -> str | None:
         return None
 
 
-def _place(error: Any) -> str:
+def _field(error: Any) -> str:
     return f"{'.'.join(map(str, error['loc']))}: " if error["loc"] else ""

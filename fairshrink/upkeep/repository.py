@@ -12,7 +12,7 @@ from pathlib import Path
 from fairshrink.errors import UserError
 
 TIPS = ("refs/heads", "refs/remotes", "refs/tags", "refs/stash", "refs/exps")
-"""Branches, those of remotes, tags; what was stashed; experiments of DVC."""
+"""Branches, remote branches, tags, the stash, DVC's experiments."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Tree:
 
 
 def git(root: Path, *arguments: str, given: bytes | None = None) -> bytes:
-    """Output of a git command. Raises UserError with git's own words."""
+    """Output of a git command. Raises UserError with git's own message."""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True)
     except FileNotFoundError as error:
-        raise UserError("git is not installed; without it nobody can tell what other branches need") from error
+        raise UserError("git is not installed; without it, what other branches need cannot be determined") from error
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        raise UserError(f"{root.resolve()}: git {arguments[0]}: {said}")
+        message = done.stderr.decode(errors="replace").strip()
+        raise UserError(f"{root.resolve()}: git {arguments[0]}: {message}")
     return done.stdout
 
 
@@ -60,7 +60,7 @@ def tips(root: Path) -> list[Tree]:
 
 
 def _commit(root: Path, name: str) -> str | None:
-    """The commit behind a tag; None where it stands for something else (or for a branch without commits)."""
+    """The commit that a ref points to; None where it points to something else (or is a branch without commits)."""
     try:
         return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
     except UserError:
@@ -70,7 +70,7 @@ def _commit(root: Path, name: str) -> str | None:
 def _files(root: Path, commit: str) -> dict[str, str]:
     listed = git(root, "ls-tree", "-r", "-z", commit).decode()
     entries = (entry.partition("\t") for entry in listed.split("\0") if entry)
-    return {path: about.split()[2] for about, _, path in entries if about.split()[1] == "blob"}
+    return {path: fields.split()[2] for fields, _, path in entries if fields.split()[1] == "blob"}
 
 
 def contents(root: Path, objects: Iterable[str]) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""Are the artifacts on disk still what was recorded? Faulty ones are put aside, so that the next run replaces them.
+"""Are the artifacts on disk still what was recorded? Faulty ones are quarantined, so that the next run replaces them.
 
-An artifact is *damaged* where its files are not those of its record, *foreign* where they are but the record belongs to
-another artifact, or where its DVC pointer stands for other bytes. DVC's cache shares the bytes of artifacts through
-hardlinks, so damage mostly reaches both: objects of the cache that do not hold what their name says are removed, or a
-restore would bring the damage back.
+An artifact is *damaged* if its files are not those of its record, *mismatched* if they are but the record belongs to
+another artifact, or if its DVC pointer names other bytes. DVC's cache shares the bytes of artifacts through hardlinks,
+so damage usually affects both: objects of the cache whose bytes do not match their name are removed, because a restore
+would bring the damage back.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from fairshrink.remote.cache_objects import DIRECTORY, Objects, directory_object
 from fairshrink.remote.pointers import pointer
 from fairshrink.store import run_lock
 from fairshrink.store.artifacts import MARKER
-from fairshrink.upkeep import places, record
-from fairshrink.upkeep.amounts import count, size_text
+from fairshrink.upkeep import locations, record
 from fairshrink.upkeep.checksums import Checksums, Sums
+from fairshrink.upkeep.formatting import count, size_text
 
-WHOLE, DAMAGED, FOREIGN = "whole", "damaged", "foreign"
-OVERLOOKED = ".snakemake_timestamp"
+INTACT, DAMAGED, MISMATCHED = "intact", "damaged", "mismatched"
+IGNORED = ".snakemake_timestamp"
 
 
 @dataclass
 class Finding:
-    """What was found out about one artifact; ``size`` in bytes, ``details`` name each fault."""
+    """The result for one artifact; ``size`` in bytes, ``details`` name each fault."""
 
     path: str
     state: str
@@ -46,18 +46,21 @@ class Finding:
 
 @dataclass
 class Report:
-    """Findings by path; ``objects`` of DVC's cache with wrong bytes, each with the artifacts that it belongs to."""
+    """Findings by path; ``objects`` of DVC's cache with wrong bytes, each with the artifacts that it belongs to.
+
+    ``fixed``: whether faulty artifacts were quarantined and wrong objects removed.
+    """
 
     findings: list[Finding]
     objects: dict[str, list[str]]
     half_built: list[str]
     trainings: list[str]
-    mended: bool
+    fixed: bool
 
     @property
     def faulty(self) -> list[Finding]:
-        """Artifacts that are not what they should be."""
-        return [each for each in self.findings if each.state != WHOLE]
+        """Damaged and mismatched artifacts."""
+        return [each for each in self.findings if each.state != INTACT]
 
     @property
     def is_clean(self) -> bool:
@@ -68,16 +71,16 @@ class Report:
 def verify(
     root: Path = Path(), chosen: Sequence[str] = (), *, check: bool = False, threads: int | None = None
 ) -> Report:
-    """Check all artifacts below ``root``, or those ``chosen`` by path or glob; put faulty ones aside unless ``check``.
+    """Check all artifacts below ``root``, or those ``chosen`` by path or glob; quarantine faulty ones unless ``check``.
 
-    Raises UserError where nothing matches a choice, and, if anything may be moved, while a run is at work.
+    Raises UserError where nothing matches a choice, and, if anything may be moved, while a run is active.
     """
     if not check:
         run_lock.acquire(root)
     try:
         report = _examine(root, _chosen(root, chosen), threads)
         if not check:
-            _mend(root, report)
+            _fix(root, report)
         return report
     finally:
         if not check:
@@ -85,8 +88,8 @@ def verify(
 
 
 def _chosen(root: Path, choices: Sequence[str]) -> list[str]:
-    """Artifacts that a choice names, matches, or holds; all without choices."""
-    every = places.artifacts(root)
+    """Artifacts that a choice names, matches, or contains; all of them without choices."""
+    every = locations.artifacts(root)
     if not choices:
         return every
     found: set[str] = set()
@@ -96,8 +99,8 @@ def _chosen(root: Path, choices: Sequence[str]) -> list[str]:
         mine = {each for each in every if each == wanted or fnmatchcase(each, wanted) or fnmatchcase(each, beneath)}
         if not mine:
             raise UserError(
-                f"{choice}: no artifact stands there; name folders such as results/baselines/NAME-KEY, places such as "
-                "results/scores, or quoted globs such as 'results/*/bert-*'"
+                f"{choice}: there is no such artifact; name artifacts such as results/baselines/NAME-KEY, folders such "
+                "as results/scores, or quoted globs such as 'results/*/bert-*'"
             )
         found |= mine
     return sorted(found)
@@ -119,33 +122,33 @@ def _examine(root: Path, paths: Sequence[str], threads: int | None) -> Report:
     return Report(
         findings,
         {name: owners[name] for name in sorted(wrong)},
-        places.half_built(root),
-        places.trainings(root),
-        mended=False,
+        locations.half_built(root),
+        locations.trainings(root),
+        fixed=False,
     )
 
 
 def _files(folder: Path) -> dict[str, Path]:
     """All files below a folder by relative path."""
-    found = (Path(base) / name for base, _, names in os.walk(folder) for name in names if name != OVERLOOKED)
+    found = (Path(base) / name for base, _, names in os.walk(folder) for name in names if name != IGNORED)
     return {path.relative_to(folder).as_posix(): path for path in sorted(found)}
 
 
 def _judge(root: Path, path: str, found: dict[str, Sums], objects: Objects) -> Finding:
-    finding = Finding(path, WHOLE, sum(each.size for each in found.values()))
+    finding = Finding(path, INTACT, sum(each.size for each in found.values()))
     pointed = _pointed(root, finding)
     read, faults = record.read(root / path)
     faults += _differences(read, found) if read else []
-    strange = record.strangeness(read, path) if read else []
-    if not faults and not strange and pointed:
-        strange = _against_pointer(root / path, found, pointed, objects)
-    finding.details = strange + faults
-    finding.state = DAMAGED if faults else FOREIGN if strange else WHOLE
+    mismatch = record.mismatch(read, path) if read else []
+    if not faults and not mismatch and pointed:
+        mismatch = _against_pointer(root / path, found, pointed, objects)
+    finding.details = mismatch + faults
+    finding.state = DAMAGED if faults else MISMATCHED if mismatch else INTACT
     return finding
 
 
 def _pointed(root: Path, finding: Finding) -> str | None:
-    """The ``.dir`` object of the pointer beside an artifact; None where there is none, or none that can be read."""
+    """The ``.dir`` object that an artifact's pointer names; None where there is no readable pointer."""
     file = pointer(root / finding.path)
     finding.recorded = file.is_file()
     if not finding.recorded:
@@ -166,29 +169,31 @@ def _differences(read: record.Record, found: dict[str, Sums]) -> list[str]:
             wrong.append(f"{name}: cannot be read ({held[name].error})")
         elif held[name].sha256 != read.files[name]:
             wrong.append(
-                f"{name}: other bytes than recorded (sha256 {held[name].sha256[:12]}…, not {read.files[name][:12]}…)"
+                f"{name}: not the recorded bytes (sha256 {held[name].sha256[:12]}…, not {read.files[name][:12]}…)"
             )
     return wrong
 
 
 def _against_pointer(folder: Path, found: dict[str, Sums], pointed: str, objects: Objects) -> list[str]:
-    """How the bytes differ from those that the pointer stands for; reckoned anew, not from what DVC remembers."""
+    """How the bytes differ from those that the pointer names; hashes are computed, not taken from DVC's records."""
     held = {name: sums.md5 for name, sums in found.items()}
     if directory_object(held) == pointed:
         return []
     if objects.exists:
         held = {name: md5 for name, md5 in held.items() if not objects.is_ignored(folder / name)}
-    made = directory_object(held)
-    if made == pointed:
+    actual = directory_object(held)
+    if actual == pointed:
         return []
-    wrong = [f"the pointer stands for {pointed}, these bytes are {made}"]
+    wrong = [f"the pointer names {pointed}, these bytes are {actual}"]
     listed = objects.listing(pointed) if objects.exists else None
     if listed is None:
         return wrong
-    wrong += [f"{name}: in the pointer's bytes, not here" for name in listed if name not in held]
-    wrong += [f"{name}: not in the pointer's bytes" for name in held if name not in listed]
+    wrong += [f"{name}: named by the pointer, missing here" for name in listed if name not in held]
+    wrong += [f"{name}: not named by the pointer" for name in held if name not in listed]
     return wrong + [
-        f"{name}: other bytes than the pointer's" for name in held if name in listed and held[name] != listed[name]
+        f"{name}: not the bytes that the pointer names"
+        for name in held
+        if name in listed and held[name] != listed[name]
     ]
 
 
@@ -200,7 +205,7 @@ def _objects_of(root: Path, finding: Finding, files: Sequence[Path], objects: Ob
     if finding.recorded and not finding.pointer_fault:
         pointed = storage.pointer_object(pointer(root / finding.path))
         names = {pointed, *(objects.listing(pointed) or {}).values()}
-    if finding.state != WHOLE:
+    if finding.state != INTACT:
         statuses = [path.stat() for path in files if path.exists()]
         names |= {objects.by_inode.get((each.st_dev, each.st_ino), "") for each in statuses if each.st_nlink > 1}
     return {name for name in names if name and objects.path(name).is_file()}
@@ -211,20 +216,22 @@ def _wrong_objects(names: Sequence[str], objects: Objects, checksums: Checksums)
     return {name for name in names if sums[objects.path(name)].md5 != name.removesuffix(DIRECTORY)}
 
 
-def _mend(root: Path, report: Report) -> None:
-    """Move what is faulty out of the way."""
+def _fix(root: Path, report: Report) -> None:
+    """Remove wrong objects from the cache and quarantine faulty artifacts."""
     objects = Objects(root)
     for name in report.objects:
         objects.path(name).unlink(missing_ok=True)
     for finding in report.faulty:
-        target = _free(root / places.ASIDE / Path(finding.path).parent.as_posix().replace("/", "_"), finding.path)
+        target = _unused(
+            root / locations.QUARANTINE / Path(finding.path).parent.as_posix().replace("/", "_"), finding.path
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(places.hide(root / finding.path), target)
+        shutil.move(locations.hide(root / finding.path), target)
         finding.moved_to = target.relative_to(root).as_posix()
-    report.mended = True
+    report.fixed = True
 
 
-def _free(folder: Path, path: str) -> Path:
+def _unused(folder: Path, path: str) -> Path:
     name = path.rsplit("/", 1)[-1]
     number = 1
     while (folder / f"{name}-{number}").exists():
@@ -236,39 +243,43 @@ def text(report: Report) -> str:
     """The report for people."""
     lines = []
     for finding in report.faulty:
-        lines += [f"{finding.state:<8} {finding.path}", *(f"    {each}" for each in finding.details)]
+        lines += [f"{finding.state:<10}  {finding.path}", *(f"    {each}" for each in finding.details)]
         lines += [f"    moved to {finding.moved_to}"] if finding.moved_to else []
     for finding in report.findings:
-        lines += [f"pointer  {finding.path}.dvc", f"    {finding.pointer_fault}"] if finding.pointer_fault else []
-    kept = {each.path for each in report.findings if each.state == WHOLE}
+        lines += [f"pointer     {finding.path}.dvc", f"    {finding.pointer_fault}"] if finding.pointer_fault else []
+    intact = {each.path for each in report.findings if each.state == INTACT}
     for name, owners in report.objects.items():
-        lines += [f"cache    {name}", "    its bytes are not those of its name" + "; removed" * report.mended]
+        lines += [f"cache       {name}", "    its bytes do not match its name" + "; removed" * report.fixed]
         lines += [f"    belongs to {owner}" for owner in owners]
-        lines += [f"    to have it again: dvc add {owner}" for owner in owners[:1] if owner in kept]
-    lines += [f"left     {each}: half-built by a run that was interrupted" for each in report.half_built]
-    lines += [f"left     {each}: a training that has not ended; it is resumed" for each in report.trainings]
+        lines += [f"    to add it again: dvc add {owner}" for owner in owners[:1] if owner in intact]
+    lines += [f"leftover    {each}: half-built by a run that was interrupted" for each in report.half_built]
+    lines += [
+        f"leftover    {each}: the state of an unfinished training, which will be resumed" for each in report.trainings
+    ]
     return "\n".join([*lines, *_summary(report)])
 
 
 def _summary(report: Report) -> list[str]:
-    told = ", ".join(_told(state, report.findings) for state in (WHOLE, DAMAGED, FOREIGN))
+    states = ", ".join(_state_count(state, report.findings) for state in (INTACT, DAMAGED, MISMATCHED))
     total = size_text(sum(each.size for each in report.findings))
-    unrecorded = sum(not each.recorded and each.state == WHOLE for each in report.findings)
+    unrecorded = sum(not each.recorded and each.state == INTACT for each in report.findings)
     lines = [
-        f"{count(len(report.findings), 'artifact')} ({total}): {told}; {unrecorded} of the whole ones without a "
+        f"{count(len(report.findings), 'artifact')} ({total}): {states}; {unrecorded} of the intact ones without a "
         f"pointer, {count(len(report.half_built), 'half-built leftover')}, "
         f"{count(len(report.objects), 'damaged object')} in DVC's cache."
     ]
-    if report.faulty and report.mended:
-        lines.append(f"The next run restores or rebuilds them. What was moved stays in {places.ASIDE} until `make gc`.")
+    if report.faulty and report.fixed:
+        lines.append(
+            f"The next run restores or rebuilds them. What was moved stays in {locations.QUARANTINE} until `make gc`."
+        )
     elif report.faulty or report.objects:
         lines.append(
-            "Nothing was changed (--check). Without it, faulty artifacts are moved aside, and the next run restores or "
+            "Nothing was changed (--check). Without it, faulty artifacts are quarantined, and the next run restores or "
             "rebuilds them."
         )
     return lines
 
 
-def _told(state: str, findings: Sequence[Finding]) -> str:
+def _state_count(state: str, findings: Sequence[Finding]) -> str:
     sizes = [each.size for each in findings if each.state == state]
-    return f"{len(sizes)} {state}" + (f" ({size_text(sum(sizes))})" if sizes and state != WHOLE else "")
+    return f"{len(sizes)} {state}" + (f" ({size_text(sum(sizes))})" if sizes and state != INTACT else "")

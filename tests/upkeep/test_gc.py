@@ -1,4 +1,4 @@
-"""Nothing that any study needs is removed, everything else is, and the bytes that are told do become free."""
+"""Nothing that any study needs is removed, everything else is, and as many bytes are freed as reported."""
 
 import copy
 import json
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kept import dvc, make
+from stub_artifacts import dvc, make
 from tiny_study import environment, git, run, study, workspace, write_study
 
 from fairshrink.errors import UserError
 from fairshrink.store import artifacts
-from fairshrink.upkeep import gc, needed, places
+from fairshrink.upkeep import gc, locations, needed
 from fairshrink.upkeep.verify import verify
 
 METHOD = "fairshrink/compression/controls/random_init.py"
@@ -98,17 +98,17 @@ def alone(copied):
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """Sets what is needed without asking git, for tests of what then happens."""
+def set_needed(monkeypatch):
+    """Sets what is needed without calling git, for tests of what happens then."""
 
-    def tell(paths: set[str], objects: set[str] = frozenset()) -> None:
+    def set_them(paths: set[str], objects: set[str] = frozenset()) -> None:
         monkeypatch.setattr(needed, "needed", lambda root: needed.Needed(set(paths), set(objects), ["config.yaml"]))
 
-    return tell
+    return set_them
 
 
-def standing(root: Path) -> set[str]:
-    return {path for path in places.artifacts(root) if artifacts.exists(root / path)}
+def existing(root: Path) -> set[str]:
+    return {path for path in locations.artifacts(root) if artifacts.exists(root / path)}
 
 
 def unneeded(root: Path) -> set[str]:
@@ -123,7 +123,7 @@ def cached(root: Path) -> set[str]:
 
 
 def named_by_pointers(root: Path) -> set[str]:
-    """Objects that the pointers of the working tree stand for, found the slow way: by DVC's own files."""
+    """Objects that the pointers of the working tree name, found independently: from DVC's own files."""
     found = set()
     for file in root.rglob("*.dvc"):
         if file.is_file():
@@ -144,28 +144,28 @@ def freed_since(before: dict, root: Path) -> int:
     return sum(size for inode, size in before.items() if inode not in after)
 
 
-def test_both_branches_keep_their_artifacts_wherever_one_stands(copied):
+def test_both_branches_keep_their_artifacts_whichever_is_checked_out(copied):
     root, mine, others = copied
-    assert standing(root) == mine | others
+    assert existing(root) == mine | others
     assert gc.find(root).items == []
     git(root, "checkout", "-q", "other")
     assert gc.find(root).items == []
 
 
-def test_artifacts_of_a_deleted_branch_go_and_the_rest_can_be_checked_out(alone, capsys):
+def test_artifacts_of_a_deleted_branch_are_removed_and_the_rest_can_be_checked_out(alone, capsys):
     root, mine, garbage = alone
     assert unneeded(root) == garbage
     before = allocated(root)
     wanted = named_by_pointers(root)
     assert wanted < cached(root)
     freed = gc.collect(root, yes=True)
-    assert standing(root) == mine
+    assert existing(root) == mine
     assert cached(root) == wanted
     assert freed == freed_since(before, root) > 0
     for path in mine:
         shutil.rmtree(root / path)
     dvc(root, "checkout", "-q")
-    assert standing(root) == mine
+    assert existing(root) == mine
     assert verify(root).is_clean
     assert git(root, "status", "--porcelain") == ""
     assert not [path for path in (root / "results/scores").iterdir() if path.is_dir() and not any(path.iterdir())]
@@ -191,7 +191,7 @@ def test_tags_remote_branches_and_stashes_keep_what_they_need(copied, reference)
     assert not unneeded(root) & others
 
 
-def test_an_uncommitted_study_keeps_its_artifacts_and_a_deleted_one_does_not(copied):
+def test_uncommitted_study_keeps_its_artifacts_and_a_deleted_one_does_not(copied):
     root, mine, others = copied
     own = content(sparsity=0.7)
     for download in own["downloads"].values():
@@ -205,22 +205,22 @@ def test_an_uncommitted_study_keeps_its_artifacts_and_a_deleted_one_does_not(cop
     assert unneeded(root) == third - mine - others
 
 
-def test_code_of_a_commit_that_cannot_list_its_studies_leaves_the_word_to_its_pointers(copied):
+def test_where_a_commits_code_cannot_list_its_studies_its_pointers_decide(copied):
     root, mine, others = copied
     git(root, "checkout", "-q", "other")
-    (root / "fairshrink/planning/grid.py").write_text("raise RuntimeError('of another time')\n")
+    (root / "fairshrink/planning/grid.py").write_text("raise RuntimeError('older code')\n")
     commit(root)
     extra = make(root, {"path": "data/x-0123456789ab", "key": "", "name": "", "stage": "", "parts": {}}, {"f": b"1"})
     git(root, "checkout", "-q", "main")
     found = needed.needed(root)
     assert mine | others <= found.paths
     assert list(found.by_pointers) == ["refs/heads/other"]
-    assert "RuntimeError: of another time" in found.by_pointers["refs/heads/other"]
+    assert "RuntimeError: older code" in found.by_pointers["refs/heads/other"]
     assert unneeded(root) == {extra}
 
 
 @pytest.mark.parametrize("ignored", ["local/reviews.csv", "local/bert/config.json"])
-def test_local_data_that_are_not_in_git_leave_the_word_to_the_pointers(copied, ignored):
+def test_where_local_data_are_not_in_git_the_pointers_decide(copied, ignored):
     root, mine, others = copied
     git(root, "checkout", "-q", "other")
     (root / ".gitignore").write_text((root / ".gitignore").read_text() + f"/{ignored}\n")
@@ -238,7 +238,7 @@ def test_local_data_that_are_not_in_git_leave_the_word_to_the_pointers(copied, i
 @pytest.mark.parametrize(
     "last", ["metrics:\n  - metric: task_scroe\n", "metrisc: []\n", "metrics: [\n", "metrics: 3\n"]
 )
-def test_a_study_with_mistakes_stops_everything(alone, last):
+def test_study_with_mistakes_stops_everything(alone, last):
     root, mine, garbage = alone
     wrong = content()
     wrong.pop("metrics")
@@ -246,10 +246,10 @@ def test_a_study_with_mistakes_stops_everything(alone, last):
     with pytest.raises(UserError, match="nothing was removed") as caught:
         gc.collect(root, yes=True)
     assert "wrong.yaml" in str(caught.value)
-    assert standing(root) == mine | garbage
+    assert existing(root) == mine | garbage
 
 
-def test_what_is_no_study_stops_nothing(alone):
+def test_other_yaml_files_stop_nothing(alone):
     root, _, garbage = alone
     (root / "compose.yml").write_text("services: [\n")
     (root / "stages.yaml").write_text("a: !custom 1\n---\nb: 2\n")
@@ -266,7 +266,7 @@ def test_commits_with_equal_files_are_listed_once(copied, monkeypatch):
     calls = []
     monkeypatch.setattr(needed, "_list", lambda folder, studies: calls.append(folder) or {})
     needed.needed(root)
-    assert len(calls) == 3  # the working tree, main and its like, the other branch
+    assert len(calls) == 3  # the working tree, main and its duplicates, the other branch
 
 
 def test_pointers_of_commits_keep_bytes_in_the_cache_until_they_are_gone(copied, capsys):
@@ -279,9 +279,9 @@ def test_pointers_of_commits_keep_bytes_in_the_cache_until_they_are_gone(copied,
     objects = cached(root)
     gc.collect(root, yes=True)
     said = capsys.readouterr().out
-    assert standing(root) == later | others
+    assert existing(root) == later | others
     assert cached(root) == objects, "the commit still has the pointers: its bytes stay"
-    assert f"{len(stale)} pointers (.dvc) would go too" in said
+    assert f"{len(stale)} pointers (.dvc) would be removed too" in said
     assert f"{len(stale)} artifacts of these stay in DVC's cache" in said
     assert sorted(git(root, "status", "--porcelain").split("\n")) == ["", *sorted(f" D {path}.dvc" for path in stale)]
     commit(root)
@@ -297,15 +297,15 @@ def test_pointers_of_commits_keep_bytes_in_the_cache_until_they_are_gone(copied,
     for path in others:
         shutil.rmtree(root / path)
     dvc(root, "checkout", "-q")
-    assert standing(root) >= others
+    assert existing(root) >= others
     assert verify(root).is_clean
 
 
-def test_a_pointer_whose_artifact_is_not_here_goes_as_well(copied, told):
+def test_pointer_of_a_missing_artifact_is_removed_too(copied, set_needed):
     root, mine, _ = copied
     path = sorted(mine)[0]
     shutil.rmtree(root / path)
-    told(mine - {path})
+    set_needed(mine - {path})
     assert f"{path}.dvc" in unneeded(root)
     gc.collect(root, yes=True)
     assert not (root / f"{path}.dvc").exists()
@@ -337,12 +337,12 @@ def never(question: str) -> str:
         ({"ask": never, "yes": True, "terminal": True}, True),
     ],
 )
-def test_it_asks_before_it_removes(copied, told, options, removed, capsys):
+def test_it_asks_before_it_removes(copied, set_needed, options, removed, capsys):
     root, mine, others = copied
-    told(mine)
+    set_needed(mine)
     before = cached(root)
     gc.collect(root, **options)
-    assert standing(root) == (mine if removed else mine | others)
+    assert existing(root) == (mine if removed else mine | others)
     assert (cached(root) < before) == removed
     said = capsys.readouterr().out
     assert sorted(others - mine)[0] in said
@@ -352,11 +352,11 @@ def test_it_asks_before_it_removes(copied, told, options, removed, capsys):
 
 
 class Killed(BaseException):
-    """Nobody catches this."""
+    """No code catches this."""
 
 
 def killing_after(monkeypatch, steps: int) -> None:
-    """Let so many deletions of files happen, wherever they come from."""
+    """Allow this many deletions of files, wherever they come from, then raise."""
     left = [steps]
 
     def counted(real):
@@ -373,23 +373,23 @@ def killing_after(monkeypatch, steps: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 7, 20, 29, 31, 35, 44, 50, 53])
-def test_an_interruption_leaves_nothing_that_could_be_taken_for_whole(copied, told, steps):
+def test_interruption_leaves_no_valid_artifact(copied, set_needed, steps):
     root, mine, others = copied
-    told(mine)
+    set_needed(mine)
     garbage = others - mine
-    whole = cached(root)
+    all_objects = cached(root)
     with pytest.MonkeyPatch.context() as patch:
         killing_after(patch, steps)
         with pytest.raises(Killed):
             gc.collect(root, yes=True)
-    assert cached(root) != whole or any((root / path).exists() for path in garbage) or places.half_built(root)
-    for path in places.artifacts(root):
+    assert cached(root) != all_objects or any((root / path).exists() for path in garbage) or locations.half_built(root)
+    for path in locations.artifacts(root):
         if (root / path / artifacts.MARKER).is_file() or path in garbage:
             names = {each.name for each in (root / path).rglob("*") if each.is_file()}
-            assert names == {"shared.bin", "own.bin", artifacts.MARKER}, "half of it stands under its name"
-    assert mine <= standing(root)
+            assert names == {"shared.bin", "own.bin", artifacts.MARKER}, "half of it has its final name"
+    assert mine <= existing(root)
     gc.collect(root, yes=True)
-    assert standing(root) == mine
+    assert existing(root) == mine
     assert cached(root) == named_by_pointers(root)
     for path in mine:
         shutil.rmtree(root / path)
@@ -403,17 +403,17 @@ def age(path: Path, seconds: float) -> None:
         os.utime(each, (moment, moment))
 
 
-def test_leftovers_go_when_nobody_has_touched_them_for_a_day(copied, told):
+def test_leftovers_are_removed_when_unchanged_for_a_day(copied, set_needed):
     root, mine, others = copied
-    told(mine | others)
-    places_of_parts = [
+    set_needed(mine | others)
+    folders = [
         "data",
         "data/.archives",
         "results/baselines",
         f"results/scores/{sorted(mine)[2].split('/')[-1]}",
     ]
     old, fresh, worked_on = [], [], []
-    for folder in places_of_parts:
+    for folder in folders:
         for kind, seconds in ((old, DAY + 60), (fresh, DAY - 60), (worked_on, DAY + 60)):
             part = root / folder / f".x-0123456789ab.{len(old + fresh + worked_on):08x}.part"
             (part / "sub").mkdir(parents=True)
@@ -429,9 +429,9 @@ def test_leftovers_go_when_nobody_has_touched_them_for_a_day(copied, told):
     assert all(path.exists() for path in fresh + worked_on)
 
 
-def test_the_state_of_a_training_that_a_study_waits_for_stays(copied, told):
+def test_training_state_of_a_needed_unfinished_baseline_is_kept(copied, set_needed):
     root, mine, others = copied
-    told(mine)
+    set_needed(mine)
     waiting, finished = sorted(path for path in mine if path.startswith("results/baselines"))
     (gone,) = [path for path in others if path.startswith("results/baselines") and path not in mine] or [
         "results/baselines/x-0123456789ab"
@@ -451,20 +451,20 @@ def test_the_state_of_a_training_that_a_study_waits_for_stays(copied, told):
     assert young.exists()
 
 
-def test_what_was_put_aside_goes(copied, told):
+def test_quarantined_artifacts_are_removed(copied, set_needed):
     root, mine, others = copied
-    told(mine | others)
+    set_needed(mine | others)
     (root / sorted(mine)[0] / "shared.bin").unlink()
     assert not verify(root).is_clean
-    assert (root / "results/aside").is_dir()
+    assert (root / "results/quarantine").is_dir()
     gc.collect(root, yes=True)
-    assert not (root / "results/aside").exists()
+    assert not (root / "results/quarantine").exists()
     assert (root / "results/baselines").is_dir()
 
 
-def test_other_data_in_dvc_stay_even_where_no_pointer_names_them_now(copied, told):
+def test_other_data_in_dvc_are_kept_even_without_pointers(copied, set_needed):
     root, mine, _ = copied
-    told(mine)
+    set_needed(mine)
     (root / "own").mkdir()
     (root / "own/table.csv").write_text("1,2\n")
     (root / "own/shared.bin").write_bytes(SHARED + b"!")
@@ -477,29 +477,29 @@ def test_other_data_in_dvc_stay_even_where_no_pointer_names_them_now(copied, tol
     assert cached(root) == stays
 
 
-def test_a_needed_artifact_keeps_its_objects_though_its_pointer_is_lost(copied, told):
+def test_needed_artifact_without_pointer_keeps_its_objects(copied, set_needed):
     root, mine, others = copied
     lost = sorted(mine - others)[0]
-    told(mine)
+    set_needed(mine)
     objects = named_by_pointers(root)
     (root / f"{lost}.dvc").unlink()
     gc.collect(root, yes=True)
     assert cached(root) == objects
 
 
-def test_a_cache_outside_of_the_repository_is_left_alone(copied, told, tmp_path, capsys):
+def test_cache_outside_the_repository_is_not_touched(copied, set_needed, tmp_path, capsys):
     root, mine, _ = copied
     shutil.move(root / ".dvc/cache", tmp_path / "elsewhere")
     dvc(root, "cache", "dir", str(tmp_path / "elsewhere"))
     before = {path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()}
-    told(mine)
+    set_needed(mine)
     gc.collect(root, yes=True)
-    assert standing(root) == mine
+    assert existing(root) == mine
     assert {path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()} == before
     assert "may serve other repositories" in capsys.readouterr().out
 
 
-def test_a_hardlinked_file_counts_once_and_only_with_its_last_link(tmp_path):
+def test_hardlinked_file_counts_once_and_only_with_its_last_link(tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
     (tmp_path / "a/one").write_bytes(b"x" * 10_000)
@@ -513,9 +513,9 @@ def test_a_hardlinked_file_counts_once_and_only_with_its_last_link(tmp_path):
     assert gc.freed(items[:1]) == {items[0]: folder}
 
 
-def test_it_refuses_while_a_run_is_at_work(copied, told, capsys):
+def test_it_refuses_to_start_while_a_run_is_active(copied, set_needed, capsys):
     root, mine, others = copied
-    told(mine)
+    set_needed(mine)
     program = (
         "import sys; from fairshrink.store import run_lock; run_lock.acquire(); print(1, flush=True); sys.stdin.read()"
     )
@@ -524,17 +524,17 @@ def test_it_refuses_while_a_run_is_at_work(copied, told, capsys):
     )
     try:
         other.stdout.readline()
-        with pytest.raises(UserError, match="another run is at work"):
+        with pytest.raises(UserError, match="another run is active"):
             gc.collect(root, yes=True)
-        assert standing(root) == mine | others
+        assert existing(root) == mine | others
         gc.collect(root, dry_run=True)
     finally:
         other.communicate()
     gc.collect(root, yes=True)
-    assert standing(root) == mine
+    assert existing(root) == mine
 
 
-def test_without_git_it_says_so(tmp_path):
+def test_outside_of_git_it_fails_with_a_message(tmp_path):
     with pytest.raises(UserError, match="git"):
         gc.collect(tmp_path, yes=True)
 
@@ -552,9 +552,9 @@ def test_the_command(alone):
     done = command()
     assert done.returncode == 0, done.stderr
     assert "add --yes to remove" in done.stdout
-    assert standing(root) == mine | garbage
+    assert existing(root) == mine | garbage
     done = command("--yes")
     assert done.returncode == 0, done.stderr
     assert "Removed; " in done.stdout
-    assert standing(root) == mine
+    assert existing(root) == mine
     assert "nothing that no study needs" in command("--yes").stdout

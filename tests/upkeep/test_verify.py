@@ -1,4 +1,4 @@
-"""Damage is found wherever it is, nothing else is touched, and what follows is a restore of the right bytes."""
+"""Damage is found wherever it is, nothing else is touched, and the right bytes can be restored afterwards."""
 
 import hashlib
 import json
@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kept import dvc, flip, job, make, overwrite, repository
+from stub_artifacts import dvc, flip, job, make, overwrite, repository
 from tiny_study import ROOT, environment
 
 from fairshrink.errors import UserError
 from fairshrink.remote.cache_objects import directory_object
 from fairshrink.store import artifacts, run_lock
-from fairshrink.upkeep import checksums, places
-from fairshrink.upkeep.amounts import size_text
+from fairshrink.upkeep import checksums, locations
+from fairshrink.upkeep.formatting import size_text
 from fairshrink.upkeep.verify import text, verify
 
 MODEL = {"model.safetensors": b"weights" * 1000, "sub/vocab.txt": b"a\nb\r\n", "empty.txt": b""}
 BASELINE = job("finetune", "bert-sentiment-s0", seed=1)
-TWIN = job("finetune", "bert-sentiment-s1", seed=2)
+OTHER = job("finetune", "bert-sentiment-s1", seed=2)
 DATA = job("download", "reviews", pin="x")
 SCORE = job("evaluate", "weat", folder=f"results/scores/{BASELINE['path'].rsplit('/', 1)[1]}", metric="weat")
-ANSWER = job("aggregate", "tiny", level=0.95)
-PATHS = sorted(each["path"] for each in (BASELINE, TWIN, DATA, SCORE, ANSWER))
+PUBLISHED = job("aggregate", "tiny", level=0.95)
+PATHS = sorted(each["path"] for each in (BASELINE, OTHER, DATA, SCORE, PUBLISHED))
 DAMAGED = BASELINE["path"]
 
 
@@ -33,10 +33,10 @@ DAMAGED = BASELINE["path"]
 def pristine(tmp_path_factory):
     root = repository(tmp_path_factory.mktemp("pristine") / "r")
     make(root, BASELINE, MODEL)
-    make(root, TWIN, MODEL | {"sub/vocab.txt": b"c"})
+    make(root, OTHER, MODEL | {"sub/vocab.txt": b"c"})
     make(root, DATA, {"reviews.csv": b"text,label\n"})
     make(root, SCORE, {"items.parquet": b"PAR1" * 50})
-    make(root, ANSWER, {"tables/results.parquet": b"PAR1"})
+    make(root, PUBLISHED, {"tables/results.parquet": b"PAR1"})
     dvc(root, "add", "-q", *PATHS)
     return root
 
@@ -51,7 +51,7 @@ def root(pristine, tmp_path):
 
 
 def states(report) -> dict[str, str]:
-    return {each.path: each.state for each in report.findings if each.state != "whole"}
+    return {each.path: each.state for each in report.findings if each.state != "intact"}
 
 
 def details(report) -> str:
@@ -67,14 +67,14 @@ def cached(root: Path, content: bytes) -> Path:
     return root / ".dvc/cache/files/md5" / name[:2] / name[2:]
 
 
-def assert_names_are_true(root: Path) -> None:
-    """Every object of the cache holds the bytes that its name says."""
+def assert_objects_match_names(root: Path) -> None:
+    """The bytes of every object of the cache match its name."""
     for path in (root / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
             assert path.parent.name + path.name.removesuffix(".dir") == hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def test_nothing_is_wrong_with_what_was_just_made(root):
+def test_new_artifacts_are_intact(root):
     before = snapshot(root)
     report = verify(root)
     assert [each.path for each in report.findings] == PATHS
@@ -83,13 +83,13 @@ def test_nothing_is_wrong_with_what_was_just_made(root):
     assert sum(each.size for each in report.findings) == sum(
         path.stat().st_size for each in PATHS for path in (root / each).rglob("*") if path.is_file()
     )
-    assert "5 whole, 0 damaged, 0 foreign" in text(report)
+    assert "5 intact, 0 damaged, 0 mismatched" in text(report)
     after = snapshot(root)
     assert {name: after[name] for name in before} == before
-    assert not (root / "results/aside").exists()
+    assert not (root / "results/quarantine").exists()
 
 
-def test_the_hash_of_a_folder_is_that_which_dvc_add_wrote(root):
+def test_directory_hash_equals_that_of_dvc_add(root):
     for path in PATHS:
         sums = checksums.Checksums().read(file for file in (root / path).rglob("*") if file.is_file())
         files = {file.relative_to(root / path).as_posix(): each.md5 for file, each in sums.items()}
@@ -97,37 +97,37 @@ def test_the_hash_of_a_folder_is_that_which_dvc_add_wrote(root):
         assert directory_object(files) == out["md5"]
 
 
-def test_a_flipped_byte_is_taken_out_of_the_artifact_and_of_the_cache(root):
+def test_flipped_byte_is_removed_from_artifacts_and_cache(root):
     file = root / DAMAGED / "model.safetensors"
     both = [file, cached(root, MODEL["model.safetensors"])]
     assert both[0].samefile(both[1])
-    twin = root / TWIN["path"] / "model.safetensors"
-    twin.unlink()
-    twin.hardlink_to(file)
+    linked = root / OTHER["path"] / "model.safetensors"
+    linked.unlink()
+    linked.hardlink_to(file)
     flip(file)
     content = snapshot(root)
     report = verify(root, check=True)
     assert snapshot(root) == content, "--check must change nothing"
-    assert states(report) == {BASELINE["path"]: "damaged", TWIN["path"]: "damaged"}
-    assert details(report).count("model.safetensors: other bytes than recorded") == 2
+    assert states(report) == {BASELINE["path"]: "damaged", OTHER["path"]: "damaged"}
+    assert details(report).count("model.safetensors: not the recorded bytes") == 2
     assert "sub/vocab.txt" not in details(report)
     assert not report.is_clean
 
     report = verify(root)
-    assert states(report) == {BASELINE["path"]: "damaged", TWIN["path"]: "damaged"}
+    assert states(report) == {BASELINE["path"]: "damaged", OTHER["path"]: "damaged"}
     assert not both[1].exists()
     assert list(report.objects) == [hashlib.md5(MODEL["model.safetensors"]).hexdigest()]
     assert cached(root, MODEL["sub/vocab.txt"]).is_file()
-    for path in (BASELINE["path"], TWIN["path"]):
+    for path in (BASELINE["path"], OTHER["path"]):
         assert not (root / path).exists()
         assert (root / f"{path}.dvc").is_file()
-        aside = root / "results/aside/results_baselines" / f"{path.rsplit('/', 1)[1]}-1"
-        assert (aside / "model.safetensors").read_bytes() != MODEL["model.safetensors"]
-    assert_names_are_true(root)
+        quarantined = root / "results/quarantine/results_baselines" / f"{path.rsplit('/', 1)[1]}-1"
+        assert (quarantined / "model.safetensors").read_bytes() != MODEL["model.safetensors"]
+    assert_objects_match_names(root)
     assert verify(root).is_clean
 
 
-def test_after_the_mend_dvc_brings_the_right_bytes_back(pristine, root):
+def test_dvc_restores_the_right_bytes_afterwards(pristine, root):
     flip(root / DAMAGED / "model.safetensors")
     dvc(root, "remote", "add", "-q", "-d", "storage", str(pristine / ".dvc/cache"))
     verify(root)
@@ -136,7 +136,7 @@ def test_after_the_mend_dvc_brings_the_right_bytes_back(pristine, root):
     assert verify(root).is_clean
 
 
-def test_a_damaged_byte_without_the_list_of_the_pointer_is_found_in_the_cache_through_its_link(root):
+def test_damaged_object_is_found_through_its_hardlink_without_pointer_or_list(root):
     flip(root / DAMAGED / "sub/vocab.txt")
     for path in (root / ".dvc/cache/files/md5").rglob("*.dir"):
         path.unlink()
@@ -146,63 +146,63 @@ def test_a_damaged_byte_without_the_list_of_the_pointer_is_found_in_the_cache_th
     assert cached(root, MODEL["model.safetensors"]).exists()
 
 
-def test_a_damaged_object_is_found_also_where_a_pointer_lists_others(root):
+def test_damaged_object_is_found_where_the_pointer_lists_others(root):
     shutil.rmtree(root / BASELINE["path"])
-    (root / TWIN["path"]).rename(root / BASELINE["path"])
-    (root / f"{TWIN['path']}.dvc").unlink()
+    (root / OTHER["path"]).rename(root / BASELINE["path"])
+    (root / f"{OTHER['path']}.dvc").unlink()
     flip(root / BASELINE["path"] / "sub/vocab.txt")
     assert states(verify(root)) == {BASELINE["path"]: "damaged"}
     assert not cached(root, b"c").exists()
-    assert_names_are_true(root)
+    assert_objects_match_names(root)
 
 
-def test_a_missing_file(root):
+def test_missing_file(root):
     (root / DAMAGED / "sub/vocab.txt").unlink()
     report = verify(root)
     assert states(report) == {DAMAGED: "damaged"}
     assert details(report) == "sub/vocab.txt: missing"
-    assert f"4 whole, 1 damaged ({size_text(report.faulty[0].size)}), 0 foreign;" in text(report)
+    assert f"4 intact, 1 damaged ({size_text(report.faulty[0].size)}), 0 mismatched;" in text(report)
     assert report.faulty[0].size > len(MODEL["model.safetensors"])
     assert report.objects == {}
     dvc(root, "checkout", "-q", DAMAGED + ".dvc")
     assert verify(root).is_clean
 
 
-def test_an_extra_file(root):
+def test_extra_file(root):
     (root / DAMAGED / "sub/more.txt").write_text("x")
     report = verify(root)
     assert states(report) == {DAMAGED: "damaged"}
     assert details(report) == "sub/more.txt: not in the record"
 
 
-def test_marks_of_snakemake_are_no_extra_files(root):
+def test_snakemake_timestamps_are_ignored(root):
     (root / DAMAGED / ".snakemake_timestamp").touch()
     assert verify(root).is_clean
 
 
-def test_swapped_folders_are_foreign(root):
-    one, other = root / BASELINE["path"], root / TWIN["path"]
+def test_swapped_folders_are_mismatched(root):
+    one, other = root / BASELINE["path"], root / OTHER["path"]
     one.rename(root / "x")
     other.rename(one)
     (root / "x").rename(other)
     report = verify(root)
-    assert states(report) == {BASELINE["path"]: "foreign", TWIN["path"]: "foreign"}
-    assert f"the record of {TWIN['name']}-{TWIN['key']}" in details(report)
-    dvc(root, "checkout", "-q", f"{BASELINE['path']}.dvc", f"{TWIN['path']}.dvc")
+    assert states(report) == {BASELINE["path"]: "mismatched", OTHER["path"]: "mismatched"}
+    assert f"the record of {OTHER['name']}-{OTHER['key']}" in details(report)
+    dvc(root, "checkout", "-q", f"{BASELINE['path']}.dvc", f"{OTHER['path']}.dvc")
     assert verify(root).is_clean
 
 
-def test_an_artifact_in_the_folder_of_another_stage_is_foreign(root):
-    moved = "results/compressed/" + TWIN["path"].rsplit("/", 1)[1]
+def test_artifact_in_the_folder_of_another_stage_is_mismatched(root):
+    moved = "results/compressed/" + OTHER["path"].rsplit("/", 1)[1]
     (root / moved).parent.mkdir(exist_ok=True)
-    shutil.move(root / TWIN["path"], root / moved)
+    shutil.move(root / OTHER["path"], root / moved)
     report = verify(root)
-    assert states(report) == {moved: "foreign"}
-    assert "of the stage finetune; here belongs compress" in details(report)
+    assert states(report) == {moved: "mismatched"}
+    assert "the record of stage finetune, in the folder of stage compress" in details(report)
 
 
 def rewrite(root: Path, path: str, change) -> None:
-    """Put another record in place of an artifact's, as an editor does: the link to the cache breaks."""
+    """Replace an artifact's record as an editor does: the link to the cache breaks."""
     file = root / path / artifacts.MARKER
     content = json.loads(file.read_text())
     change(content)
@@ -210,43 +210,43 @@ def rewrite(root: Path, path: str, change) -> None:
     artifacts.write_json(file, content)
 
 
-def test_an_edited_record_that_agrees_with_itself_differs_from_its_pointer(root):
+def test_edited_but_consistent_record_differs_from_its_pointer(root):
     rewrite(root, DAMAGED, lambda record: record["made"].update(host="elsewhere"))
     report = verify(root)
-    assert states(report) == {DAMAGED: "foreign"}
-    assert "provenance.json: other bytes than the pointer's" in details(report)
+    assert states(report) == {DAMAGED: "mismatched"}
+    assert "provenance.json: not the bytes that the pointer names" in details(report)
     assert "model.safetensors" not in details(report)
     assert report.objects == {}
     dvc(root, "checkout", "-q", DAMAGED + ".dvc")
     assert verify(root).is_clean
 
 
-def test_a_record_edited_in_place_is_taken_out_of_the_cache_too(root):
+def test_record_edited_in_place_is_removed_from_the_cache_too(root):
     file = root / DAMAGED / artifacts.MARKER
     object_file = cached(root, file.read_bytes())
     overwrite(file, file.read_bytes().replace(b'"wall_s"', b'"wall_t"'))
     report = verify(root)
-    assert states(report) == {DAMAGED: "foreign"}
+    assert states(report) == {DAMAGED: "mismatched"}
     assert len(report.objects) == 1
     assert not object_file.exists()
 
 
-def test_a_consistent_twin_differs_from_its_pointer(root):
+def test_artifact_with_other_bytes_and_a_matching_record_differs_from_its_pointer(root):
     make(root, BASELINE | {"path": "results/baselines/x"}, MODEL | {"model.safetensors": b"other weights"})
     shutil.rmtree(root / DAMAGED)
     (root / "results/baselines/x").rename(root / DAMAGED)
     report = verify(root)
-    assert states(report) == {DAMAGED: "foreign"}
-    assert "model.safetensors: other bytes than the pointer's" in details(report)
+    assert states(report) == {DAMAGED: "mismatched"}
+    assert "model.safetensors: not the bytes that the pointer names" in details(report)
     (root / f"{DAMAGED}.dvc").unlink()
-    shutil.move(next((root / "results/aside/results_baselines").iterdir()), root / DAMAGED)
+    shutil.move(next((root / "results/quarantine/results_baselines").iterdir()), root / DAMAGED)
     report = verify(root)
-    assert report.is_clean, "without a pointer there is nothing that it could differ from"
-    assert "1 of the whole ones without a pointer" in text(report)
+    assert report.is_clean, "without a pointer there is nothing to compare with"
+    assert "1 of the intact ones without a pointer" in text(report)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda record: record["parts"]["params"].update(seed=9), "its key is"),
         (lambda record: record.update(key="0" * 12), "its key is 000000000000"),
@@ -256,15 +256,15 @@ def test_a_consistent_twin_differs_from_its_pointer(root):
         (lambda record: record.update(files=["model.safetensors"]), "files: input should be"),
     ],
 )
-def test_a_record_that_does_not_agree_with_itself(root, change, said):
+def test_inconsistent_record(root, change, message):
     rewrite(root, DAMAGED, change)
     report = verify(root)
     assert states(report) == {DAMAGED: "damaged"}
-    assert said in details(report)
+    assert message in details(report)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"key": "\xff"}', None])
-def test_a_truncated_or_missing_record(root, content):
+def test_truncated_or_missing_record(root, content):
     file = root / DAMAGED / artifacts.MARKER
     text_before = file.read_bytes()
     file.unlink()
@@ -276,7 +276,7 @@ def test_a_truncated_or_missing_record(root, content):
     assert set(states(verify(root))) == set()
 
 
-def test_a_damaged_copy_in_the_cache_behind_a_whole_artifact_is_removed(root):
+def test_damaged_cache_object_of_an_intact_artifact_is_removed(root):
     file = root / DAMAGED / "sub/vocab.txt"
     object_file = cached(root, MODEL["sub/vocab.txt"])
     object_file.unlink()
@@ -292,7 +292,7 @@ def test_a_damaged_copy_in_the_cache_behind_a_whole_artifact_is_removed(root):
     assert object_file.read_bytes() == MODEL["sub/vocab.txt"]
 
 
-def test_a_damaged_list_in_the_cache_is_removed(root):
+def test_damaged_list_in_the_cache_is_removed(root):
     (out,) = yaml.safe_load((root / f"{DAMAGED}.dvc").read_text())["outs"]
     file = root / ".dvc/cache/files/md5" / out["md5"][:2] / out["md5"][2:]
     overwrite(file, file.read_bytes()[:-20])
@@ -301,16 +301,16 @@ def test_a_damaged_list_in_the_cache_is_removed(root):
     assert not file.exists()
 
 
-def test_a_second_fault_does_not_overwrite_the_first_that_was_put_aside(root):
+def test_second_quarantined_copy_does_not_overwrite_the_first(root):
     for number in (1, 2):
         (root / DAMAGED / "sub/vocab.txt").unlink()
         verify(root)
-        aside = root / "results/aside/results_baselines" / f"{DAMAGED.rsplit('/', 1)[1]}-{number}"
-        assert (aside / "model.safetensors").read_bytes() == MODEL["model.safetensors"]
+        quarantined = root / "results/quarantine/results_baselines" / f"{DAMAGED.rsplit('/', 1)[1]}-{number}"
+        assert (quarantined / "model.safetensors").read_bytes() == MODEL["model.safetensors"]
         dvc(root, "checkout", "-q", DAMAGED + ".dvc")
 
 
-def test_leftovers_are_told_and_are_no_damage(root):
+def test_leftovers_are_reported_and_are_no_damage(root):
     half = root / "results/baselines/.bert-x.0123abcd.part"
     half.mkdir()
     (half / artifacts.MARKER).write_text("{")
@@ -321,10 +321,10 @@ def test_leftovers_are_told_and_are_no_damage(root):
     assert report.half_built == ["results/baselines/.bert-x.0123abcd.part"]
     assert report.trainings == ["results/baselines/.bert-x-0123456789ab.training"]
     assert half.exists()
-    assert f"left     {report.half_built[0]}: half-built" in text(report)
+    assert f"leftover    {report.half_built[0]}: half-built" in text(report)
 
 
-def test_a_pointer_with_a_merge_conflict_is_a_fault_but_not_of_the_artifact(root):
+def test_pointer_with_a_merge_conflict_is_reported_and_the_artifact_kept(root):
     pointer = root / f"{DAMAGED}.dvc"
     pointer.write_text("<<<<<<< ours\n" + pointer.read_text())
     report = verify(root)
@@ -342,23 +342,23 @@ def test_choices(root, choice, monkeypatch):
     (root / DAMAGED / "empty.txt").unlink()
     assert states(verify(Path(), [choice], check=True)) == {DAMAGED: "damaged"}
     (untouched,) = verify(Path(), [DATA["path"]]).findings
-    assert untouched.state == "whole"
+    assert untouched.state == "intact"
 
 
-def test_a_choice_that_names_nothing(root, monkeypatch):
+def test_choice_that_names_nothing(root, monkeypatch):
     monkeypatch.chdir(root)
-    with pytest.raises(UserError, match="results/basel: no artifact stands there"):
+    with pytest.raises(UserError, match="results/basel: there is no such artifact"):
         verify(Path(), ["results/basel"])
 
 
-def test_folders_of_ones_own_are_left_alone(root):
+def test_folders_of_the_user_are_not_touched(root):
     (root / "data/mine").mkdir()
     (root / "data/mine/notes.txt").write_text("x")
     assert verify(root).is_clean
     assert (root / "data/mine/notes.txt").is_file()
 
 
-def test_nothing_is_moved_while_a_run_is_at_work(root):
+def test_nothing_is_moved_while_a_run_is_active(root):
     (root / DAMAGED / "empty.txt").unlink()
     program = (
         "import sys; from fairshrink.store import run_lock; run_lock.acquire(); print(1, flush=True); sys.stdin.read()"
@@ -369,7 +369,7 @@ def test_nothing_is_moved_while_a_run_is_at_work(root):
     )  # fmt: skip
     try:
         other.stdout.readline()
-        with pytest.raises(UserError, match="another run is at work"):
+        with pytest.raises(UserError, match="another run is active"):
             verify(root)
         assert (root / DAMAGED).is_dir()
         assert states(verify(root, check=True)) == {DAMAGED: "damaged"}
@@ -379,14 +379,14 @@ def test_nothing_is_moved_while_a_run_is_at_work(root):
     assert run_lock.holder(root) is None
 
 
-def test_without_dvc_the_records_alone_are_checked(tmp_path):
+def test_without_dvc_only_the_records_are_checked(tmp_path):
     path = make(tmp_path, BASELINE, MODEL)
     assert verify(tmp_path).is_clean
     flip(tmp_path / path / "model.safetensors")
     assert states(verify(tmp_path)) == {path: "damaged"}
 
 
-def test_an_interrupted_move_leaves_nothing_that_is_taken_for_whole(root, monkeypatch):
+def test_interrupted_move_leaves_no_valid_artifact(root, monkeypatch):
     (root / DAMAGED / "more.txt").write_text("x")
     assert artifacts.exists(root / DAMAGED)
 
@@ -397,10 +397,10 @@ def test_an_interrupted_move_leaves_nothing_that_is_taken_for_whole(root, monkey
     with pytest.raises(KeyboardInterrupt):
         verify(root)
     assert not any(artifacts.exists(path) for path in (root / "results/baselines").glob("bert-sentiment-s0-*"))
-    assert len(places.half_built(root)) == 1
+    assert len(locations.half_built(root)) == 1
 
 
-def test_every_place_of_an_artifact_is_looked_at(root):
+def test_artifacts_of_all_stages_are_checked(root):
     for path in PATHS:
         (file, *_) = [each for each in (root / path).rglob("*") if each.is_file() and each.stat().st_size > 1]
         flip(file)
@@ -418,7 +418,7 @@ def test_the_command(root):
     (root / DAMAGED / "empty.txt").unlink()
     done = command("--check")
     assert done.returncode == 1
-    assert f"damaged  {DAMAGED}\n    empty.txt: missing\n" in done.stdout
+    assert f"damaged     {DAMAGED}\n    empty.txt: missing\n" in done.stdout
     assert "Nothing was changed" in done.stdout
     done = command()
     assert done.returncode == 1

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tiny_study import environment, git, planned, run, snakemake, study, workspace, write_study
 
-from fairshrink.remote.pointers import PLACES
+from fairshrink.remote.pointers import ARTIFACT_GLOBS
 
 pytestmark = pytest.mark.workflow
 METHOD = "fairshrink/compression/controls/random_init.py"
@@ -60,7 +60,7 @@ def commit(folder: Path, message: str = "run") -> None:
 
 
 def artifacts(folder: Path) -> set[str]:
-    found = [marker.parent for place in PLACES for marker in folder.glob(f"{place}/provenance.json")]
+    found = [marker.parent for pattern in ARTIFACT_GLOBS for marker in folder.glob(f"{pattern}/provenance.json")]
     return {path.relative_to(folder).as_posix() for path in found}
 
 

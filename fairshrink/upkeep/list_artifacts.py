@@ -1,7 +1,7 @@
-"""List the artifacts of studies with the code of the folder that this is started in.
+"""A script that lists the artifacts of studies, using the package in the current folder.
 
-Run as ``python -c TEXT OUTPUT STUDY…``, as the folder may hold an older version of the package, without this file.
-Writes ``{study: [paths of its artifacts]}``, or ``{study: "why it cannot be listed"}``, as JSON into OUTPUT.
+Run as ``python -c TEXT OUTPUT STUDY…``, because the folder may contain an older version of the package, without this
+file. Writes ``{study: [paths of its artifacts]}``, or ``{study: "why it cannot be listed"}``, as JSON to OUTPUT.
 """
 
 import json
@@ -24,7 +24,7 @@ def listed(file: str) -> list[str] | str:
         if not Path(fairshrink.__file__).resolve().is_relative_to(Path().resolve()):
             return "there is no package fairshrink here"
         return [str(path) for path in grid.expand(reader.load(file))]
-    except Exception as error:  # code of another time may fail in any way; what it needs is then found out differently
+    except Exception as error:  # older code may fail in any way; its pointers then say what it needs
         known = any(each.__name__ == "UserError" for each in type(error).__mro__)
         return str(error) if known else f"{file}: {type(error).__name__}: {error}"
 

@@ -1,4 +1,4 @@
-"""Small artifacts made by hand in a real git and DVC repository, for the tests of upkeep."""
+"""Small artifacts made by hand in a real git and DVC repository, for the tests of `fairshrink.upkeep`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fairshrink.store import artifacts
 
 
 def job(stage: str, name: str, *, folder: str | None = None, **params) -> dict:
-    """An artifact's entry in a plan, its key reckoned from its parts."""
+    """An artifact's entry in a plan, its key computed from its parts."""
     parts = {"stage": stage, "code": {"m:f": "0" * 16}, "params": params, "inputs": []}
     key = keys.key(**parts)
     path = f"{folder or FOLDERS[stage]}/{name}-{key}"

@@ -1,4 +1,4 @@
-"""Where artifacts, their pointers and the leftovers of interrupted work stand; all paths are relative to a root."""
+"""Where artifacts, their pointers and the leftovers of interrupted work are; all paths are relative to a root."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 
 from fairshrink.keys import KEY_LENGTH
 from fairshrink.planning.grid import FOLDERS
-from fairshrink.remote.pointers import PLACES
+from fairshrink.remote.pointers import ARTIFACT_GLOBS
 from fairshrink.store.artifacts import MARKER
 
-ASIDE = "results/aside"
-"""Where faulty artifacts are put."""
+QUARANTINE = "results/quarantine"
+"""Where damaged and mismatched artifacts are moved."""
 TRAINING = ".training"
 _KEYED = re.compile(rf".+-[0-9a-f]{{{KEY_LENGTH}}}")
 _PARTS = ("data/.archives/.*.part", "results/.*.part", "results/*/.*.part")
 
 
 def artifacts(root: Path) -> list[str]:
-    """Folders that are or should be artifacts, sorted: those with a key in their name, and those with a record."""
+    """Folders that are or should be artifacts, sorted: those whose name ends with a key, and those with a record."""
     return sorted(
         _relative(path, root)
-        for place in PLACES
-        for path in root.glob(place)
+        for pattern in ARTIFACT_GLOBS
+        for path in root.glob(pattern)
         if not path.name.startswith(".") and path.is_dir() and (is_keyed(path.name) or (path / MARKER).is_file())
     )
 
 
 def pointers(root: Path) -> list[str]:
-    """Artifacts that have a pointer, whether they stand here or not, sorted."""
-    found = (path.with_suffix("") for place in PLACES for path in root.glob(f"{place}.dvc"))
+    """Artifacts that have a pointer, whether they exist in this clone or not, sorted."""
+    found = (path.with_suffix("") for pattern in ARTIFACT_GLOBS for path in root.glob(f"{pattern}.dvc"))
     return sorted(_relative(path, root) for path in found if is_keyed(path.name))
 
 
@@ -40,34 +40,34 @@ def is_keyed(name: str) -> bool:
     return _KEYED.fullmatch(name) is not None
 
 
-def place_of(path: str) -> str:
-    """The folder of its stage in which an artifact stands, such as ``results/scores``."""
+def folder_of(path: str) -> str:
+    """The folder for all artifacts of this one's stage, such as ``results/scores``."""
     return next(folder for folder in FOLDERS.values() if path.startswith(f"{folder}/"))
 
 
 def stage_of(path: str) -> str:
-    """The stage that makes what stands at this path."""
-    return {folder: stage for stage, folder in FOLDERS.items()}[place_of(path)]
+    """The stage that makes the artifact at this path."""
+    return {folder: stage for stage, folder in FOLDERS.items()}[folder_of(path)]
 
 
 def half_built(root: Path) -> list[str]:
     """Files and folders that were never finished (``.*.part``), sorted."""
-    return _hidden(root, [*(place[: place.rindex("*")] + ".*.part" for place in PLACES), *_PARTS])
+    return _hidden(root, [*(pattern[: pattern.rindex("*")] + ".*.part" for pattern in ARTIFACT_GLOBS), *_PARTS])
 
 
 def trainings(root: Path) -> list[str]:
-    """States of trainings that have not ended (``.<artifact>.training``), sorted."""
-    return _hidden(root, [place[: place.rindex("*")] + f".*{TRAINING}" for place in PLACES])
+    """Saved states of trainings that have not finished (``.<artifact>.training``), sorted."""
+    return _hidden(root, [pattern[: pattern.rindex("*")] + f".*{TRAINING}" for pattern in ARTIFACT_GLOBS])
 
 
 def trained(state: str) -> str:
-    """The artifact that a training's state belongs to."""
+    """The artifact that a training state belongs to."""
     folder, _, name = state.rpartition("/")
     return f"{folder}/{name.removeprefix('.').removesuffix(TRAINING)}"
 
 
 def hide(path: Path) -> Path:
-    """Rename a folder to a half-built one's name: from now on nothing takes it for an artifact. Returns where it is."""
+    """Rename a folder to the name of a half-built one, so that nothing takes it for an artifact. Returns its path."""
     hidden = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
     path.rename(hidden)
     return hidden
