@@ -1,1 +1,1 @@
-"""Answers to "why?": what a run would restore and compute, for which reason, how long; where a number is from."""
+"""Explanations: what a run would restore and compute, why, and how long it takes; where a number comes from."""

@@ -1,4 +1,4 @@
-"""Where a number of the final tables is from: the artifacts behind it, the commit and the machine that made each."""
+"""Where a number of the final tables comes from: the artifacts behind it, the commit and machine that made each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fairshrink.planning.grid import Artifact
 from fairshrink.study.mistakes import suggestion
 
 IDENTITY = ("model", "task", "split", "method", "setting", "sparsity", "metric", "dataset", "group", "statistic")
-SHOWN = 12
+MAX_ROWS = 12
 
 
 def parse(conditions: list[str], table: Any) -> Any:
@@ -33,7 +33,7 @@ def _text(value: Any) -> str:
 
 
 def _number(text: str) -> str:
-    """0.50 and .5 are 0.5; what is no number stays as it is."""
+    """Numbers in one form (0.50 and .5 as 0.5); other text unchanged."""
     try:
         return f"{float(text):g}"
     except ValueError:
@@ -41,7 +41,7 @@ def _number(text: str) -> str:
 
 
 def describe(rows: Any, grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Any]:
-    """The rows' values and every artifact that they rest on, upstream last."""
+    """The rows' values and every artifact that they were computed from, upstream last."""
     by_key: dict[str, list[Artifact]] = {}
     for artifact in grid.values():
         by_key.setdefault(artifact.key, []).append(artifact)
@@ -62,11 +62,11 @@ def describe(rows: Any, grid: Mapping[str, Artifact], records: list[Record]) -> 
     columns = [name for name in (*IDENTITY, "value", "ci_low", "ci_high", "n_items") if name in rows.columns]
     return {
         "rows": rows[columns].to_dict("records"),
-        "artifacts": [_about(artifact, here.get(path) or copies.get(path)) for path, artifact in chain.items()],
+        "artifacts": [_provenance(artifact, here.get(path) or copies.get(path)) for path, artifact in chain.items()],
     }
 
 
-def _about(artifact: Artifact, record: Mapping[str, Any] | None) -> dict[str, Any]:
+def _provenance(artifact: Artifact, record: Mapping[str, Any] | None) -> dict[str, Any]:
     made = (record or {}).get("made", {})
     return {"stage": artifact.stage, "path": artifact.path, "key": artifact.key, "known": bool(made)} | {
         name: made.get(name)
@@ -75,21 +75,21 @@ def _about(artifact: Artifact, record: Mapping[str, Any] | None) -> dict[str, An
 
 
 def as_text(described: Mapping[str, Any]) -> str:
-    """The same for people."""
+    """The description for people."""
     rows, lines = described["rows"], []
-    for row in rows[:SHOWN]:
-        about = ", ".join(f"{name} {row[name]}" for name in IDENTITY if row.get(name) not in (None, ""))
+    for row in rows[:MAX_ROWS]:
+        identity = ", ".join(f"{name} {row[name]}" for name in IDENTITY if row.get(name) not in (None, ""))
         lines += [
-            about,
+            identity,
             f"  {row['value']:.6g}  [{row['ci_low']:.6g}, {row['ci_high']:.6g}]  from {row['n_items']} items",
         ]
-    if len(rows) > SHOWN:
-        lines.append(f"… and {len(rows) - SHOWN} more rows; add conditions to see fewer")
-    lines += ["", "made from:"]
+    if len(rows) > MAX_ROWS:
+        lines.append(f"… and {len(rows) - MAX_ROWS} more rows; add conditions to see fewer")
+    lines += ["", "computed from:"]
     for each in described["artifacts"]:
         lines.append(f"  {each['stage']}  {each['path']}")
         if not each["known"]:
-            lines.append("    not on this machine; its record comes with it (`snakemake` or `dvc pull` restores it)")
+            lines.append("    not on this machine, and neither is its record (`snakemake` or `dvc pull` restores both)")
             continue
         device = f"{each['device']}" + (f", {each['gpus']} GPU" if each["gpus"] else "")
         lines.append(f"    commit {each['git_commit']}, {each['finished']}, {each['wall_s']} s")

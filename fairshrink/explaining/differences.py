@@ -1,4 +1,4 @@
-"""What differs between an artifact that is to be computed and the nearest one that exists, part by part."""
+"""What differs between an artifact that is to be computed and the most similar one that exists, part by part."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Difference:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], names: Mapping[str, str]) -> list[Difference]:
-    """Differences of two artifacts' ``parts``; ``names`` tells the names of inputs by their keys."""
+    """Differences of two artifacts' ``parts``; ``names`` maps keys of inputs to their names."""
     return [
         *parameters(old["params"], new["params"]),
         *code(old["code"], new["code"], files()),
@@ -40,13 +40,13 @@ def parameters(old: Any, new: Any, where: str = "") -> Iterator[Difference]:
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in dict.fromkeys([*old, *new]):
-            place = f"{where}.{name}" if where else str(name)
-            yield from parameters(old.get(name, MISSING), new.get(name, MISSING), place)
+            path = f"{where}.{name}" if where else str(name)
+            yield from parameters(old.get(name, MISSING), new.get(name, MISSING), path)
         return
     if old is MISSING:
         change = f"new, {_short(new)}"
     elif new is MISSING:
-        change = f"no longer there (was {_short(old)})"
+        change = f"removed (was {_short(old)})"
     else:
         change = f"{_short(old)} → {_short(new)}"
     yield Difference("parameter", where, change)
@@ -67,29 +67,29 @@ def code(old: Mapping[str, str], new: Mapping[str, str], files: Mapping[tuple[st
             if data != name:
                 yield Difference("data", file or data, verb)
             else:
-                shown = "what runs on import" if name == ON_IMPORT else name
+                shown = "code that runs on import" if name == ON_IMPORT else name
                 yield Difference("code", file, f"{shown} {verb}")
     if not found and old.get(LINKS) != new.get(LINKS):
         yield Difference("code", "", f"what names refer to {CHANGED}")
 
 
 def _changes(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """What became of the definitions of one name: a hash and a verb each. Their hashes are joined by ``+``."""
+    """How the definitions of one name changed: a hash and a verb each. Their hashes are joined by ``+``."""
     before, after = Counter(old.split("+") if old else []), Counter(new.split("+") if new else [])
-    gone, come = [*(before - after).elements()], [*(after - before).elements()]
-    yield from ((each, CHANGED) for each in come[: len(gone)])
-    yield from ((each, NEW) for each in come[len(gone) :])
-    yield from ((each, GONE) for each in gone[len(come) :])
+    removed, added = [*(before - after).elements()], [*(after - before).elements()]
+    yield from ((each, CHANGED) for each in added[: len(removed)])
+    yield from ((each, NEW) for each in added[len(removed) :])
+    yield from ((each, GONE) for each in removed[len(added) :])
 
 
 def inputs(old: list[str], new: list[str], names: Mapping[str, str]) -> Iterator[Difference]:
-    """Inputs that were exchanged, by name."""
-    gone, come = [key for key in old if key not in new], [key for key in new if key not in old]
-    for key in come:
+    """Inputs that were replaced, added or removed, by name."""
+    removed, added = [key for key in old if key not in new], [key for key in new if key not in old]
+    for key in added:
         name = names.get(key, key)
-        before = next((each for each in gone if names.get(each) == name), None)
+        before = next((each for each in removed if names.get(each) == name), None)
         change = f"{before} → {key}" if before else f"new, {key}"
         yield Difference("input", name, change)
-    if not come:
-        for key in gone:
-            yield Difference("input", names.get(key, key), f"no longer there (was {key})")
+    if not added:
+        for key in removed:
+            yield Difference("input", names.get(key, key), f"removed (was {key})")

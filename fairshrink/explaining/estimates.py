@@ -1,4 +1,4 @@
-"""How long it will take, from the wall times in the records of earlier runs."""
+"""How long computing will take, estimated from the wall times in the records of earlier runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fairshrink.planning.grid import Artifact
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected seconds of computing some artifacts one after another; ``unknown`` of them are not in it."""
+    """Expected seconds of computing ``count`` artifacts one after another, without the ``unknown`` ones."""
 
     count: int
     cpu_s: float
@@ -24,7 +24,7 @@ class Estimate:
 
 
 def estimate(paths: Iterable[str], grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Estimate]:
-    """By stage. An artifact takes the median of the most similar records: module and model, module, stage."""
+    """Estimates by stage; an artifact's is the median of the most similar records: module and model, module, stage."""
     known: dict[tuple[str, ...], list[tuple[float, int]]] = defaultdict(list)
     for record in records:
         made = record.value.get("made", {})

@@ -1,4 +1,4 @@
-"""Why each artifact of a plan is computed: what differs from the nearest that exists; causes before consequences."""
+"""Why each artifact of a plan is computed: what differs from the most similar one; causes before consequences."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fairshrink.explaining.differences import Difference, differences
 from fairshrink.explaining.records import Record, label
 from fairshrink.planning.grid import STAGES, Artifact
 
-NEW = Difference("new", "new", "nothing like it stands here")
-GONE = Difference("gone", "missing", "this key stands here under another name, or not whole")
-LOST = Difference("gone", "missing", "recorded, but its bytes cannot be had or are not wanted")
+NEW = Difference("new", "new", "there is no similar artifact")
+INCOMPLETE = Difference("missing", "missing", "an artifact with this key exists under another name, or is incomplete")
+LOST = Difference("missing", "missing", "recorded, but its bytes are not available or restoring is switched off")
 FOLLOWS = "follows"
 
 
@@ -28,7 +28,7 @@ class Reason:
 
     @property
     def consequence(self) -> bool:
-        """Whether they are computed only because something that they are made from is."""
+        """Whether they are computed only because some of their inputs are."""
         return all(each.kind == FOLLOWS for each in self.differences)
 
 
@@ -48,10 +48,10 @@ def reasons(computed: Iterable[str], grid: Mapping[str, Artifact], records: list
             found = _explained(artifact, record, names, chosen, grid)
             grouped[artifact.stage, found].append((path, record.path if record else None))
     order = {stage: number for number, stage in enumerate(STAGES)}
-    made = [
+    result = [
         Reason(stage, found, tuple(path for path, _ in each), each[0][1]) for (stage, found), each in grouped.items()
     ]
-    return sorted(made, key=lambda each: (order[each.stage], each.consequence, -len(each.paths), each.paths))
+    return sorted(result, key=lambda each: (order[each.stage], each.consequence, -len(each.paths), each.paths))
 
 
 def _explained(
@@ -64,32 +64,32 @@ def _explained(
     if record is None:
         return (NEW,)
     if record.value["key"] == artifact.key:
-        return (GONE if record.here else LOST,)
-    remade = {grid[path].key for path in artifact.inputs if path in chosen}
+        return (INCOMPLETE if record.here else LOST,)
+    recomputed = {grid[path].key for path in artifact.inputs if path in chosen}
     found = differences(record.parts, artifact.parts, names)
     if artifact.stage == "aggregate":
-        return _answer(found, remade)
-    told = []
+        return _of_published(found, recomputed)
+    explained = []
     for each in found:
         key = each.change.rsplit(" ", 1)[-1]
-        if each.kind == "input" and key in remade:
-            told.append(Difference(FOLLOWS, f"{_kind(key, grid)} computed anew", "see above"))
+        if each.kind == "input" and key in recomputed:
+            explained.append(Difference(FOLLOWS, f"{_input_kind(key, grid)} recomputed", "see above"))
         else:
-            told.append(each)
-    return tuple(dict.fromkeys(told))
+            explained.append(each)
+    return tuple(dict.fromkeys(explained))
 
 
-def _answer(found: list[Difference], remade: set[str]) -> tuple[Difference, ...]:
-    """The inputs of the answer are all scores: naming each of them would say the same a thousand times."""
+def _of_published(found: list[Difference], recomputed: set[str]) -> tuple[Difference, ...]:
+    """The inputs of published results are all scores, possibly thousands: they are reported as one difference."""
     own = [each for each in found if each.kind != "input" and each.where != "names"]
-    if remade:
-        own.append(Difference(FOLLOWS, "its scores are computed anew", "see above"))
+    if recomputed:
+        own.append(Difference(FOLLOWS, "its scores are recomputed", "see above"))
     elif len(own) < len(found):
-        own.append(Difference("input", "its scores", "others than before"))
+        own.append(Difference("input", "its scores", "a different set"))
     return tuple(own)
 
 
-def _kind(key: str, grid: Mapping[str, Artifact]) -> str:
+def _input_kind(key: str, grid: Mapping[str, Artifact]) -> str:
     stage = next(each.stage for each in grid.values() if each.key == key)
     return {"download": "its data are", "finetune": "its baseline is", "compress": "its checkpoint is"}[stage]
 
@@ -106,7 +106,7 @@ class _Nearest:
                 self._kinds[stage, module(record.parts), _subject(record.path, stage)].append(record)
 
     def of(self, artifact: Artifact) -> Record | None:
-        """Of the same name first; else made by the same method, metric, task or source for the same baseline."""
+        """One of the same name; else one made by the same method, metric, task or source for the same baseline."""
         name = label(artifact.stage, artifact.path, artifact.name)
         kind = (artifact.stage, module(artifact.parts), _subject(artifact.path, artifact.stage))
         candidates = self._named.get((artifact.stage, name)) or self._kinds.get(kind, [])
@@ -122,7 +122,7 @@ def module(parts: Mapping[str, Any]) -> str:
 
 
 def _subject(path: str, stage: str) -> str:
-    """Model and task that an artifact is about, by the first two words of its (for scores: its checkpoint's) name."""
+    """Model and task of an artifact: the first two parts of its (for scores: its checkpoint's) name."""
     if stage in ("download", "aggregate"):
         return ""
     return "-".join(path.split("/")[2].split("-")[:2])

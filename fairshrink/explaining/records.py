@@ -1,4 +1,4 @@
-"""The records of all artifacts that stand here or are recorded by a DVC pointer, read once."""
+"""The records of all artifacts that exist in this clone or have a DVC pointer, read once."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Record:
 
     @cached_property
     def parts(self) -> dict[str, Any]:
-        """What its key was made from."""
+        """What its key was computed from."""
         return self.value["parts"]
 
     @property
     def label(self) -> str:
-        """Its name; for scores with the name of their checkpoint."""
+        """Its name, preceded by the name of the checkpoint for scores."""
         return label(self.value["stage"], self.path, self.value["name"])
 
 
@@ -47,7 +47,7 @@ def read(root: Path = Path()) -> list[Record]:
 def fetch(known: list[Record], root: Path = Path()) -> list[Record]:
     """Records of artifacts that have a pointer and are not among the known ones: a few kB each, not the artifacts.
 
-    They are taken from DVC's cache or remote; without a remote that answers, from the cache alone.
+    They are read from DVC's cache or remote; if the remote does not respond, from the cache alone.
     """
     from fairshrink.remote.remote_store import UnreachableError
     from fairshrink.remote.storage import Storage, pointer_object
@@ -61,12 +61,12 @@ def fetch(known: list[Record], root: Path = Path()) -> list[Record]:
         storage.bring(lists.values())
         storage.bring(_markers(storage, lists).values())
     except UnreachableError as error:
-        log(f"{error}: what others have recorded is compared as far as DVC's cache holds it")
-    stand = storage.here(_markers(storage, lists).values())
+        log(f"{error}: of what others have recorded, only what DVC's cache holds is compared")
+    cached = storage.here(_markers(storage, lists).values())
     found = (
         _record(path, Path(storage.cache.oid_to_path(name)), here=False)
         for path, name in _markers(storage, lists).items()
-        if name in stand
+        if name in cached
     )
     return [each for each in found if each]
 

@@ -13,7 +13,7 @@ from fairshrink.explaining.records import Record, label
 from fairshrink.planning.grid import STAGES, Artifact
 from fairshrink.planning.plan import Plan
 
-NAMED = 3
+MAX_NAMED = 3
 NOUNS = {
     "download": "download",
     "finetune": "baseline",
@@ -24,7 +24,7 @@ NOUNS = {
 
 
 def explain(plan: Plan, grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Any]:
-    """What the plan restores and computes, why, and how long computing takes."""
+    """What the plan restores and computes, why, and how long computing will take."""
     computed = plan.computed
     restored = [each["path"] for job in plan.of("restore") for each in job.artifacts]
     return {
@@ -37,7 +37,7 @@ def explain(plan: Plan, grid: Mapping[str, Artifact], records: list[Record]) -> 
 
 
 def as_values(explained: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as JSON values."""
+    """The explanation as JSON values."""
     return dict(explained) | {
         "reasons": [
             {
@@ -53,10 +53,10 @@ def as_values(explained: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_text(explained: Mapping[str, Any], grid: Mapping[str, Artifact]) -> str:
-    """The same for people."""
+    """The explanation for people."""
     restored = {stage: paths for stage, paths in explained["restored"].items() if paths}
     if not restored and not explained["reasons"]:
-        return f"study {explained['study']}: everything is there, nothing to do"
+        return f"study {explained['study']}: everything is up to date, nothing to do"
     lines = [f"study {explained['study']}", "", "To restore, from DVC's cache or remote:"]
     lines += [f"  {_count(len(paths), stage)}" for stage, paths in restored.items()] or ["  nothing"]
     lines += ["", "To compute:"]
@@ -75,12 +75,12 @@ def _reason(reason: Reason, grid: Mapping[str, Artifact]) -> list[str]:
     names = [label(reason.stage, path, grid[path].name) for path in reason.paths]
     lines = [f"  {_count(len(names), reason.stage)}:"]
     lines += [f"    why: {each}" for each in why(reason.differences)]
-    lines += [f"    {each}" for each in names[:NAMED]]
-    return lines + ([f"    … and {len(names) - NAMED} more"] if len(names) > NAMED else [])
+    lines += [f"    {each}" for each in names[:MAX_NAMED]]
+    return lines + ([f"    … and {len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else [])
 
 
 def why(differences: Iterable[Difference]) -> list[str]:
-    """The differences as lines; definitions of one file that changed alike share one."""
+    """The differences as lines; definitions of one file that changed in the same way share one."""
     lines: list[str] = []
     files: dict[tuple[str, str], list[str]] = {}
     for each in differences:
@@ -93,8 +93,8 @@ def why(differences: Iterable[Difference]) -> list[str]:
 
 
 def _some(names: list[str]) -> str:
-    more = len(names) - 2 * NAMED
-    return ", ".join(names) if more <= 0 else f"{', '.join(names[: 2 * NAMED])} and {more} more"
+    more = len(names) - 2 * MAX_NAMED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[: 2 * MAX_NAMED])} and {more} more"
 
 
 def _split(change: str) -> tuple[str, str]:
@@ -107,7 +107,7 @@ def _times(estimates: Mapping[str, Estimate]) -> list[str]:
         return []
     lines = ["Expected time, one artifact after another, from the records of earlier ones:"]
     for stage, each in estimates.items():
-        unknown = f"; {each.unknown} of them unlike any that stands here" if each.unknown else ""
+        unknown = f"; unknown for {each.unknown} of them (no similar record)" if each.unknown else ""
         lines.append(f"  {stage:10} {each.count:6} artifacts  {_duration(each)}{unknown}")
     total = Estimate(
         count=sum(each.count for each in estimates.values()),
@@ -115,10 +115,10 @@ def _times(estimates: Mapping[str, Estimate]) -> list[str]:
         gpu_s=sum(each.gpu_s for each in estimates.values()),
         unknown=sum(each.unknown for each in estimates.values()),
     )
-    lines.append(f"  {'together':10} {total.count:6} artifacts  {_duration(total)}")
+    lines.append(f"  {'total':10} {total.count:6} artifacts  {_duration(total)}")
     if total.gpu_s:
         lines.append(f"  GPU hours: {total.gpu_s / 3600:.2f}")
-    return [*lines, "  (without the start of processes, about 5 s a job, and waiting in queues)"]
+    return [*lines, "  (excluding process start-up, about 5 s per job, and waiting in queues)"]
 
 
 def _duration(each: Estimate) -> str:

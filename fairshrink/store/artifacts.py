@@ -1,7 +1,8 @@
-"""Artifacts on disk: folders that appear whole or not at all, with a record of what made them.
+"""Artifacts on disk: folders that appear complete or not at all, with a record of what made them.
 
-A folder that holds ``provenance.json`` is a valid artifact. It is filled under a temporary name beside its
-place and renamed when it is whole, so a killed job or a full disk leaves nothing that could be taken for it.
+A folder with ``provenance.json`` and every file named in it is a valid artifact. It is built under a temporary name in
+the same parent folder and renamed when complete, so a killed job or a full disk leaves nothing that could be taken for
+it.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from fairshrink import keys
 from fairshrink.errors import UserError
 
 MARKER = "provenance.json"
-FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow")
 
 
 def exists(path: Path) -> bool:
-    """Whether a whole artifact stands at this place: its record, and every file that the record names.
+    """Whether there is a complete artifact at this path: its record, and every file that the record names.
 
-    Other tools may fill the folder file by file (`dvc pull`), so the record alone does not say enough.
+    Other tools may fill the folder file by file (`dvc pull`), so the record alone is not enough.
     """
     try:
         record = json.loads((path / MARKER).read_bytes())
@@ -50,7 +51,7 @@ def exists(path: Path) -> bool:
 def building(path: Path) -> Iterator[Path]:
     """An empty folder to fill; becomes ``path`` when the block ends without an error.
 
-    Where another process has finished the same artifact meanwhile, its copy stays: equal keys, equal contents.
+    If another process has finished the same artifact in the meantime, its copy is kept: equal keys, equal contents.
     Raises UserError when the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def building(path: Path) -> Iterator[Path]:
         if not (temporary / MARKER).is_file():
             raise RuntimeError(f"{path}: filled without a {MARKER}")
         _sync(temporary)
-        _put_in_place(temporary, path)
+        _move_into_place(temporary, path)
     except Exception as error:
         if disk_full(error):
             raise UserError(
@@ -85,9 +86,10 @@ def _started(path: Path) -> tuple[Path, int]:
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what killed processes have left half-built in a folder (of one artifact's ``name``).
+    """Remove half-built folders that killed processes left in a folder (of one artifact's ``name``).
 
-    Whoever builds holds a lock on the folder he fills. Where locks on folders do not exist (NFS), nothing is removed.
+    A process that builds an artifact locks the folder it fills. Where folders cannot be locked (NFS), nothing is
+    removed.
     """
     for leftover in folder.glob(f".{name}.????????.part"):
         with suppress(OSError):
@@ -100,13 +102,13 @@ def sweep(folder: Path, name: str = "*") -> None:
 
 
 def disk_full(error: BaseException) -> bool:
-    """Whether an error means a full disk or quota; libraries wrap the system's error in kinds of their own."""
+    """Whether an error means a full disk or quota; libraries wrap the system's error in their own types."""
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in FULL
-    return any(os.strerror(each) in str(error) or f"os error {each})" in str(error) for each in FULL)
+        return error.errno in DISK_FULL
+    return any(os.strerror(each) in str(error) or f"os error {each})" in str(error) for each in DISK_FULL)
 
 
-def _put_in_place(temporary: Path, path: Path) -> None:
+def _move_into_place(temporary: Path, path: Path) -> None:
     try:
         temporary.rename(path)
     except OSError as error:
@@ -132,9 +134,9 @@ def _sync(folder: Path) -> None:
 
 
 def make(job: dict[str, Any], fill: Callable[[Path], dict[str, Any]]) -> None:
-    """Build one artifact: ``fill`` writes its files into a folder and returns what provenance shall add.
+    """Build one artifact: ``fill`` writes its files into a folder and returns further fields of its provenance record.
 
-    ``job`` is an artifact's entry in the plan: path, key, name, stage, parts. Does nothing if it is already there.
+    ``job`` is an artifact's entry in the plan: path, key, name, stage, parts. Does nothing if the artifact exists.
     """
     path = Path(job["path"])
     if exists(path):
@@ -165,13 +167,13 @@ def faults(folder: Path, name: str) -> list[str]:
         parts, files = record["parts"], record["files"]
         expected = keys.key(**parts)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return [f"{MARKER}: not a record of this program ({type(error).__name__}: {error})"]
+        return [f"{MARKER}: not a valid provenance record ({type(error).__name__}: {error})"]
     found = file_digests(folder)
     wrong = [f"{each}: missing" for each in files if each not in found]
     wrong += [f"{each}: not in the record" for each in found if each not in files]
-    wrong += [f"{each}: other bytes than recorded" for each in files if each in found and found[each] != files[each]]
+    wrong += [f"{each}: not the recorded bytes" for each in files if each in found and found[each] != files[each]]
     if not expected == record["key"] == name.rsplit("-", 1)[-1]:
-        wrong.append(f"{MARKER}: key {record['key']}, its parts give {expected}")
+        wrong.append(f"{MARKER}: key {record['key']}, but its parts have the key {expected}")
     return wrong
 
 
@@ -191,7 +193,7 @@ def file_digest(path: Path) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON through a temporary file, so that a reader never sees half of it."""
+    """Write JSON through a temporary file, so that a reader never sees a partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
     temporary.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -199,7 +201,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _circumstances() -> dict[str, Any]:
-    """Where and with what an artifact is made: for provenance, never for keys."""
+    """Machine, versions and time with which an artifact is made: for provenance, never for keys."""
     packages = _versions()
     return {
         "packages": packages,

@@ -1,7 +1,7 @@
-"""Published results: copies, under plain names, of the tables and figures of the study that was asked for last.
+"""Published results: copies, under plain names, of the tables and figures of the study that was run last.
 
-The artifact ``results/published/<study>-<key>/`` holds them; ``results/tables/`` and ``results/figures/`` show them. So
-going back to another branch or study shows its tables at once, and nothing is computed again.
+The artifact ``results/published/<study>-<key>/`` contains them; ``results/tables/`` and ``results/figures/`` are
+copies. So going back to another branch or study shows its tables at once, and nothing is recomputed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SHOWN = "tables/provenance.json"
 
 
 def show(published: Path, output: Path) -> bool:
-    """Copy the files of a result below ``output`` and remove those of the one shown before; False if it is not there.
+    """Copy the files of a result to ``output`` and remove those of the one shown before; False if it does not exist.
 
-    Files that no result put there are left alone. The record of what is shown names the files of both results while one
-    takes the other's place, so that an interrupted call is done again and leaves nothing of the first.
+    Files that belong to no result are not touched. The record of what is shown names the files of both results while
+    one replaces the other, so that an interrupted call is repeated and leaves nothing of the first.
     """
     if not artifacts.exists(published):
         return False

@@ -1,8 +1,8 @@
-"""One run at a time in one folder: a lock that ends with its process, however that ends.
+"""One run at a time in one folder: a lock that is released when its process ends, in whatever way.
 
-Snakemake's own lock outlives a killed run and then has to be removed by hand; this one is the kernel's (`flock`), so a
-run that was killed with -9 is followed by the next one without further ado. It holds between machines that share the
-folder over NFS 4 as well.
+Snakemake's own lock outlives a killed run and then has to be removed by hand; this one belongs to the kernel (`flock`),
+so the next run can start at once after a run was killed with -9. It also works between machines that share the folder
+over NFS 4.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _held: dict[Path, IO[str]] = {}
 
 
 def acquire(root: Path = Path()) -> None:
-    """Take the lock for the rest of this process. Raises UserError, naming the holder, where another run has it."""
+    """Take the lock until this process ends. Raises UserError, naming the holder, if another run has it."""
     path = (root / FILE).resolve()
     if path in _held:
         return
@@ -30,10 +30,10 @@ def acquire(root: Path = Path()) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        described = _described(stream)
+        other = _read_holder(stream)
         stream.close()
         raise UserError(
-            f"{path.parents[2]}: another run is active here ({described}). Nothing was started. Wait for it to end, "
+            f"{path.parents[2]}: another run is active here ({other}). Nothing was started. Wait for it to end, "
             "or use another clone: finished artifacts can be shared between clones through DVC."
         ) from None
     stream.seek(0)
@@ -44,14 +44,14 @@ def acquire(root: Path = Path()) -> None:
 
 
 def release(root: Path = Path()) -> None:
-    """Give the lock back before the process ends; nothing happens where it is not held."""
+    """Release the lock before the process ends; does nothing if it is not held."""
     stream = _held.pop((root / FILE).resolve(), None)
     if stream is not None:
         stream.close()
 
 
 def holder(root: Path = Path()) -> str | None:
-    """Who has the lock (process, machine, time); None where nobody else does."""
+    """The process that holds the lock (process, machine, time); None if no other process does."""
     path = (root / FILE).resolve()
     if path in _held or not path.is_file():
         return None
@@ -59,10 +59,10 @@ def holder(root: Path = Path()) -> str | None:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _described(stream)
+            return _read_holder(stream)
     return None
 
 
-def _described(stream: IO[str]) -> str:
+def _read_holder(stream: IO[str]) -> str:
     stream.seek(0)
     return stream.read().strip() or "just starting"

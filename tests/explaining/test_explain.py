@@ -1,4 +1,4 @@
-"""Why something is computed, how long it will take, and where a number is from."""
+"""Why something is computed, how long it will take, and where a number comes from."""
 
 import copy
 import json
@@ -53,7 +53,7 @@ def explained(folder: Path, new: dict, fetchable=lambda paths: set()):
     return report.explain(made, new, records.read(folder))
 
 
-def told(found: dict) -> list[tuple[str, int, list[str]]]:
+def summarized(found: dict) -> list[tuple[str, int, list[str]]]:
     return [(each.stage, len(each.paths), [str(d) for d in each.differences]) for each in found["reasons"]]
 
 
@@ -67,31 +67,31 @@ def all_recorded(folder: Path, content: dict, **more) -> dict:
 def test_nothing_to_do(folder):
     made = all_recorded(folder, study())
     found = explained(folder, made)
-    assert told(found) == []
-    assert report.as_text(found, made) == "study tiny: everything is there, nothing to do"
+    assert summarized(found) == []
+    assert report.as_text(found, made) == "study tiny: everything is up to date, nothing to do"
 
 
-def test_a_parameter_names_its_old_and_new_value_and_what_follows_is_told_as_following(folder):
+def test_a_changed_parameter_is_named_with_both_values_and_its_consequences_as_such(folder):
     all_recorded(folder, study())
     content = study()
     content["compressions"][1]["sparsity"] = 0.3
     new = expand(folder, content)
     baselines = 4  # sentiment on two splits, mlm, nli
     scores = sum(each.stage == "evaluate" and "-head_pruning-" in each.path for each in new.values())
-    assert told(explained(folder, new)) == [
+    assert summarized(explained(folder, new)) == [
         ("compress", baselines, ["settings.sparsity: 0.25 → 0.3"]),
-        ("evaluate", scores, ["its checkpoint is computed anew: see above"]),
-        ("aggregate", 1, ["its scores are computed anew: see above"]),
+        ("evaluate", scores, ["its checkpoint is recomputed: see above"]),
+        ("aggregate", 1, ["its scores are recomputed: see above"]),
     ]
     text = report.as_text(explained(folder, new), new)
     why = "    why: settings.sparsity: 0.25 → 0.3\n"
     assert f"  4 compressed checkpoints:\n{why}    bert-sentiment-s0-head_pruning-sparsity0.3\n" in text
-    assert f"  {scores} score tables:\n    why: its checkpoint is computed anew\n" in text
+    assert f"  {scores} score tables:\n    why: its checkpoint is recomputed\n" in text
     assert f"    … and {scores - 3} more\n" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_code_names_file_and_function_and_data_files_their_name(folder):
+def test_changed_code_is_named_by_file_and_function_and_data_by_file(folder):
     made = expand(folder, study())
     for artifact in made.values():
         old = copy.deepcopy(artifact.parts)
@@ -101,14 +101,14 @@ def test_code_names_file_and_function_and_data_files_their_name(folder):
             record(folder, fake)
         elif artifact.stage != "aggregate":
             record(folder, artifact)
-    (scores, answer) = told(explained(folder, made))
+    (scores, published) = summarized(explained(folder, made))
     assert scores[:2] == ("evaluate", 5)
     assert sorted(scores[2]) == [
         "fairshrink/metrics/_shared/association.py: read_tests changed",
         "fairshrink/metrics/_shared/weat.json: changed",
         "gone no longer used",
     ]
-    assert answer == ("aggregate", 1, ["new: nothing like it stands here"])
+    assert published == ("aggregate", 1, ["new: there is no similar artifact"])
 
 
 FILES = {("f", "2"): "p/a.py", ("f", "4"): "p/b.py", ("g", "2"): "p/a.py", ("h", "1"): "p/c.py", ("i", "1"): "p/a.py"}
@@ -124,14 +124,14 @@ def test_definitions_of_one_file_share_a_line():
     assert changes(old, new) == ["p/a.py: f, g changed", "p/c.py: h no longer used", "p/a.py: i new"]
 
 
-def test_of_several_definitions_of_one_name_the_one_that_changed_is_told():
+def test_of_several_definitions_of_one_name_the_changed_one_is_reported():
     assert changes({"f": "2+3"}, {"f": "2+4"}) == ["p/b.py: f changed"]
     assert changes({"f": "2"}, {"f": "2+4"}) == ["p/b.py: f new"]
     assert changes({"f": "2+5"}, {"f": "2"}) == ["f no longer used"]
     assert changes({"f": "2+2"}, {"f": "2"}) == ["p/a.py: f no longer used"]
 
 
-def test_names_that_refer_to_something_else_are_told_where_no_definition_says_it():
+def test_names_that_refer_to_something_else_are_reported_where_no_definition_changed():
     assert changes({"f": "2", "<links>": "1"}, {"f": "2", "<links>": "2"}) == ["what names refer to changed"]
 
 
@@ -147,23 +147,23 @@ def test_changed_data_are_named_as_the_input_that_differs(folder, data):
     reviews = folder / "local/reviews.csv"
     reviews.write_text(reviews.read_text().replace("0.", "1.", 1))
     new = expand(folder, study())
-    found = told(explained(folder, new))
+    found = summarized(explained(folder, new))
     assert found[0][0] == "download"
     assert found[0][2][0].startswith("pin.")
-    assert {each[2][0] for each in found[1:] if each[0] == "finetune"} == {"its data are computed anew: see above"}
+    assert {each[2][0] for each in found[1:] if each[0] == "finetune"} == {"its data are recomputed: see above"}
 
 
-def test_a_split_that_was_added_is_new_though_others_are_alike(folder):
+def test_an_added_split_is_new_although_others_are_similar(folder):
     all_recorded(folder, study())
     content = study()
     content["tasks"]["sentiment"]["splits"] = [0, 1, 5]
     new = expand(folder, content)
-    found = told(explained(folder, new))
+    found = summarized(explained(folder, new))
     assert found[0] == ("finetune", 1, ["split: 0 → 5", "seed: 3 → 8"])
     assert {each[0] for each in found} == {"finetune", "compress", "evaluate", "aggregate"}
 
 
-def test_what_is_fetched_is_told_apart(folder):
+def test_restored_artifacts_are_listed_separately(folder):
     made = expand(folder, study())
     downloads = {path for path, each in made.items() if each.stage == "download"}
     found = explained(folder, made, fetchable=lambda paths: paths & downloads)
@@ -171,12 +171,12 @@ def test_what_is_fetched_is_told_apart(folder):
     assert "To restore, from DVC's cache or remote:\n  5 downloads\n" in report.as_text(found, made)
 
 
-def test_recorded_artifacts_whose_bytes_are_lost_are_told_as_such(folder):
+def test_recorded_artifacts_whose_bytes_are_lost_are_reported_as_such(folder):
     made = all_recorded(folder, study())
     recorded = [records.Record(each.path, each.value, here=False) for each in records.read(folder)]
     plan_of_all = plan.make(made, "tiny", exists=lambda marker: False)
     reasons = report.explain(plan_of_all, made, recorded)["reasons"]
-    text = ["missing: recorded, but its bytes cannot be had or are not wanted"]
+    text = ["missing: recorded, but its bytes are not available or restoring is switched off"]
     assert [[str(d) for d in each.differences] for each in reasons] == [text] * 5
 
 
@@ -195,17 +195,17 @@ def test_every_kind_of_difference_against_a_worked_example():
     assert [str(each) for each in differences(old, new, names)] == [
         "a.b: 1 → 2",
         "a.c: [1, 2] → [1, 3]",
-        "gone: no longer there (was 0)",
+        "gone: removed (was 0)",
         "come: new, null",
         "f changed",
         "g new",
-        "what runs on import no longer used",
+        "code that runs on import no longer used",
         "data: k2 → k3",
     ]
     assert differences(new, new, names) == []
 
 
-def test_times_are_medians_of_the_most_similar_records_and_gpus_are_counted(folder):
+def test_times_are_medians_of_the_most_similar_records_and_gpu_time_is_separate(folder):
     made = expand(folder, study())
     times = {"bert-sentiment-s0": (10.0, 0), "bert-sentiment-s1": (30.0, 0), "bert-nli-s0": (3600.0, 2)}
     for artifact in made.values():
@@ -214,8 +214,8 @@ def test_times_are_medians_of_the_most_similar_records_and_gpus_are_counted(fold
             fake = grid.Artifact("finetune", artifact.name, "o", artifact.path[:-12] + "0" * 12, {}, (), artifact.parts)
             record(folder, fake, seconds, gpus)
     found = explained(folder, made)["estimates"]
-    # The two of sentiment: median of 10 and 30 each. nli: 3600 s on two GPUs. mlm, similarity and lm are unlike any of
-    # these: the median of all three of the stage, 30 s, on the median of 0, 0, 2 GPUs.
+    # The two of sentiment: median of 10 and 30 each. nli: 3600 s on two GPUs. mlm, similarity and lm have no
+    # similar record: the median of all three of the stage, 30 s, on the median of 0, 0, 2 GPUs.
     assert found["finetune"].count == 6
     assert found["finetune"].unknown == 0
     assert found["finetune"].cpu_s == pytest.approx(20 + 20 + 3 * 30)
@@ -238,7 +238,7 @@ def results(made: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(value=0.5, ci_low=0.4, ci_high=0.6, n_items=9, group="all", dataset="d")
 
 
-def test_a_cell_leads_to_everything_behind_it(folder):
+def test_a_cell_is_traced_to_every_artifact_behind_it(folder):
     made = expand(folder, study())
     rows = cell.parse(
         ["model=bert", "task=nli", "method=head_pruning", "sparsity=.250", "metric=bias_nli"], results(made)
@@ -266,7 +266,7 @@ def test_a_cell_leads_to_everything_behind_it(folder):
     assert "not on this machine" in text
 
 
-def test_a_clone_compares_with_what_others_have_recorded(tmp_path):
+def test_a_clone_compares_with_artifacts_recorded_by_others(tmp_path):
     ours = clones.start(tmp_path / "git" / "ours")
     made = [clones.make(ours, place, "x") for place in ("data", "results/compressed", "results/scores/c-0123456789ab")]
     pointers.record(made, root=ours)
@@ -287,7 +287,7 @@ def test_a_clone_compares_with_what_others_have_recorded(tmp_path):
     assert records.fetch([], clones.clone(ours, "third")) == []
 
 
-def test_wrong_conditions_are_answered_with_the_known_names(folder):
+def test_wrong_conditions_are_reported_with_the_known_names(folder):
     table = results(expand(folder, study()))
     with pytest.raises(UserError, match="did you mean 'method'"):
         cell.parse(["methd=heads"], table)
@@ -297,6 +297,6 @@ def test_wrong_conditions_are_answered_with_the_known_names(folder):
         cell.parse(["heads"], table)
 
 
-def test_a_table_that_is_not_there_is_told(tmp_path):
+def test_a_missing_table_is_reported(tmp_path):
     with pytest.raises(UserError, match="run the study first"):
         cell.results(tmp_path / "results.parquet")

@@ -1,4 +1,4 @@
-"""Artifacts appear whole or not at all."""
+"""Artifacts appear complete or not at all."""
 
 import errno
 import hashlib
@@ -81,19 +81,19 @@ def test_folder_without_marker_is_replaced(tmp_path, leftover):
     assert [each.name for each in tmp_path.iterdir()] == ["x-k"]
 
 
-def test_twin_that_finished_first_is_kept(tmp_path):
+def test_copy_that_was_finished_first_is_kept(tmp_path):
     path = tmp_path / "x-k"
 
     def overtaken(folder: Path) -> dict:
-        artifacts.make(job(path) | {"name": "twin"}, fill)
+        artifacts.make(job(path) | {"name": "first"}, fill)
         return fill(folder)
 
     artifacts.make(job(path), overtaken)
-    assert artifacts.read_provenance(path)["name"] == "twin"
+    assert artifacts.read_provenance(path)["name"] == "first"
     assert [each.name for each in tmp_path.iterdir()] == ["x-k"]
 
 
-def test_killed_process_leaves_nothing_that_could_be_taken_for_whole(tmp_path):
+def test_killed_process_leaves_no_valid_artifact(tmp_path):
     program = (
         "import sys, time; from pathlib import Path; from fairshrink.store.artifacts import building, MARKER\n"
         "with building(Path(sys.argv[1])) as folder:\n"
@@ -109,7 +109,7 @@ def test_killed_process_leaves_nothing_that_could_be_taken_for_whole(tmp_path):
     assert artifacts.exists(path)
 
 
-def test_json_is_never_half_read(tmp_path):
+def test_json_is_never_read_half_written(tmp_path):
     path = tmp_path / "x.json"
     program = (
         "import sys; from pathlib import Path; from fairshrink.store.artifacts import write_json\n"
@@ -136,7 +136,7 @@ def test_json_is_never_half_read(tmp_path):
         OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"),
     ],
 )
-def test_a_full_disk_is_known_in_the_words_of_any_library(tmp_path, error):
+def test_full_disk_is_recognized_in_the_errors_of_any_library(tmp_path, error):
     def fill(folder):
         (folder / "half").write_text("x")
         raise error
@@ -146,7 +146,7 @@ def test_a_full_disk_is_known_in_the_words_of_any_library(tmp_path, error):
     assert not list(tmp_path.rglob("half"))
 
 
-def test_other_errors_stay_what_they_are(tmp_path):
+def test_other_errors_are_passed_on(tmp_path):
     def fill(folder):
         raise RuntimeError("error 280 of the model")
 
@@ -170,7 +170,7 @@ def test_a_folder_that_lacks_a_file_of_its_record_does_not_exist(tmp_path):
     assert not artifacts.exists(path)
 
 
-def test_what_a_killed_process_left_is_swept_and_a_living_ones_work_is_not(tmp_path):
+def test_leftovers_of_killed_processes_are_swept_and_running_ones_are_not_disturbed(tmp_path):
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"

@@ -1,4 +1,4 @@
-"""One run at a time, whatever became of the one before."""
+"""One run at a time, however the previous one ended."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def other(tmp_path):
     process.wait()
 
 
-def test_a_second_run_is_refused_and_told_who_is_at_work(tmp_path, other):
+def test_second_run_is_refused_with_the_holders_name(tmp_path, other):
     with pytest.raises(UserError, match=rf"process {other.pid} on .*, since 20"):
         run_lock.acquire(tmp_path)
     assert f"process {other.pid} on" in run_lock.holder(tmp_path)
@@ -53,7 +53,7 @@ def test_the_lock_ends_with_its_process(tmp_path, other, end):
     run_lock.release(tmp_path)
 
 
-def test_released_it_is_free_for_others(tmp_path):
+def test_released_lock_can_be_taken_by_others(tmp_path):
     run_lock.acquire(tmp_path)
     assert run_lock.holder(tmp_path) is None
     run_lock.release(tmp_path)
@@ -63,10 +63,10 @@ def test_released_it_is_free_for_others(tmp_path):
     assert done.stdout == "held\n", done.stderr
 
 
-def test_folders_do_not_share_it(tmp_path, other):
+def test_folders_have_separate_locks(tmp_path, other):
     run_lock.acquire(tmp_path / "clone")
     run_lock.release(tmp_path / "clone")
 
 
-def test_nobody_holds_what_is_not_there(tmp_path):
+def test_missing_lock_has_no_holder(tmp_path):
     assert run_lock.holder(tmp_path / "nowhere") is None
