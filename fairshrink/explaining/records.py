@@ -58,11 +58,11 @@ def fetch(known: list[Record], root: Path = Path()) -> list[Record]:
         return []
     storage = Storage(root)
     try:
-        storage.bring(lists.values())
-        storage.bring(_markers(storage, lists).values())
+        storage.fetch(lists.values())
+        storage.fetch(_markers(storage, lists).values())
     except UnreachableError as error:
         log(f"{error}: of what others have recorded, only what DVC's cache holds is compared")
-    cached = storage.here(_markers(storage, lists).values())
+    cached = storage.in_cache(_markers(storage, lists).values())
     found = (
         _record(path, Path(storage.cache.oid_to_path(name)), here=False)
         for path, name in _markers(storage, lists).items()
@@ -73,7 +73,7 @@ def fetch(known: list[Record], root: Path = Path()) -> list[Record]:
 
 def _markers(storage: Any, lists: dict[str, str]) -> dict[str, str]:
     """The object of each artifact's record, for those whose list of files is in the cache."""
-    held = storage.here(lists.values())
+    held = storage.in_cache(lists.values())
     files = {path: storage.files(name) for path, name in lists.items() if name in held}
     return {path: each[MARKER] for path, each in files.items() if MARKER in each}
 

@@ -1,1 +1,1 @@
-"""Everything that knows DVC: pointers, cache, remote; restoring and sharing."""
+"""Everything that uses DVC: pointers, cache, remote; restoring and sharing."""

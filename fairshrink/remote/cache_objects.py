@@ -1,4 +1,4 @@
-"""The objects of DVC's local cache as files: what they are called, what they list, where they stand."""
+"""The objects of DVC's local cache as files: their names, their paths, what they list."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Objects:
 
     @cached_property
     def folder(self) -> Path:
-        """Where the cache stands, as DVC is set up."""
+        """The folder of the cache, as configured in DVC."""
         return Path(self._repo.cache.local.path)
 
     @property
@@ -42,7 +42,7 @@ class Objects:
         return self.folder / name[:2] / name[2:]
 
     def names(self) -> Iterator[str]:
-        """All objects that stand here."""
+        """All objects of the cache."""
         if not self.exists or not self.folder.is_dir():
             return
         for folder in os.scandir(self.folder):
@@ -59,14 +59,14 @@ class Objects:
         return found
 
     def listing(self, directory: str) -> dict[str, str] | None:
-        """Relative path → object of the files of a ``.dir`` object; None where it is not here or is no such list."""
+        """Relative path → object of the files of a ``.dir`` object; None if it is not in the cache or no such list."""
         try:
             return {each["relpath"]: each["md5"] for each in json.loads(self.path(directory).read_bytes())}
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def is_ignored(self, path: Path) -> bool:
-        """Whether DVC overlooks this file (`.dvcignore`)."""
+        """Whether DVC ignores this file (`.dvcignore`)."""
         return bool(self._repo.dvcignore.is_ignored_file(os.fspath(path.absolute())))
 
 
@@ -83,5 +83,5 @@ def directory_object(files: Mapping[str, str]) -> str:
 
 
 def mentioned(texts: Iterable[str]) -> set[str]:
-    """Objects that pointers and lock files of DVC name, also where a merge has left both sides in them."""
+    """Objects named by pointers and lock files of DVC, even if they contain both sides of a merge conflict."""
     return {match.group() for text in texts for match in re.finditer(rf"\b{NAME.pattern}(?![0-9a-f])", text)}

@@ -1,4 +1,4 @@
-"""DVC pointers: one small file beside each artifact, committed to git, that says which bytes it stands for."""
+"""DVC pointers: one small file next to each artifact, committed to git, that says which bytes it consists of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fairshrink.log import log
 from fairshrink.store.artifacts import MARKER
 
 ARTIFACT_GLOBS = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*", "results/published/*")
-ARGUMENTS = 5000
+MAX_ARGUMENTS = 5000
 """Paths that fit on one command line."""
 
 
@@ -28,26 +28,26 @@ def recorded(root: Path = Path()) -> dict[str, Path]:
 
 
 def unrecorded(paths: Iterable[str], root: Path = Path()) -> list[str]:
-    """Those of the artifacts that stand here without a pointer, sorted."""
+    """Those of the artifacts that exist in this clone without a pointer, sorted."""
     return sorted(path for path in paths if (root / path / MARKER).is_file() and not pointer(root / path).exists())
 
 
 def record(paths: Iterable[str], computed: Iterable[str] = (), root: Path = Path()) -> list[str]:
-    """Give each of a study's artifacts that has none its pointer, in one DVC call; returns those recorded.
+    """Create pointers for those of a study's artifacts that have none, in one DVC call; returns the recorded paths.
 
-    An artifact that was ``computed`` although it had a pointer (its old bytes are lost, or were not wanted) gets a new
-    one. Outside of a DVC repository nothing is recorded, and the log says so. A failure of DVC is reported but does not
-    undo the run: the artifacts stand, and the next run records them.
+    An artifact that was ``computed`` although it had a pointer (its old bytes are lost, or restoring was switched off)
+    gets a new one. Outside of a DVC repository nothing is recorded, and the log says so. A failure of DVC is reported
+    but does not undo the run: the artifacts are kept, and the next run records them.
     """
     renewed = {path for path in computed if (root / path / MARKER).is_file()}
     new = sorted(renewed.union(unrecorded(paths, root)))
     if not new:
         return []
     if not (root / ".dvc").is_dir():
-        log(f"no .dvc folder here: {len(new)} artifacts were not recorded (`dvc init` makes one)")
+        log(f"no .dvc folder here: {len(new)} artifacts were not recorded (`dvc init` creates it)")
         return []
-    for start in range(0, len(new), ARGUMENTS):
-        if not _add(new[start : start + ARGUMENTS], root):
+    for start in range(0, len(new), MAX_ARGUMENTS):
+        if not _add(new[start : start + MAX_ARGUMENTS], root):
             return new[:start]
     log(f"recorded {len(new)} new artifacts; commit their pointers (git add data results) and `make share` them")
     return new
@@ -58,6 +58,6 @@ def _add(paths: list[str], root: Path) -> bool:
     environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
     if done.returncode != 0:
-        said = (done.stderr + done.stdout).strip()[-2000:]
-        log(f"DVC could not record {len(paths)} artifacts; the next run tries again. It said: {said}")
+        message = (done.stderr + done.stdout).strip()[-2000:]
+        log(f"DVC could not record {len(paths)} artifacts; the next run tries again. DVC's message: {message}")
     return done.returncode == 0

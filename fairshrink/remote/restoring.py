@@ -1,8 +1,9 @@
-"""Bringing back artifacts that are missing here but recorded by a DVC pointer, from DVC's cache or its remote.
+"""Restoring artifacts that are missing in this clone but recorded by a DVC pointer, from DVC's cache or its remote.
 
-What can be had is found out before anything starts: the objects of all artifacts of a plan are looked up in a few
-batches. Only wrong bytes in the remote show when they are fetched; they are noted as lost, so that the next run knows,
-until they are replaced there. An artifact is checked against its own record before it takes its place.
+What is available is determined before anything starts: the objects of all artifacts of a plan are looked up in a few
+batches. Only wrong bytes in the remote are not detected until they are fetched; these artifacts are then recorded as
+lost, for the next run, until the objects are replaced. An artifact is checked against its own record before it is moved
+into place.
 """
 
 from __future__ import annotations
@@ -20,28 +21,28 @@ from fairshrink.remote.storage import Storage, pointer_object
 from fairshrink.store import artifacts
 
 LOST = Path(".dvc/tmp/fairshrink-lost")
-"""A note for each ``.dir`` object that could not be restored."""
-SHOWN = 5
-HOW_TO_MEND = (
-    "Mend the connection (`dvc remote list` shows the remote), or run `make share` in the clone that has them (a "
-    "damaged object has to be removed from the remote first). Or compute them anew: write `restore: preferred` under "
+"""Folder with a file for each ``.dir`` object that could not be restored."""
+MAX_LISTED = 5
+HOW_TO_FIX = (
+    "Fix the connection (`dvc remote list` shows the remote), or run `make share` in the clone that has them (a "
+    "damaged object has to be removed from the remote first). Or recompute them: write `restore: preferred` under "
     "`execution` in the study, or add `--config restore=preferred`."
 )
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Why an artifact cannot be had, and the remote's damaged objects by name, each with its stamp there."""
+    """Why an artifact is not available, and the remote's damaged objects by name, each with its stamp there."""
 
     reason: str
     damaged: dict[str, str] = field(default_factory=dict)
 
 
 def finder(policy: str, root: Path = Path()) -> Callable[[set[str]], set[str]]:
-    """A function that tells which of some missing artifacts can be restored, by the study's policy.
+    """A function that returns those of some missing artifacts that can be restored, by the study's policy.
 
-    ``policy`` is required, preferred or never (`study_schema.Execution`). Under ``required`` the function raises
-    UserError where a recorded artifact cannot be had.
+    ``policy`` is required, preferred or never (`study.schema.Execution`). Under ``required`` the function raises
+    UserError where a recorded artifact is not available.
     """
     storage = Storage(root)
 
@@ -52,49 +53,49 @@ def finder(policy: str, root: Path = Path()) -> Callable[[set[str]], set[str]]:
             return set()
         lost = _lost(storage, {path: pointer_object(pointer) for path, pointer in recorded.items()})
         if lost:
-            _tell(lost, policy)
+            _report(lost, policy)
         return set(recorded) - set(lost)
 
     return find
 
 
 def _lost(storage: Storage, wanted: dict[str, str]) -> dict[str, str]:
-    """Of artifacts by path with their objects, those that cannot be had, with the reason."""
-    noted = _noted(storage, set(wanted.values()))
-    lost = {path: noted[name] for path, name in wanted.items() if name in noted}
-    asked = {path: name for path, name in wanted.items() if path not in lost}
+    """Of artifacts by path with their ``.dir`` objects, those that are not available, with the reason."""
+    known = _recorded_losses(storage, set(wanted.values()))
+    lost = {path: known[name] for path, name in wanted.items() if name in known}
+    unknown = {path: name for path, name in wanted.items() if path not in lost}
     try:
-        failed = storage.bring(asked.values())
+        failed = storage.fetch(unknown.values())
     except UnreachableError as error:
-        failed = dict.fromkeys(set(asked.values()) - storage.here(asked.values()), str(error))
-    lost |= {path: failed[name] for path, name in asked.items() if name in failed}
-    files = {path: set(storage.files(name).values()) for path, name in asked.items() if name not in failed}
+        failed = dict.fromkeys(set(unknown.values()) - storage.in_cache(unknown.values()), str(error))
+    lost |= {path: failed[name] for path, name in unknown.items() if name in failed}
+    files = {path: set(storage.files(name).values()) for path, name in unknown.items() if name not in failed}
     every = set().union(*files.values())
-    elsewhere = every - storage.here(every)
+    uncached = every - storage.in_cache(every)
     try:
-        gone = elsewhere - storage.there(elsewhere)
+        missing = uncached - storage.in_remote(uncached)
         reason = MISSING
     except UnreachableError as error:
-        gone, reason = elsewhere, str(error)
-    return lost | {path: reason for path, names in files.items() if names & gone}
+        missing, reason = uncached, str(error)
+    return lost | {path: reason for path, names in files.items() if names & missing}
 
 
-def _tell(lost: dict[str, str], policy: str) -> None:
+def _report(lost: dict[str, str], policy: str) -> None:
     reasons: dict[str, list[str]] = {}
     for path, reason in lost.items():
         reasons.setdefault(reason, []).append(path)
     lines = [f"{len(lost)} recorded artifacts cannot be restored:"]
     for reason, paths in reasons.items():
         lines.append(f"  {reason}:")
-        lines += [f"    {path}" for path in sorted(paths)[:SHOWN]]
-        lines += [f"    … and {len(paths) - SHOWN} more"] if len(paths) > SHOWN else []
+        lines += [f"    {path}" for path in sorted(paths)[:MAX_LISTED]]
+        lines += [f"    … and {len(paths) - MAX_LISTED} more"] if len(paths) > MAX_LISTED else []
     if policy == "required":
-        raise UserError("\n".join([*lines, f"Nothing was started. {HOW_TO_MEND}"]))
+        raise UserError("\n".join([*lines, f"Nothing was started. {HOW_TO_FIX}"]))
     log("\n".join([*lines, "They are computed instead (execution.restore: preferred)."]))
 
 
 def restore(paths: list[str], root: Path = Path()) -> None:
-    """Bring artifacts back. Raises UserError at the end if some could not be had; the others stand by then."""
+    """Restore artifacts. Raises UserError at the end if some were not available; the others exist by then."""
     storage = Storage(root)
     wanted = {
         path: pointer_object(pointers.pointer(root / path)) for path in paths if not artifacts.exists(root / path)
@@ -105,25 +106,27 @@ def restore(paths: list[str], root: Path = Path()) -> None:
         again = _cleared(storage, {path: wanted[path] for path in faulty})
         lost_again, faulty_again = _restore(storage, again)
     except UnreachableError as error:
-        raise UserError(f"{error}. What had arrived stays in DVC's cache; the next run goes on from there.") from error
+        raise UserError(
+            f"{error}. What has arrived stays in DVC's cache; the next run continues from there."
+        ) from error
     lost |= {path: loss for path, loss in faulty.items() if path not in again} | lost_again | faulty_again
     log(f"restored {len(wanted) - len(lost)} artifacts")
     if lost:
         for path, loss in lost.items():
-            if loss.reason != MISSING:  # what is missing is found out anew each time
-                _note(storage, wanted[path], loss)
+            if loss.reason != MISSING:  # missing objects are looked up again each time
+                _record_loss(storage, wanted[path], loss)
         listed = "\n".join(f"  {path}: {loss.reason}" for path, loss in lost.items())
-        raise UserError(f"{len(lost)} artifacts could not be restored:\n{listed}\nThe next run knows. {HOW_TO_MEND}")
+        raise UserError(f"{len(lost)} artifacts could not be restored:\n{listed}\n{HOW_TO_FIX}")
 
 
 def _restore(storage: Storage, wanted: dict[str, str]) -> tuple[dict[str, Loss], dict[str, Loss]]:
-    """Fetch the objects of artifacts and put these in their places.
+    """Fetch the objects of artifacts and move the artifacts into place.
 
-    Returns those of which objects cannot be had, and those whose bytes are not those of their record.
+    Returns those with unavailable objects, and those whose bytes are not those of their record.
     """
-    failed = storage.bring(wanted.values())
+    failed = storage.fetch(wanted.values())
     files = {path: set(storage.files(name).values()) for path, name in wanted.items() if name not in failed}
-    failed |= storage.bring(set().union(*files.values()))
+    failed |= storage.fetch(set().union(*files.values()))
     damaged = [each for each, reason in failed.items() if reason != MISSING]
     stamps = storage.remote.stamps(damaged) if damaged else {}
     lost, faulty = {}, {}
@@ -131,25 +134,25 @@ def _restore(storage: Storage, wanted: dict[str, str]) -> tuple[dict[str, Loss],
         broken = sorted(({name} | files.get(path, set())) & set(failed), key=lambda each: (each not in stamps, each))
         if broken:
             lost[path] = Loss(failed[broken[0]], {each: stamps[each] for each in broken if each in stamps})
-        elif faults := _place(storage, name, storage.root / path):
+        elif faults := _move_into_place(storage, name, storage.root / path):
             faulty[path] = Loss("; ".join(faults[:3]))
     return lost, faulty
 
 
 def _cleared(storage: Storage, faulty: dict[str, str]) -> dict[str, str]:
-    """Those of some artifacts that are faulty because of damage in DVC's own cache, which is thereby removed."""
+    """Those of some artifacts that are faulty because of damaged objects in DVC's own cache, which are removed."""
     objects = {path: {name, *storage.files(name).values()} for path, name in faulty.items()}
-    damaged = storage.damaged(storage.here(set().union(*objects.values())))
+    damaged = storage.damaged(storage.in_cache(set().union(*objects.values())))
     storage.drop(damaged)
     return {path: name for path, name in faulty.items() if objects[path] & damaged}
 
 
-def _place(storage: Storage, name: str, path: Path) -> list[str]:
-    """Put an artifact in its place; what is wrong where its bytes are not those of its record, and nothing is there."""
+def _move_into_place(storage: Storage, name: str, path: Path) -> list[str]:
+    """Build an artifact at its path. Returns its faults if its bytes are not those of its record; nothing is built then."""
     faults: list[str] = []
     try:
         with artifacts.building(path) as folder:
-            storage.place(name, folder)
+            storage.checkout(name, folder)
             faults = artifacts.faults(folder, path.name)
             if faults:
                 raise _DamagedError
@@ -159,11 +162,11 @@ def _place(storage: Storage, name: str, path: Path) -> list[str]:
 
 
 class _DamagedError(Exception):
-    """Leaves the block that would put the artifact in its place."""
+    """Leaves the block that would move the artifact into place."""
 
 
-def _noted(storage: Storage, names: set[str]) -> dict[str, str]:
-    """Those of some ``.dir`` objects that were found lost before and still are, with the reason."""
+def _recorded_losses(storage: Storage, names: set[str]) -> dict[str, str]:
+    """Those of some ``.dir`` objects that were recorded as lost and still are, with the reason."""
     losses = {}
     for name in names:
         try:
@@ -171,7 +174,7 @@ def _noted(storage: Storage, names: set[str]) -> dict[str, str]:
         except (OSError, ValueError, TypeError):
             continue
     stamps = {each: stamp for loss in losses.values() for each, stamp in loss.damaged.items()}
-    changed = storage.here(stamps)
+    changed = storage.in_cache(stamps)
     try:
         now = storage.remote.stamps(set(stamps) - changed) if stamps else {}
     except UnreachableError:
@@ -183,6 +186,6 @@ def _noted(storage: Storage, names: set[str]) -> dict[str, str]:
     return {name: loss.reason for name, loss in losses.items() if not loss.damaged or not set(loss.damaged) <= changed}
 
 
-def _note(storage: Storage, name: str, loss: Loss) -> None:
-    """Remember a ``.dir`` object that could not be restored."""
+def _record_loss(storage: Storage, name: str, loss: Loss) -> None:
+    """Record that a ``.dir`` object could not be restored."""
     artifacts.write_json(storage.root / LOST / f"{name}.json", asdict(loss))

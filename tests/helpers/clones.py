@@ -23,18 +23,20 @@ TOKENIZER = b"the same for every checkpoint" * 9
 
 
 def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command, without what could leak in from outside."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC", "GIT", "AWS"))}
-    done = subprocess.run(command, cwd=folder, env=kept | {"DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True)
+    """Run a command in an environment without settings of DVC, git or AWS."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DVC", "GIT", "AWS"))}
+    done = subprocess.run(
+        command, cwd=folder, env=environment | {"DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True
+    )
     if check and done.returncode != 0:
         raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
     return done
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git as somebody."""
-    who = ("-c", "user.name=tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
-    return run(folder, "git", *who, *arguments).stdout
+    """Run git with a user name."""
+    user = ("-c", "user.name=tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
+    return run(folder, "git", *user, *arguments).stdout
 
 
 def dvc(folder: Path, *arguments: str) -> str:
@@ -43,7 +45,7 @@ def dvc(folder: Path, *arguments: str) -> str:
 
 
 def start(folder: Path) -> Path:
-    """A git repository with DVC and this project's rules on what git and DVC leave out; ``origin.git`` beside it."""
+    """A git repository with DVC and this project's ignore files; ``origin.git`` is next to it."""
     for name in [*IGNORES, ".dvc/config"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
@@ -58,7 +60,7 @@ def start(folder: Path) -> Path:
 
 
 def clone(source: Path, name: str) -> Path:
-    """A fresh clone of a repository's origin, beside it, with the same DVC remote and no artifacts."""
+    """A fresh clone of a repository's origin, next to it, with the same DVC remote and no artifacts."""
     folder = source.with_name(name)
     git(source.parent, "clone", "-q", "origin.git", name)
     if (source / ".dvc/config.local").exists():
@@ -73,11 +75,11 @@ def configure(folder: Path, remote: Remote, **more: object) -> None:
     (folder / ".dvc/config.local").write_text("\n".join(lines) + "\n")
 
 
-def make(root: Path, place: str, name: str, files: dict[str, bytes] | None = None) -> str:
-    """Make an artifact whose folder is called after its key; its path."""
-    parts = {"stage": "compress", "code": {}, "params": {"of": f"{place}/{name}"}, "inputs": []}
+def make(root: Path, parent: str, name: str, files: dict[str, bytes] | None = None) -> str:
+    """Make an artifact whose folder's name ends with its key; returns its path."""
+    parts = {"stage": "compress", "code": {}, "params": {"of": f"{parent}/{name}"}, "inputs": []}
     key = keys.key(**parts)
-    path = f"{place}/{name}-{key}"
+    path = f"{parent}/{name}-{key}"
     content = {"model.bin": f"weights of {name}".encode() * 40, "sub/tokenizer.json": TOKENIZER, "empty": b""}
 
     def fill(folder: Path) -> dict:
@@ -96,7 +98,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def objects(folder: Path) -> dict[str, int]:
-    """Names and sizes of the objects of an artifact, worked out from its files: MD5s, and that of their list."""
+    """Names and sizes of the objects of an artifact, computed from its files: their MD5s, and that of their list."""
     found = {name: hashlib.md5(data).hexdigest() for name, data in content(folder).items()}
     listed = json.dumps([{"md5": md5, "relpath": name} for name, md5 in sorted(found.items())]).encode()
     sizes = {found[name]: len(data) for name, data in content(folder).items()}
@@ -109,13 +111,13 @@ def cached(root: Path) -> dict[str, bytes]:
     return {each.parent.name + each.name: each.read_bytes() for each in found}
 
 
-def true_names(store: dict[str, bytes]) -> bool:
-    """Whether every object has the bytes that its name says."""
+def names_match_bytes(store: dict[str, bytes]) -> bool:
+    """Whether every object's name is the MD5 of its bytes."""
     return all(hashlib.md5(data).hexdigest() == name.removesuffix(".dir") for name, data in store.items())
 
 
 def commit(root: Path) -> None:
-    """What a person does after sharing: commit the pointers and exchange them."""
+    """What a user does after sharing: commit the pointers, pull and push."""
     git(root, "add", "data", "results")
     git(root, "commit", "-q", "-m", "artifacts")
     git(root, "pull", "-q", "--no-rebase", "--no-edit")
@@ -123,7 +125,7 @@ def commit(root: Path) -> None:
 
 
 def fetch(root: Path, paths: list[str], policy: str = "required") -> set[str]:
-    """Restore what can be had of some artifacts, as a run does; those found to be restorable."""
+    """Restore those of some artifacts that are available, as a run does; returns their paths."""
     missing = {path for path in paths if not artifacts.exists(root / path)}
     found = restoring.finder(policy, root)(missing)
     restoring.restore(sorted(found), root)

@@ -23,13 +23,13 @@ _buckets = itertools.count()
 
 @dataclass
 class Remote:
-    """A remote as DVC is told of it (``url``, ``options``), and its objects as they lie in the store."""
+    """A remote as configured in DVC (``url``, ``options``), with direct access to its objects."""
 
     url: str
     options: dict[str, Any] = field(default_factory=dict)
 
     def names(self) -> set[str]:
-        """Names of all objects that stand there."""
+        """Names of all objects in the remote."""
         raise NotImplementedError
 
     def read(self, name: str) -> bytes:
@@ -42,19 +42,19 @@ class Remote:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Make it unreachable for good."""
+        """Make it permanently unreachable."""
         raise NotImplementedError
 
 
 @dataclass
 class Folder(Remote):
-    place: Path = Path()
+    path: Path = Path()
 
     def file(self, name: str) -> Path:
-        return self.place / "files/md5" / name[:2] / name[2:]
+        return self.path / "files/md5" / name[:2] / name[2:]
 
     def names(self) -> set[str]:
-        found = self.place.glob("files/md5/??/*")
+        found = self.path.glob("files/md5/??/*")
         return {each.parent.name + each.name for each in found}
 
     def read(self, name: str) -> bytes:
@@ -68,7 +68,7 @@ class Folder(Remote):
         self.file(name).unlink()
 
     def stop(self) -> None:
-        self.place.rename(self.place.with_name("gone"))
+        self.path.rename(self.path.with_name("moved"))
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Ssh(Folder):
 
     def write(self, name: str, content: bytes) -> None:
         super().write(name, content)
-        before = time.time() - 60  # SFTP tells whole seconds: two writes within one would look the same
+        before = time.time() - 60  # SFTP reports whole seconds: two writes within one would look the same
         os.utime(self.file(name), (before, before))
 
     def stop(self) -> None:
@@ -123,11 +123,11 @@ def serving(kind: str, tmp: Path) -> Iterator[Remote]:
 def folder(tmp: Path) -> Iterator[Folder]:
     """A folder, as on a shared disk."""
     (tmp / "store").mkdir(parents=True)
-    yield Folder(str(tmp / "store"), place=tmp / "store")
+    yield Folder(str(tmp / "store"), path=tmp / "store")
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens to."""
+    """An unused port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -135,7 +135,7 @@ def free_port() -> int:
 
 @contextmanager
 def ssh(tmp: Path, *, read_only: bool = False) -> Iterator[Ssh]:
-    """OpenSSH's server with keys of its own; it lets this user in with one key."""
+    """OpenSSH's server with its own keys; it accepts this user with one key."""
     daemon = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if daemon is None or shutil.which("ssh-keygen") is None:
         pytest.skip("needs OpenSSH's server: apt install openssh-server")
@@ -171,7 +171,7 @@ def _wait_for(port: int, process: Any, log: Path) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise RuntimeError(f"sshd does not answer: {log.read_text()}")
+    raise RuntimeError(f"sshd does not respond: {log.read_text()}")
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def s3(tmp: Path) -> Iterator[S3]:
 
 @contextmanager
 def silence() -> Iterator[int]:
-    """A port that takes connections and never says a word, as a host does that hangs."""
+    """A port that accepts connections and never responds, like a host that hangs."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)

@@ -1,4 +1,4 @@
-"""Recorded artifacts come back whole or are named, whatever is wrong with the remote, the cache or the process."""
+"""Recorded artifacts are restored complete or reported, whatever is wrong with the remote, the cache or the process."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from fairshrink.errors import UserError
 from fairshrink.remote import pointers, remote_store, restoring, sharing
 from fairshrink.store import artifacts
 
-PLACES = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
+FOLDERS = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def template(tmp_path_factory):
     """A clone with three recorded and committed artifacts; tests work on copies."""
     home = tmp_path_factory.mktemp("template")
     root = clones.start(home / "ours")
-    pointers.record([make(root, place, f"first{number}") for number, place in enumerate(PLACES)], root=root)
+    pointers.record([make(root, folder, f"first{number}") for number, folder in enumerate(FOLDERS)], root=root)
     commit(root)
     return home
 
@@ -57,10 +57,10 @@ def theirs(ours, shared):
     return clones.clone(ours, "theirs")
 
 
-def own(root: Path, path: str, *, list_itself: bool = False) -> str:
-    """The object of an artifact's weights, which no other artifact has; or its list of files."""
+def own(root: Path, path: str, *, dir_object: bool = False) -> str:
+    """The object of an artifact's weights, which no other artifact has; or its ``.dir`` object."""
     weights = hashlib.md5((root / path / "model.bin").read_bytes()).hexdigest()
-    return next(each for each in objects(root / path) if each.endswith(".dir")) if list_itself else weights
+    return next(each for each in objects(root / path) if each.endswith(".dir")) if dir_object else weights
 
 
 def replace(file: Path, data: bytes, mode: int) -> None:
@@ -73,13 +73,13 @@ def in_cache(root: Path, name: str) -> Path:
     return root / ".dvc/cache/files/md5" / name[:2] / name[2:]
 
 
-@pytest.mark.parametrize("list_itself", [False, True])
-def test_object_that_is_gone_from_the_remote_is_found_before_anything_starts(ours, theirs, shared, list_itself, capsys):
+@pytest.mark.parametrize("dir_object", [False, True])
+def test_object_missing_in_the_remote_is_detected_before_anything_starts(ours, theirs, shared, dir_object, capsys):
     first, *others = clones.pointers_of(ours)
-    shared.delete(own(ours, first, list_itself=list_itself))
-    with pytest.raises(UserError) as told:
+    shared.delete(own(ours, first, dir_object=dir_object))
+    with pytest.raises(UserError) as raised:
         restoring.finder("required", theirs)({first, *others})
-    text = str(told.value)
+    text = str(raised.value)
     assert text.splitlines()[:3] == [
         "1 recorded artifacts cannot be restored:",
         "  it is neither in DVC's cache nor in the remote:",
@@ -89,41 +89,41 @@ def test_object_that_is_gone_from_the_remote_is_found_before_anything_starts(our
     assert "restore=preferred" in text
     assert "make share" in text
     assert restoring.finder("preferred", theirs)({first, *others}) == set(others)
-    said = capsys.readouterr().err
-    assert first in said
-    assert "computed instead" in said
+    logged = capsys.readouterr().err
+    assert first in logged
+    assert "computed instead" in logged
     assert fetch(theirs, others) == set(others)
     sharing.share([], ours)
     assert fetch(theirs, [first]) == {first}
 
 
-def test_many_that_are_gone_share_one_line_of_reason(ours, theirs, shared):
+def test_artifacts_lost_for_the_same_reason_share_one_line(ours, theirs, shared):
     for path in clones.pointers_of(ours):
-        shared.delete(own(ours, path, list_itself=path != clones.pointers_of(ours)[0]))
-    with pytest.raises(UserError) as told:
+        shared.delete(own(ours, path, dir_object=path != clones.pointers_of(ours)[0]))
+    with pytest.raises(UserError) as raised:
         restoring.finder("required", theirs)(set(clones.pointers_of(ours)))
-    assert str(told.value).count("neither") == 1
+    assert str(raised.value).count("neither") == 1
 
 
-@pytest.mark.parametrize("list_itself", [False, True])
-def test_object_with_other_bytes_in_the_remote_never_reaches_its_place(ours, theirs, shared, list_itself):
+@pytest.mark.parametrize("dir_object", [False, True])
+def test_object_damaged_in_the_remote_is_never_used(ours, theirs, shared, dir_object):
     first, *others = clones.pointers_of(ours)
-    bad = own(ours, first, list_itself=list_itself)
+    bad = own(ours, first, dir_object=dir_object)
     good = shared.read(bad)
     shared.write(bad, good[:-1] + b"?")
     missing = {first, *others}
-    if not list_itself:
-        assert restoring.finder("required", theirs)(missing) == missing  # looking does not read them
-        with pytest.raises(UserError, match=r"damaged in the remote \(") as told:
+    if not dir_object:
+        assert restoring.finder("required", theirs)(missing) == missing  # planning does not read them
+        with pytest.raises(UserError, match=r"damaged in the remote \(") as raised:
             restoring.restore(sorted(missing), theirs)
-        assert first in str(told.value)
+        assert first in str(raised.value)
         assert not (theirs / first).exists()
         assert all(content(theirs / path) == content(ours / path) for path in others)
     assert bad not in cached(theirs)
     with pytest.raises(UserError, match=r"1 recorded artifacts cannot be restored:\n  it is damaged in the remote \("):
         restoring.finder("required", theirs)(missing)
     assert restoring.finder("preferred", theirs)(missing) == set(others)
-    assert clones.true_names(cached(theirs))
+    assert clones.names_match_bytes(cached(theirs))
     assert bad in shared.names()  # a reader changes nothing there
 
     shared.delete(bad)
@@ -133,16 +133,16 @@ def test_object_with_other_bytes_in_the_remote_never_reaches_its_place(ours, the
     assert content(theirs / first) == content(ours / first)
 
 
-@pytest.mark.parametrize("list_itself", [False, True])
-def test_object_damaged_in_the_cache_is_fetched_anew(ours, shared, list_itself):
+@pytest.mark.parametrize("dir_object", [False, True])
+def test_object_damaged_in_the_cache_is_fetched_again(ours, shared, dir_object):
     first, *others = clones.pointers_of(ours)
     expected = content(ours / first)
-    name = own(ours, first, list_itself=list_itself)
+    name = own(ours, first, dir_object=dir_object)
     shutil.rmtree(ours / first)
     replace(in_cache(ours, name), b"damaged" * 9, 0o444)
     assert fetch(ours, [first, *others]) == {first}
     assert content(ours / first) == expected
-    assert clones.true_names(cached(ours))
+    assert clones.names_match_bytes(cached(ours))
 
 
 def test_object_damaged_in_the_cache_and_not_elsewhere_is_lost(ours):
@@ -157,30 +157,30 @@ def test_object_damaged_in_the_cache_and_not_elsewhere_is_lost(ours):
         restoring.finder("required", ours)({first})
 
 
-def test_artifact_that_was_recorded_with_a_fault_is_told_once_and_known_then(ours, tmp_path):
+def test_artifact_recorded_with_a_fault_is_reported_and_not_tried_again(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
         configure(ours, remote)
-        path = make(ours, PLACES[1], "faulty")
+        path = make(ours, FOLDERS[1], "faulty")
         (ours / path / "model.bin").write_bytes(b"changed before it was recorded")
         sharing.share([path], ours)
         shutil.rmtree(ours / path)
-        with pytest.raises(UserError, match=r"model\.bin: other bytes than recorded"):
+        with pytest.raises(UserError, match=r"model\.bin: not the recorded bytes"):
             fetch(ours, [path])
         assert not (ours / path).exists()
-        with pytest.raises(UserError, match=r"cannot be restored:\n  model\.bin: other bytes than recorded"):
+        with pytest.raises(UserError, match=r"cannot be restored:\n  model\.bin: not the recorded bytes"):
             restoring.finder("required", ours)({path})
         assert restoring.finder("preferred", ours)({path}) == set()
 
 
 def test_unfinished_object_in_the_cache_is_not_trusted(ours, theirs):
-    """As a process leaves it that is killed after the transfer and before the check: writable, of any bytes."""
+    """As left by a process killed after the transfer and before the check: writable, with arbitrary bytes."""
     first, *_ = clones.pointers_of(ours)
     for name in objects(ours / first):
         in_cache(theirs, name).parent.mkdir(parents=True, exist_ok=True)
         in_cache(theirs, name).write_bytes(b"half of i")
     assert fetch(theirs, [first]) == {first}
     assert content(theirs / first) == content(ours / first)
-    assert clones.true_names(cached(theirs))
+    assert clones.names_match_bytes(cached(theirs))
 
 
 KILLED = """
@@ -219,16 +219,16 @@ restoring.restore(sys.argv[2:])
 
 
 @pytest.mark.parametrize("arrived", [1, 4, 7])
-def test_killed_restore_leaves_nothing_half_made_and_the_next_one_completes(ours, theirs, arrived):
+def test_killed_restore_leaves_no_valid_artifact_and_the_next_one_completes(ours, theirs, arrived):
     paths = clones.pointers_of(ours)
     command = [sys.executable, "-c", KILLED, str(arrived), *paths]
     done = subprocess.run(command, cwd=theirs, env={"PYTHONPATH": str(clones.ROOT)}, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not any(artifacts.exists(theirs / path) for path in paths)
-    assert clones.true_names(cached(theirs))
+    assert clones.names_match_bytes(cached(theirs))
     assert fetch(theirs, paths) == set(paths)
     assert all(content(theirs / path) == content(ours / path) for path in paths)
-    assert clones.true_names(cached(theirs))
+    assert clones.names_match_bytes(cached(theirs))
 
 
 def test_process_killed_while_it_fills_folders_leaves_no_artifact(ours, theirs):
@@ -254,45 +254,45 @@ def test_two_processes_may_restore_the_same_artifacts_at_once(ours, theirs):
         for _ in range(3)
     ]
     for each in started:
-        _, said = each.communicate(timeout=120)
-        assert each.returncode == 0, said
+        _, stderr = each.communicate(timeout=120)
+        assert each.returncode == 0, stderr
     assert all(content(theirs / path) == content(ours / path) for path in paths)
-    assert clones.true_names(cached(theirs))
+    assert clones.names_match_bytes(cached(theirs))
 
 
-def test_only_what_is_asked_for_is_fetched(ours, theirs):
+def test_only_requested_artifacts_are_fetched(ours, theirs):
     wanted, *others = clones.pointers_of(ours)
     assert fetch(theirs, [wanted]) == {wanted}
     assert set(cached(theirs)) == set(objects(ours / wanted))
     assert not any((theirs / path).exists() for path in others)
 
 
-def test_dry_run_fetches_lists_and_no_file(ours, theirs):
+def test_dry_run_fetches_dir_objects_and_no_file(ours, theirs):
     paths = set(clones.pointers_of(ours))
     assert restoring.finder("required", theirs)(paths) == paths
-    assert set(cached(theirs)) == {own(ours, path, list_itself=True) for path in paths}
+    assert set(cached(theirs)) == {own(ours, path, dir_object=True) for path in paths}
 
 
 @pytest.mark.parametrize("moment", ["planning", "restoring"])
-def test_remote_that_is_down_is_told_apart_from_missing_objects(ours, theirs, shared, moment):
+def test_unreachable_remote_is_distinguished_from_missing_objects(ours, theirs, shared, moment):
     paths = set(clones.pointers_of(ours))
     if moment == "restoring":
         assert restoring.finder("required", theirs)(paths) == paths
     shared.stop()
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         if moment == "planning":
             restoring.finder("required", theirs)(paths)
         else:
             restoring.restore(sorted(paths), theirs)
-    assert "remote storage" in str(told.value)
-    assert "neither" not in str(told.value)
-    assert str(told.value).count("remote storage") == 1
+    assert "remote storage" in str(raised.value)
+    assert "neither" not in str(raised.value)
+    assert str(raised.value).count("remote storage") == 1
     assert not any((theirs / path).exists() for path in paths)
     assert restoring.finder("preferred", theirs)(paths) == set()
     assert not (theirs / restoring.LOST).exists()
 
 
-def test_what_is_in_the_cache_needs_no_remote(ours, theirs, shared):
+def test_cached_artifacts_need_no_remote(ours, theirs, shared):
     first, *others = clones.pointers_of(ours)
     fetch(theirs, [first])
     shutil.rmtree(theirs / first)
@@ -303,8 +303,8 @@ def test_what_is_in_the_cache_needs_no_remote(ours, theirs, shared):
 
 
 @pytest.mark.parametrize("kind", ["ssh", "s3"])
-def test_host_that_hangs_is_asked_once_and_given_up(ours, kind, monkeypatch):
-    monkeypatch.setattr(remote_store, "SECONDS", 1)
+def test_host_that_hangs_is_contacted_once_and_given_up(ours, kind, monkeypatch):
+    monkeypatch.setattr(remote_store, "TIMEOUT_S", 1)
     reached = []
     original = remote_store.RemoteStore._reach
     monkeypatch.setattr(remote_store.RemoteStore, "_reach", lambda self: (reached.append(1), original(self)))
@@ -316,25 +316,25 @@ def test_host_that_hangs_is_asked_once_and_given_up(ours, kind, monkeypatch):
             options = {"endpointurl": f"http://127.0.0.1:{port}", "access_key_id": "a", "secret_access_key": "b"}
             configure(theirs, servers.Remote("s3://bucket/store", options))
         find = restoring.finder("preferred", theirs)
-        for path in clones.pointers_of(ours):  # as a plan asks, level by level
+        for path in clones.pointers_of(ours):  # as planning does, level by level
             assert find({path}) == set()
-        with pytest.raises(UserError, match="no answer in time"):
+        with pytest.raises(UserError, match="no response in time"):
             restoring.finder("required", theirs)(set(clones.pointers_of(ours)))
     assert len(reached) == 2
 
 
-def test_listing_that_leaves_out_a_folder_is_not_believed(ours, tmp_path, monkeypatch):
-    """Over SSH a folder that cannot be listed is left out of the listing without an error."""
+def test_incomplete_listing_is_not_trusted(ours, tmp_path, monkeypatch):
+    """Over SSH a folder that cannot be listed is omitted from the listing without an error."""
     from sshfs import SSHFileSystem
 
     original = SSHFileSystem._ls
 
-    async def stingy(self, path, detail=True, **more):
+    async def incomplete(self, path, detail=True, **more):
         if "files/md5/" in path:
             raise PermissionError(path)
         return await original(self, path, detail=detail, **more)
 
-    monkeypatch.setattr(SSHFileSystem, "_ls", stingy)
+    monkeypatch.setattr(SSHFileSystem, "_ls", incomplete)
     with servers.ssh(tmp_path / "remote") as remote:
         configure(ours, remote)
         sharing.share([], ours)
@@ -343,35 +343,35 @@ def test_listing_that_leaves_out_a_folder_is_not_believed(ours, tmp_path, monkey
         assert fetch(theirs, sorted(paths)) == paths
 
 
-def test_folder_behind_a_link_is_a_folder(ours, tmp_path):
+def test_remote_folder_may_be_a_symbolic_link(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
-        (tmp_path / "link").symlink_to(remote.place)
+        (tmp_path / "link").symlink_to(remote.path)
         configure(ours, servers.Remote(str(tmp_path / "link")))
         assert sharing.share([], ours).objects == len(remote.names()) > 0
 
 
-def test_own_time_limit_holds(ours, monkeypatch):
+def test_users_own_time_limit_takes_precedence(ours, monkeypatch):
     theirs = clones.clone(ours, "theirs")
     configure(theirs, servers.Remote("ssh://127.0.0.1/store", {"port": 1, "user": "nobody", "timeout": 77}))
     assert restoring.Storage(theirs).remote.fs.fs_args["timeout"] == 77
     configure(theirs, servers.Remote("ssh://127.0.0.1/store", {"port": 1, "user": "nobody"}))
-    assert restoring.Storage(theirs).remote.fs.fs_args["timeout"] == remote_store.SECONDS
+    assert restoring.Storage(theirs).remote.fs.fs_args["timeout"] == remote_store.TIMEOUT_S
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
-def test_folder_that_may_not_be_read_is_told_apart_from_missing_objects(template):
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_folder_without_read_permission_is_distinguished_from_missing_objects(template):
     with tempfile.TemporaryDirectory() as home, servers.folder(Path(home) / "remote") as remote:
         shutil.copytree(template, Path(home) / "git", symlinks=True)
         ours = Path(home) / "git/ours"
         configure(ours, remote)
         sharing.share([], ours)
         theirs = clones.clone(ours, "theirs")
-        for each, mode in ((Path(home), 0o755), (ours.parent, 0o755), (remote.place, 0o700)):
+        for each, mode in ((Path(home), 0o755), (ours.parent, 0o755), (remote.path, 0o700)):
             each.chmod(mode)
         clones.run(theirs, "chown", "-R", "nobody", str(theirs))
         program = (
             "import os, sys; from pathlib import Path; from fairshrink.remote import restoring\n"
-            "restoring.finder('required', Path('../ours'))({sys.argv[1]})\n"  # imports what nobody may not read
+            "restoring.finder('required', Path('../ours'))({sys.argv[1]})\n"  # imports what the user nobody may not read
             "os.setuid(65534)\n"
             "restoring.finder('required')({sys.argv[1]})"
         )
@@ -382,14 +382,14 @@ def test_folder_that_may_not_be_read_is_told_apart_from_missing_objects(template
         assert "neither" not in done.stderr
 
 
-def test_without_a_remote_the_reason_is_said_in_one_line(ours):
+def test_missing_remote_is_reported_in_one_line(ours):
     theirs = clones.clone(ours, "theirs")
     with pytest.raises(UserError, match="3 recorded artifacts cannot be restored:\n  DVC has no default remote here:"):
         restoring.finder("required", theirs)(set(clones.pointers_of(ours)))
     assert restoring.finder("preferred", theirs)(set(clones.pointers_of(ours))) == set()
 
 
-def test_never_asks_nobody(ours):
+def test_policy_never_contacts_no_remote(ours):
     theirs = clones.clone(ours, "theirs")
     configure(theirs, servers.Remote("ssh://no.such.host.invalid/store"))
     assert restoring.finder("never", theirs)(set(clones.pointers_of(ours))) == set()
@@ -406,22 +406,22 @@ def test_never_asks_nobody(ours):
         "",
     ],
 )
-def test_file_that_is_no_pointer_is_named_with_the_remedy(ours, text):
+def test_invalid_pointer_is_reported_with_the_remedy(ours, text):
     first = clones.pointers_of(ours)[0]
     (ours / f"{first}.dvc").write_text(text.format("0" * 32 + ".dir"))
-    with pytest.raises(UserError, match=r"git checkout --ours") as told:
+    with pytest.raises(UserError, match=r"git checkout --ours") as raised:
         restoring.finder("required", ours)({first})
-    assert f"{first}.dvc" in str(told.value)
+    assert f"{first}.dvc" in str(raised.value)
 
 
-def test_unreadable_note_of_a_loss_is_no_note(ours, tmp_path):
+def test_unreadable_record_of_a_loss_is_ignored(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
         configure(ours, remote)
         sharing.share([], ours)
         theirs = clones.clone(ours, "theirs")
         first = clones.pointers_of(ours)[0]
         for text in ("{", "[]", '{"unknown": 1}', "null"):
-            note = theirs / restoring.LOST / f"{own(ours, first, list_itself=True)}.json"
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(text)
+            file = theirs / restoring.LOST / f"{own(ours, first, dir_object=True)}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
             assert restoring.finder("required", theirs)({first}) == {first}

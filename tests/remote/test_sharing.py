@@ -17,7 +17,7 @@ from fairshrink.errors import UserError
 from fairshrink.remote import pointers, remote_store, sharing
 from fairshrink.store import artifacts
 
-PLACES = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
+FOLDERS = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def template(tmp_path_factory):
     """A clone with three recorded and committed artifacts; tests work on copies."""
     home = tmp_path_factory.mktemp("template")
     root = clones.start(home / "ours")
-    paths = [make(root, place, f"first{number}") for number, place in enumerate(PLACES)]
+    paths = [make(root, folder, f"first{number}") for number, folder in enumerate(FOLDERS)]
     assert pointers.record(paths, root=root) == sorted(paths)
     commit(root)
     return home
@@ -44,11 +44,11 @@ def remote(request, tmp_path):
 
 
 def complete(remote: servers.Remote) -> bool:
-    """Whether what the remote says is there is there: whole objects, and every file that a list names."""
+    """Whether all objects in the remote match their names, and every file that a ``.dir`` object lists exists."""
     names = remote.names()
     store = {name: remote.read(name) for name in names}
     lists = [json.loads(data) for name, data in store.items() if name.endswith(".dir")]
-    return clones.true_names(store) and all(each["md5"] in names for listed in lists for each in listed)
+    return clones.names_match_bytes(store) and all(each["md5"] in names for listed in lists for each in listed)
 
 
 def test_clones_exchange_artifacts_both_ways(ours, remote):
@@ -62,7 +62,7 @@ def test_clones_exchange_artifacts_both_ways(ours, remote):
         assert content(theirs / path) == content(ours / path)
         assert artifacts.faults(theirs / path, Path(path).name) == []
 
-    mine, yours = make(ours, PLACES[1], "mine"), make(theirs, "results/scores/new-0123456789ab", "yours")
+    mine, yours = make(ours, FOLDERS[1], "mine"), make(theirs, "results/scores/new-0123456789ab", "yours")
     assert sharing.share([mine], ours).uncommitted == [f"{mine}.dvc"]
     assert sharing.share([yours], theirs).uncommitted == [f"{yours}.dvc"]
     commit(theirs)
@@ -76,7 +76,7 @@ def test_clones_exchange_artifacts_both_ways(ours, remote):
     assert git(ours, "status", "--porcelain") == ""
 
 
-def test_what_is_sent_is_counted_and_only_what_is_missing_is_sent(ours, remote):
+def test_only_missing_objects_are_uploaded_and_counted(ours, remote):
     configure(ours, remote)
     expected = {name: size for path in clones.pointers_of(ours) for name, size in objects(ours / path).items()}
     done = sharing.share([], ours)
@@ -85,7 +85,7 @@ def test_what_is_sent_is_counted_and_only_what_is_missing_is_sent(ours, remote):
     assert (done.objects, done.size) == (len(expected), sum(expected.values()))
     again = sharing.share([], ours)
     assert (again.artifacts, again.objects, again.size) == ([], 0, 0)
-    new = make(ours, PLACES[0], "new")
+    new = make(ours, FOLDERS[0], "new")
     third = sharing.share([new], ours)
     fresh = {name: size for name, size in objects(ours / new).items() if name not in expected}
     assert third.artifacts == [new]
@@ -96,11 +96,11 @@ def test_what_is_sent_is_counted_and_only_what_is_missing_is_sent(ours, remote):
     assert lost in remote.names()
 
 
-def test_dvcs_own_push_and_pull_go_together_with_it(ours, remote):
+def test_it_is_compatible_with_dvc_push_and_pull(ours, remote):
     configure(ours, remote)
     dvc(ours, "push", "-q")
     assert sharing.share([], ours).objects == 0
-    new = make(ours, PLACES[0], "new")
+    new = make(ours, FOLDERS[0], "new")
     assert sharing.share([new], ours).objects > 0
     assert "up to date" in dvc(ours, "push")
     commit(ours)
@@ -145,7 +145,7 @@ sharing.share([])
 
 
 @pytest.mark.parametrize("sent", [0, 4, 8])
-def test_upload_that_is_killed_leaves_nothing_half_there(ours, remote, sent):
+def test_killed_upload_leaves_no_incomplete_object(ours, remote, sent):
     configure(ours, remote)
     kind = type(remote).__name__.lower()
     command = [sys.executable, "-c", KILLED, str(sent), kind]
@@ -161,7 +161,7 @@ def test_upload_that_is_killed_leaves_nothing_half_there(ours, remote, sent):
 
 
 @pytest.mark.parametrize("kind", ["folder", "ssh"])
-def test_object_that_was_cut_short_in_the_remote_is_sent_anew(ours, tmp_path, kind):
+def test_object_truncated_in_the_remote_is_uploaded_again(ours, tmp_path, kind):
     with servers.serving(kind, tmp_path / "remote") as remote:
         configure(ours, remote)
         sharing.share([], ours)
@@ -172,7 +172,7 @@ def test_object_that_was_cut_short_in_the_remote_is_sent_anew(ours, tmp_path, ki
         assert complete(remote)
 
 
-def test_object_damaged_in_the_cache_is_not_sent(ours, remote):
+def test_object_damaged_in_the_cache_is_not_uploaded(ours, remote):
     configure(ours, remote)
     first, *others = clones.pointers_of(ours)
     bad = hashlib.md5((ours / first / "model.bin").read_bytes()).hexdigest()
@@ -181,7 +181,7 @@ def test_object_damaged_in_the_cache_is_not_sent(ours, remote):
     file.write_bytes(b"x" * file.stat().st_size)
     file.chmod(0o444)
     done = sharing.share([], ours)
-    assert done.damaged == done.nowhere == [first]
+    assert done.damaged == done.unavailable == [first]
     assert done.artifacts == others
     assert bad not in remote.names()
     assert not {name for name in objects(ours / first) if name.endswith(".dir")} & remote.names()
@@ -192,24 +192,24 @@ def test_object_damaged_in_the_cache_is_not_sent(ours, remote):
     assert "2 of 3 recorded artifacts are there" in text
 
 
-def test_artifact_that_is_nowhere_is_named_and_stops_nothing(ours, remote):
+def test_unavailable_artifact_is_reported_and_stops_nothing(ours, remote):
     theirs = clones.clone(ours, "theirs")  # has the pointers, but the artifacts were never shared
     configure(theirs, remote)
-    yours = make(theirs, PLACES[0], "yours")
+    yours = make(theirs, FOLDERS[0], "yours")
     done = sharing.share([yours], theirs)
     assert done.artifacts == [yours]
-    assert done.nowhere == clones.pointers_of(ours)
+    assert done.unavailable == clones.pointers_of(ours)
     assert done.damaged == []
     text = sharing.report(done)
     assert "3 recorded artifacts are neither" in text
-    assert all(path in text for path in done.nowhere)
+    assert all(path in text for path in done.unavailable)
 
 
 def test_report_says_how_to_commit_and_the_command_does_it(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
         configure(ours, remote)
         git(ours, "config", "status.showUntrackedFiles", "no")  # as some set it for large repositories
-        new = make(ours, PLACES[2], "new")
+        new = make(ours, FOLDERS[2], "new")
         text = sharing.report(sharing.share([new], ours))
         (command,) = [line.strip() for line in text.splitlines() if line.startswith("  git ")]
         assert f"{new}.dvc" in text
@@ -221,7 +221,7 @@ def test_report_says_how_to_commit_and_the_command_does_it(ours, tmp_path):
         assert "All pointers are committed" in sharing.report(sharing.share([], ours))
 
 
-def test_pointers_of_other_studies_count(ours, tmp_path):
+def test_artifacts_of_other_studies_are_shared_too(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
         configure(ours, remote)
         other = make(ours, "results/baselines", "of_another_study")
@@ -233,12 +233,12 @@ def test_pointers_of_other_studies_count(ours, tmp_path):
         assert set(objects(ours / other)) <= remote.names()
 
 
-def test_two_people_who_made_the_same_artifact_may_take_either_pointer(ours, tmp_path):
+def test_of_two_pointers_of_the_same_artifact_either_can_be_kept(ours, tmp_path):
     with servers.folder(tmp_path / "remote") as remote:
         theirs = clones.clone(ours, "theirs")
         for root in (ours, theirs):
             configure(root, remote)
-            same = make(root, PLACES[1], "same")
+            same = make(root, FOLDERS[1], "same")
             sharing.share([same], root)
         assert (ours / f"{same}.dvc").read_text() != (theirs / f"{same}.dvc").read_text()  # other times, other machines
         commit(theirs)
@@ -246,9 +246,9 @@ def test_two_people_who_made_the_same_artifact_may_take_either_pointer(ours, tmp
         git(ours, "commit", "-q", "-m", "artifacts")
         merged = clones.run(ours, "git", "pull", "-q", "--no-rebase", "--no-edit", check=False)
         assert merged.returncode != 0
-        with pytest.raises(UserError, match=r"git checkout --ours") as told:
+        with pytest.raises(UserError, match=r"git checkout --ours") as raised:
             sharing.share([], ours)
-        assert f"{same}.dvc" in str(told.value)
+        assert f"{same}.dvc" in str(raised.value)
         git(ours, "checkout", "--ours", "--", f"{same}.dvc")
         git(ours, "add", f"{same}.dvc")
         git(ours, "commit", "-q", "-m", "merged")
@@ -258,69 +258,69 @@ def test_two_people_who_made_the_same_artifact_may_take_either_pointer(ours, tmp
         assert content(third / same) == content(ours / same)
 
 
-def test_hundreds_of_artifacts_take_no_more_questions_than_three(ours, tmp_path, monkeypatch):
-    asked: list[str] = []
+def test_hundreds_of_artifacts_take_few_requests(ours, tmp_path, monkeypatch):
+    requests: list[str] = []
 
     def counting(name):
         original = getattr(remote_store.RemoteStore, name)
 
         def counted(self, *arguments):
-            asked.append(name)
+            requests.append(name)
             return original(self, *arguments)
 
         monkeypatch.setattr(remote_store.RemoteStore, name, counted)
 
-    for name in ("holding", "get", "put", "stamps"):
+    for name in ("existing", "get", "put", "stamps"):
         counting(name)
     with servers.ssh(tmp_path / "remote") as remote:
         configure(ours, remote)
         sharing.share([], ours)
-        assert asked == ["holding", "put", "put", "holding"]
+        assert requests == ["existing", "put", "put", "existing"]
         many = [make(ours, "results/scores/ckpt-0123456789ab", f"m{n}", {"items": b"%d" % n}) for n in range(300)]
-        asked.clear()
+        requests.clear()
         assert len(sharing.share(many, ours).artifacts) == 300
-        assert asked == ["holding", *["put"] * 5, "holding"]  # 600 files in parts of 256, then 300 lists
-        asked.clear()
+        assert requests == ["existing", *["put"] * 5, "existing"]  # 600 files in parts of 256, then 300 lists
+        requests.clear()
         commit(ours)
         theirs = clones.clone(ours, "theirs")
         assert fetch(theirs, many) == set(many)
-        assert [each for each in asked if each == "get"] == ["get"] * 5  # 300 lists while planning, 600 files after
-        assert 1 <= asked.count("holding") <= 6
+        assert [each for each in requests if each == "get"] == ["get"] * 5  # 300 lists while planning, 600 files after
+        assert 1 <= requests.count("existing") <= 6
         assert all(content(theirs / path) == content(ours / path) for path in many)
 
 
 @pytest.mark.parametrize("kind", servers.KINDS)
-def test_remote_that_is_down_is_named_with_the_remedy(ours, tmp_path, kind):
+def test_unreachable_remote_is_reported_with_the_remedy(ours, tmp_path, kind):
     with servers.serving(kind, tmp_path / "remote") as remote:
         configure(ours, remote)
         remote.stop()
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as raised:
             sharing.share([], ours)
-        assert "remote storage" in str(told.value)
-        assert "dvc remote add -d storage" in str(told.value)
+        assert "remote storage" in str(raised.value)
+        assert "dvc remote add -d storage" in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", ["ssh", "s3"])
 def test_host_that_hangs_is_given_up(ours, kind, monkeypatch):
-    monkeypatch.setattr(remote_store, "SECONDS", 1)
+    monkeypatch.setattr(remote_store, "TIMEOUT_S", 1)
     with servers.silence() as port:
         urls = {
             "ssh": servers.Remote("ssh://127.0.0.1/store", {"port": port, "user": "nobody"}),
             "s3": servers.Remote("s3://bucket/store", {"endpointurl": f"http://127.0.0.1:{port}"}),
         }
         configure(ours, urls[kind], **({"access_key_id": "a", "secret_access_key": "b"} if kind == "s3" else {}))
-        with pytest.raises(UserError, match="no answer in time"):
+        with pytest.raises(UserError, match="no response in time"):
             sharing.share([], ours)
 
 
-def test_remote_that_may_only_be_read(ours, tmp_path):
+def test_read_only_remote(ours, tmp_path):
     with servers.ssh(tmp_path / "remote", read_only=True) as remote:
         configure(ours, remote)
         with pytest.raises(UserError, match=r"remote storage .*[Pp]ermission"):
             sharing.share([], ours)
 
 
-def test_host_that_does_not_know_the_key(ours, tmp_path):
+def test_host_that_rejects_the_key(ours, tmp_path):
     with servers.ssh(tmp_path / "remote") as remote:
         (tmp_path / "remote/authorized").write_text("")
         configure(ours, remote)
@@ -331,10 +331,10 @@ def test_host_that_does_not_know_the_key(ours, tmp_path):
             sharing.share([], ours)
 
 
-def test_place_that_is_not_there_is_not_taken_for_an_empty_one(ours, remote):
+def test_missing_folder_or_bucket_is_not_taken_for_an_empty_one(ours, remote):
     remote.url = remote.url.replace("store", "unmounted").replace("artifacts", "forgotten")
     configure(ours, remote)
-    with pytest.raises(UserError, match="there is no such place"):
+    with pytest.raises(UserError, match="does not exist"):
         sharing.share([], ours)
 
 
@@ -346,7 +346,7 @@ def test_without_a_remote_the_message_says_how_to_add_one(ours):
         sharing.share([], ours)
 
 
-def test_settings_that_do_not_fit_the_kind_of_remote_are_named(ours, tmp_path):
+def test_settings_of_another_kind_of_remote_are_reported(ours, tmp_path):
     configure(ours, servers.Remote(str(tmp_path), {"access_key_id": "left over"}))
     with pytest.raises(UserError, match=r"access_key_id.*\.dvc/config\.local"):
         sharing.share([], ours)
