@@ -21,7 +21,7 @@ TIMEOUT_S = 30
 """A host that has not responded by then is given up, unless the remote's own settings say otherwise."""
 KEEPALIVE = {"keepalive_interval": 15, "keepalive_count_max": 4}
 """asyncssh: a connection that has been silent for a minute is closed."""
-RERETRIES = 3
+RETRIES = 3
 """How often a request to S3 is repeated."""
 INCOMING = "incoming"
 """Folder of an SSH remote for unfinished uploads."""
@@ -213,7 +213,7 @@ class RemoteStore:
 
 
 def _limit_waiting(fs: Any) -> None:
-    """DVC waits half an hour for a silent SSH host, S3's libraries try 25 times; the user's own settings take precedence."""
+    """Replace the defaults (half an hour for a silent SSH host, 25 tries for S3), but not the user's own settings."""
     if fs.protocol == "ssh":
         if "timeout" not in fs.config:
             fs.fs_args["timeout"] = TIMEOUT_S

@@ -148,7 +148,7 @@ def _cleared(storage: Storage, faulty: dict[str, str]) -> dict[str, str]:
 
 
 def _move_into_place(storage: Storage, name: str, path: Path) -> list[str]:
-    """Build an artifact at its path. Returns its faults if its bytes are not those of its record; nothing is built then."""
+    """Build an artifact at its path; if its bytes are not those of its record, build nothing and return its faults."""
     faults: list[str] = []
     try:
         with artifacts.building(path) as folder:

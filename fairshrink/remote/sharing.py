@@ -81,7 +81,7 @@ def share(paths: Iterable[str], root: Path = Path()) -> Shared:
 
 
 class _Found(NamedTuple):
-    """Objects to upload, the artifacts that they belong to, and the fields ``unavailable`` and ``damaged`` of `Shared`."""
+    """Objects to upload, their artifacts, and the fields ``unavailable`` and ``damaged`` of `Shared`."""
 
     to_upload: set[str]
     artifacts: list[str]
@@ -123,8 +123,8 @@ def report(done: Shared) -> str:
     ]
     lines += _listed(
         [each for each in done.unavailable if each not in done.damaged],
-        "recorded artifacts are neither in DVC's cache here nor in the remote. Share them from a clone that has them; if "
-        "the folder exists here, `dvc add FOLDER` adds it to the cache again",
+        "recorded artifacts are neither in DVC's cache here nor in the remote. Share them from a clone that has them; "
+        "if the folder exists here, `dvc add FOLDER` adds it to the cache again",
     )
     lines += _listed(
         done.damaged,

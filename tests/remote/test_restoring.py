@@ -371,7 +371,7 @@ def test_folder_without_read_permission_is_distinguished_from_missing_objects(te
         clones.run(theirs, "chown", "-R", "nobody", str(theirs))
         program = (
             "import os, sys; from pathlib import Path; from fairshrink.remote import restoring\n"
-            "restoring.finder('required', Path('../ours'))({sys.argv[1]})\n"  # imports what the user nobody may not read
+            "restoring.finder('required', Path('../ours'))({sys.argv[1]})\n"  # imports what nobody cannot read
             "os.setuid(65534)\n"
             "restoring.finder('required')({sys.argv[1]})"
         )
