@@ -173,37 +173,49 @@ def acts(statement: ast.stmt) -> bool:
     return not isinstance(statement, plain)
 
 
-def bindings(
-    nodes: Iterable[ast.AST], module: str, is_package: bool, root: Path, *, only_walrus: bool = False
-) -> Iterator[tuple[str, Binding]]:
-    """Names that nodes bind in the scope that they are in, as Python's compiler sees it; scopes inside are left out.
-
-    ``only_walrus``: inside a comprehension only ``:=`` binds in the scope around it.
-    """
+def bindings(nodes: Iterable[ast.AST], module: str, is_package: bool, root: Path) -> list[tuple[str, Binding]]:
+    """Names that nodes bind in the scope that they are in, as Python's compiler sees it; scopes inside are left out."""
+    found: list[tuple[str, Binding]] = []
     for node in nodes:
-        inner: Iterable[ast.AST] = ast.iter_child_nodes(node)
-        narrow = only_walrus
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from imported(node, module, is_package, root)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and not only_walrus:
-            yield node.id, None
-        elif isinstance(node, ast.NamedExpr):
-            yield node.target.id, None
-            inner = [node.value]
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name, None
-            inner = outside(node)
-        elif isinstance(node, ast.Lambda):
-            inner = outside(node)
-        elif isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            narrow = True
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            yield node.name, None
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            yield node.rest, None
-        elif is_typing_only(node):
-            inner = node.orelse
-        yield from bindings(inner, module, is_package, root, only_walrus=narrow)
+        _bindings(node, found, module, is_package, root, only_walrus=False)
+    return found
+
+
+_NAMELESS = (ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+
+
+def _bindings(
+    node: ast.AST, found: list[tuple[str, Binding]], module: str, is_package: bool, root: Path, *, only_walrus: bool
+) -> None:
+    """``only_walrus``: inside a comprehension only ``:=`` binds in the scope around it."""
+    inner: Iterable[ast.AST] | None = None
+    if isinstance(node, _NAMELESS):
+        return
+    if isinstance(node, ast.Name):
+        if not isinstance(node.ctx, ast.Load) and not only_walrus:
+            found.append((node.id, None))
+        return
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        found.extend(imported(node, module, is_package, root))
+        return
+    if isinstance(node, ast.NamedExpr):
+        found.append((node.target.id, None))
+        inner = [node.value]
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        found.append((node.name, None))
+        inner = outside(node)
+    elif isinstance(node, ast.Lambda):
+        inner = outside(node)
+    elif isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        only_walrus = True
+    elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+        found += [(node.name, None)] if node.name else []
+    elif isinstance(node, ast.MatchMapping):
+        found += [(node.rest, None)] if node.rest else []
+    elif is_typing_only(node):
+        inner = node.orelse
+    for each in ast.iter_child_nodes(node) if inner is None else inner:
+        _bindings(each, found, module, is_package, root, only_walrus=only_walrus)
 
 
 def outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda) -> list[ast.AST]:

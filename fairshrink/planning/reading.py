@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,12 +39,19 @@ RESOURCES = "resources"
 """The module whose functions read the package's data files, called as ``function(__file__, "name")``."""
 ABOUT_MODULES = frozenset({"__file__", "__name__", "__path__", "__dict__", "__spec__", "__package__", "__loader__"})
 """What every module has; that results do not depend on it is held by `unfollowed`."""
-Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Comprehension = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.expr)
 
 
 class Everywhere(NamedTuple):
     """``global name``: looked up in the module whatever surrounds it."""
+
+
+class Load(NamedTuple):
+    """A module that code imports when it runs."""
+
+    module: str
 
 
 class Scope(NamedTuple):
@@ -82,17 +89,23 @@ def read(place: Place, inert: frozenset[str] = frozenset(), root: Path = PACKAGE
         names = sorted({*module.definitions, *module.imports})
         found = {name: member(place.module, name, root) for name in names}
         items: list[str | Place] = [part for name in names for part in (name, *_shown(found[name], inert))]
-        return _reading(items, [])
+        return _reading(items)
     nodes = module.statements if place.kind == "import" else module.definitions[place.name]
-    reader = Reader(module, root)
-    items = [place.name, *(part for node in nodes for part in _parts(node, (), reader, inert))]
-    return _reading(items, [name for node in nodes for name in _loads(node, reader)])
+    items = [place.name]
+    for node in nodes:
+        _write(node, (), Reader(module, root), inert, items)
+    return _reading(items)
 
 
-def _reading(items: list[str | Place], loads: list[str]) -> Reading:
-    text = " ".join(f"<{_name(each)}>" if isinstance(each, Place) else each for each in items)
-    places = tuple(each for each in items if isinstance(each, Place))
-    return Reading(text, places, tuple(dict.fromkeys(loads)))
+def _reading(items: list[str | Place | Load]) -> Reading:
+    places = [each for each in items if isinstance(each, Place)]
+    return Reading(
+        text=" ".join(
+            f"<{_name(each)}>" if isinstance(each, Place) else each for each in items if type(each) is not Load
+        ),
+        references=tuple(places),
+        loads=tuple(dict.fromkeys(each.module for each in items if isinstance(each, Load))),
+    )
 
 
 def _name(place: Place) -> str:
@@ -120,10 +133,9 @@ class Reader(NamedTuple):
     module: Module
     root: Path
 
-    def bound(self, nodes: Iterable[ast.AST]) -> dict[str, list[Binding | Everywhere]]:
+    def bound(self, nodes: Sequence[ast.AST]) -> dict[str, list[Binding | Everywhere]]:
         """Names that nodes bind in their scope."""
         found: dict[str, list[Binding | Everywhere]] = {}
-        nodes = list(nodes)
         for name, binding in bindings(nodes, self.module.name, self.module.is_package, self.root):
             found.setdefault(name, []).append(binding)
         for name, where in _declared_elsewhere(nodes):
@@ -179,7 +191,7 @@ def _declared_elsewhere(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, type]]:
     for node in nodes:
         if isinstance(node, ast.Global | ast.Nonlocal):
             yield from ((name, type(node)) for name in node.names)
-        elif not isinstance(node, Function | ast.ClassDef):
+        elif not isinstance(node, _OWN_SCOPE):
             yield from _declared_elsewhere(ast.iter_child_nodes(node))
 
 
@@ -272,39 +284,40 @@ def _doc(node: ast.AST, scopes: Scopes, reader: Reader) -> Place | None:
     return Place("doc", owner.module, owner.name) if is_definition else None
 
 
-def _parts(node: ast.AST, scopes: Scopes, reader: Reader, inert: frozenset[str]) -> Iterator[str | Place]:
-    """The node as words, with what it refers to in between."""
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        yield from _import(node, scopes, reader, inert)
+def _write(node: ast.AST, scopes: Scopes, reader: Reader, inert: frozenset[str], out: list[str | Place | Load]) -> None:
+    """Append the node as words, with what it refers to in between."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        out += _import(node, scopes, reader, inert)
         return
     if is_typing_only(node):
         for each in node.orelse:
-            yield from _parts(each, scopes, reader, inert)
+            _write(each, scopes, reader, inert, out)
         return
-    meaning = reader.meaning(node, scopes)
-    if meaning is not None:
-        yield from _shown(meaning, inert)
-        return
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        meaning = reader.meaning(node, scopes)
+        if meaning is not None:
+            out += _shown(meaning, inert)
+            return
     if isinstance(node, ast.Name):
-        yield node.id
+        out.append(node.id)
         if isinstance(node.ctx, ast.Load):
             for found in reader.lookup(node.id, scopes):
-                yield from _shown(found, inert)
+                out += _shown(found, inert)
         return
-    yield f"({type(node).__name__}"
-    yield from (each for each in (data_file(node, scopes, reader), _doc(node, scopes, reader)) if each)
+    out.append(f"({type(node).__name__}")
+    out += [each for each in (data_file(node, scopes, reader), _doc(node, scopes, reader)) if each]
     for name, child, within in children(node, scopes, reader):
-        yield name
+        out.append(name)
         if isinstance(child, ast.AST):
-            yield from _parts(child, within, reader, inert)
+            _write(child, within, reader, inert, out)
         else:
-            yield repr(child)
+            out.append(repr(child))
     if isinstance(node, ast.AnnAssign) and not _is_function(scopes):
-        yield from _quoted(node.annotation, scopes, reader, inert)
-    yield ")"
+        out += _quoted(node.annotation, scopes, reader, inert)
+    out.append(")")
 
 
-def _quoted(annotation: ast.AST, scopes: Scopes, reader: Reader, inert: frozenset[str]) -> Iterator[str | Place]:
+def _quoted(annotation: ast.AST, scopes: Scopes, reader: Reader, inert: frozenset[str]) -> Iterator[Place]:
     """References of types that are written in quotes, as pydantic reads them."""
     for node in ast.walk(annotation):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -312,11 +325,16 @@ def _quoted(annotation: ast.AST, scopes: Scopes, reader: Reader, inert: frozense
                 inner = ast.parse(node.value, mode="eval").body
             except SyntaxError:
                 continue
-            yield from (each for each in _parts(inner, scopes, reader, inert) if isinstance(each, Place))
+            written: list[str | Place | Load] = []
+            _write(inner, scopes, reader, inert, written)
+            yield from (each for each in written if isinstance(each, Place))
 
 
-def _import(node: ast.Import | ast.ImportFrom, scopes: Scopes, reader: Reader, inert: frozenset[str]) -> Iterator[str]:
-    """Nothing where an import alone binds its name, as each use then says what it refers to."""
+def _import(
+    node: ast.Import | ast.ImportFrom, scopes: Scopes, reader: Reader, inert: frozenset[str]
+) -> Iterator[str | Place | Load]:
+    """What is loaded; the name only where other things bind it too, as otherwise each use says what it refers to."""
+    yield from map(Load, loaded(node, reader.module.name, reader.module.is_package, reader.root))
     for name, binding in imported(node, reader.module.name, reader.module.is_package, reader.root):
         found = scopes[-1].names.get(name, []) if scopes else []
         alone = single(found) is not None if scopes else name in reader.module.imports
@@ -331,9 +349,3 @@ def _shown(meaning: Place | External | None, inert: frozenset[str]) -> list[str 
     if isinstance(meaning, External):
         return [f"<<{meaning.name}>>"]
     return [f"<{meaning.name}>"] if is_in(meaning.module, inert) and meaning.kind != "file" else [meaning]
-
-
-def _loads(node: ast.AST, reader: Reader) -> Iterator[str]:
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.Import | ast.ImportFrom):
-            yield from loaded(inner, reader.module.name, reader.module.is_package, reader.root)
