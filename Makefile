@@ -7,10 +7,10 @@ BIN := .venv/bin
 CORES ?= all
 UV := 0.13.9
 STUDY ?= config.yaml
-# Where it is set, as in many containers, each of the short processes here would spend more time compiling than working.
+# If it is set, as in many containers, the many short processes here spend more time compiling than working.
 unexport PYTHONDONTWRITEBYTECODE
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
-# With -m the code of this folder runs, wherever the environment is shared with other clones.
+# With -m the code of this folder runs, even if the environment is shared with other clones.
 FAIRSHRINK = $(BIN)/python -m fairshrink
 
 .PHONY: study env plan explain report share verify gc test test-slurm unit lint lint-python lint-rules format bench docs lock dag clean help
@@ -28,10 +28,10 @@ report: study ## results/report.html, one self-contained page; headline numbers
 	@$(SNAKEMAKE) --report results/report.html
 	@$(FAIRSHRINK) report --study $(STUDY)
 
-share: env ## what others do not have yet, to DVC's default remote (docs/sharing.md)
+share: env ## upload what is missing in DVC's default remote (docs/sharing.md)
 	@$(FAIRSHRINK) share --study $(STUDY)
 
-verify: env ## compare every artifact with its record and pointer; put aside what is damaged
+verify: env ## compare every artifact with its record and pointer; quarantine what is damaged
 	@$(FAIRSHRINK) verify
 
 gc: env ## list, ask, then remove what no study of any branch or tag needs
@@ -72,7 +72,7 @@ lint-rules: env
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-format: env ## put the style right
+format: env ## fix the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules

@@ -1,1 +1,1 @@
-"""What compressing a language model does to its social bias, measured so that the answer can be checked."""
+"""What compressing a language model does to its social bias, measured so that the result can be checked."""

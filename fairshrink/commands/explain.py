@@ -1,4 +1,4 @@
-"""Say what the next run would restore and compute, why and how long; or where a number of the tables is from."""
+"""Say what the next run would restore and compute, why and how long; or where a number of the tables comes from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN=VALUE",
         help="rows of results.parquet to explain, e.g. model=bert metric=weat sparsity=0.5",
     )
-    parser.add_argument("--offline", action="store_true", help="do not ask the DVC remote for others' records")
+    parser.add_argument("--offline", action="store_true", help="do not query the DVC remote for others' records")
     parser.add_argument("--json", action="store_true", help="plain values for programs")
 
 

@@ -1,7 +1,7 @@
 """List, then remove, what no study needs: neither one of the working tree nor one of any branch or tag.
 
-Removed are artifacts with their pointers, their objects in DVC's local cache, what interrupted runs have left, and what
-`verify` has put aside. The remote is never touched. Studies of branches and tags are listed with their own code.
+It removes artifacts with their pointers, their objects in DVC's local cache, leftovers of interrupted runs, and what
+`verify` has quarantined. The remote is never touched. Studies of branches and tags are listed with their own code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="only list")
-    parser.add_argument("--all", action="store_true", help="list each thing, not only the first of each place")
+    parser.add_argument("--all", action="store_true", help="list every item, not only the first of each group")
 
 
 def run(options: argparse.Namespace) -> int:

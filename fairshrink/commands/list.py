@@ -1,4 +1,4 @@
-"""Methods, metrics, tasks and sources that a study can name: family, what each needs, and the first line of its card.
+"""Methods, metrics, tasks and sources that a study can name: family, requirements, and the first line of the card.
 
 The card is the docstring of the module; docs/study.md lists the settings.
 """
@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from types import ModuleType
 
 KINDS = {"methods": "compression", "metrics": "metrics", "tasks": "tasks", "sources": "sources"}
-"""What users call the kinds of module → the folder of each."""
+"""Names of the kinds on the command line → folder of each."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One module: ``needs`` is what it has to be given, "" where that is nothing."""
+    """One module; ``needs`` says what it requires, "" for nothing."""
 
     kind: str
     name: str
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def lines(kind: str) -> list[Line]:
-    """All modules of a kind, as users call it, by family and name."""
+    """All modules of a kind, by its name on the command line, sorted by family and name."""
     from fairshrink import registry
     from fairshrink.documenting import cards
 
@@ -58,7 +58,7 @@ def lines(kind: str) -> list[Line]:
 
 
 def _needs(folder: str, module: ModuleType) -> Iterable[str]:
-    """What a checkpoint must be able to do (one of it is enough), and what else must be there."""
+    """The capabilities of which a checkpoint must have one, and what else is required."""
     yield from filter(None, [" or ".join(sorted(getattr(module, "NEEDS", ())))])
     yield from (f"data: {role}" for role in sorted(getattr(module, "ROLES", ())))
     if folder == "compression" and module.NEEDS_TASK:

@@ -1,8 +1,8 @@
-"""The command line: finds the subcommands, runs one, and turns a mistake of the user's into one message.
+"""The command line: finds the subcommands, runs one, and turns a user error into one message.
 
 A subcommand is a module of this folder. Its docstring is its help, ``configure(parser)`` adds its options and
-``run(options)`` does the work and returns the exit status. It is called as its file is, or as ``NAME`` says where the
-standard library has a module of that name. Nothing but ``run`` may import what takes time, so that ``--help`` is quick.
+``run(options)`` does the work and returns the exit status. Its name is that of its file, or ``NAME`` where the standard
+library has a module of that name. Only ``run`` may import slow modules, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from fairshrink.errors import UserError
 FOLDER = Path(__file__).parent
 DESCRIPTION = "What compressing a language model does to its social bias. Works on the study in the current folder."
 MISTAKE = 1
-"""Exit status for a mistake of the user's; argparse itself ends with 2 where options are wrong."""
+"""Exit status for a user error; argparse itself exits with 2 if options are wrong."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the subcommand that the arguments (by default the command line's) name, and exit with its status."""
     options = parser().parse_args(arguments)
     try:
-        _refuse_foreign_code(Path())
+        _refuse_other_code(Path())
         status = options.run(options)
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = MISTAKE
     except BrokenPipeError:
-        # Whoever reads has seen enough (`fairshrink list | head`); Python would complain again at its end.
+        # The reader has closed the pipe (`fairshrink list | head`); Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status)
@@ -52,11 +52,11 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="fairshrink", description=DESCRIPTION)
     parts = whole.add_subparsers(title="subcommands", metavar="COMMAND", required=True)
     for name, module in subcommands().items():
-        about = module.__doc__ or ""
+        description = module.__doc__ or ""
         part = parts.add_parser(
             name,
-            help=about.splitlines()[0].rstrip("."),
-            description=about,
+            help=description.splitlines()[0].rstrip("."),
+            description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.configure(part)
@@ -64,14 +64,14 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _refuse_foreign_code(folder: Path) -> None:
-    """Keys depend on code, so a clone must be planned, explained and cleaned with its own.
+def _refuse_other_code(folder: Path) -> None:
+    """Keys depend on code, so a clone must be planned, explained and cleaned with its own code.
 
-    Raises UserError where ``folder`` holds another package than the one that runs.
+    Raises UserError if ``folder`` contains another copy of the package than the one that runs.
     """
     own = folder / "fairshrink"
     if (own / "__init__.py").is_file() and own.resolve() != FOLDER.parent.resolve():
         raise UserError(
-            f"this is the code of {FOLDER.parent.parent}, and {folder.resolve()} has its own. "
-            "Write `python -m fairshrink …`, which takes the code of the current folder."
+            f"this is the code of {FOLDER.parent.parent}, but {folder.resolve()} has its own. "
+            "Write `python -m fairshrink …`, which uses the code of the current folder."
         )

@@ -1,4 +1,4 @@
-"""List the artifacts of one stage that the study rests on, for DVC to watch.
+"""List the artifacts of one stage that the study needs, for DVC to track as dependencies.
 
 Writes results/manifests/<stage>.json: each artifact's path, and its key.
 """

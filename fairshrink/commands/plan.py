@@ -1,6 +1,6 @@
 """What a run would do: how many jobs of each stage, with how many artifacts.
 
-Nothing is started. `snakemake -n` says the same for each job, `fairshrink explain` says why.
+Nothing is started. `snakemake -n` shows the same for each job, `fairshrink explain` says why.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ def run(options: argparse.Namespace) -> int:
 
 def as_values(made: Plan) -> dict[str, dict[str, int]]:
     """Jobs and artifacts of each stage that has something to do, in the order of work."""
-    jobs = Counter(job.stage for job in _due(made))
+    jobs = Counter(job.stage for job in _jobs_to_run(made))
     artifacts: Counter[str] = Counter()
-    for job in _due(made):
+    for job in _jobs_to_run(made):
         artifacts[job.stage] += len(job.artifacts)
     return {stage: {"jobs": jobs[stage], "artifacts": artifacts[stage]} for stage in jobs}
 
 
 def as_text(made: Plan, *, each_job: bool = False) -> str:
-    """A line for each stage, and for each job where that is asked for."""
+    """A line for each stage, and for each job if ``each_job``."""
     values = as_values(made)
     if not values:
         return f"study {made.study}: nothing to do; its results are in {made.published}"
     lines = [f"study {made.study}", "", f"  {'stage':<12}{'jobs':>7}{'artifacts':>11}"]
     for stage, count in values.items():
         lines.append(f"  {stage:<12}{count['jobs']:>7,}{count['artifacts']:>11,}")
-        lines += [f"    {job.about}" for job in _due(made) if job.stage == stage and each_job]
+        lines += [f"    {job.about}" for job in _jobs_to_run(made) if job.stage == stage and each_job]
     return "\n".join(lines)
 
 
-def _due(made: Plan) -> list[Job]:
-    """The plan also has the job of tables that exist, for Snakemake's report: it makes nothing."""
+def _jobs_to_run(made: Plan) -> list[Job]:
+    """Without the job of tables that exist already, which the plan contains for Snakemake's report."""
     return [job for job in made.jobs if job.artifacts]

@@ -1,6 +1,6 @@
 """Where the published tables and figures of the study are, and its headline numbers.
 
-If another study is shown under the plain names (results/tables, results/figures), this one takes its place.
+If another study is shown under the plain names (results/tables, results/figures), this one replaces it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show the results and print what there is. Raises UserError where they have not been made."""
+    """Show the results and print their paths. Raises UserError if they do not exist yet."""
     from fairshrink.planning import grid
     from fairshrink.store import published
     from fairshrink.study import reader

@@ -1,4 +1,4 @@
-"""Do one job of a plan: what each rule of the workflow calls, and a way to repeat a job by hand.
+"""Run one job of a plan. Each rule of the workflow calls this; it can also be used to repeat a job by hand.
 
 The plan is the file that a run or `snakemake -n` has written: .snakemake/fairshrink/plan-<hash>/plan.json.
 """
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the artifacts of the job. Raises UserError."""
     from fairshrink.stages import runner
 
-    # Slurm's word before it kills: as an exception it lets what is half-built be cleared away.
+    # Slurm sends this signal before it kills a job; as an exception it lets half-built artifacts be removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     runner.run(options.stage, options.plan, options.job, options.threads)
     return 0

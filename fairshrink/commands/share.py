@@ -1,6 +1,6 @@
-"""Upload what others do not have yet: every recorded artifact that is in DVC's cache here, to DVC's default remote.
+"""Upload recorded artifacts that are in DVC's cache here and missing in its default remote, for others to restore.
 
-Exit status: 1 where something of it was not possible.
+Exit status: 1 if some artifacts could not be recorded or uploaded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Texts to token ids, token ids to padded batches of about equal cost; the order depends on the data alone."""
+"""From texts to token ids, and from these to padded batches of similar cost; the order depends only on the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def encode(
     *,
     max_length: int | None = None,
 ) -> BatchEncoding:
-    """Tokenize, cutting what exceeds ``max_length`` (at most what the model has positions for).
+    """Tokenize and truncate to ``max_length`` (at most the number of the model's positions).
 
     The result has ``input_ids``, ``special_tokens_mask`` and, for pairs, ``token_type_ids`` where the model has them.
     """
@@ -44,12 +44,12 @@ def encode(
 
 
 def token_ids(cp: Checkpoint, text: str, add_special_tokens: bool = True) -> list[int]:
-    """Token ids of one text, never cut."""
+    """Token ids of one text, never truncated."""
     return cp.tokenizer(text, add_special_tokens=add_special_tokens, verbose=False)["input_ids"]
 
 
 def causal_ids(cp: Checkpoint, text: str, max_length: int | None = None) -> list[int]:
-    """Token ids for causal scoring: the beginning-of-sequence token, where there is one, and the text, cut if long."""
+    """Token ids for causal scoring: the beginning-of-sequence token, if any, and the text, truncated if too long."""
     ids, first = token_ids(cp, text, add_special_tokens=False), cp.tokenizer.bos_token_id
     return ([*([] if first is None else [first]), *ids])[: min(max_length or max_tokens(cp), max_tokens(cp))]
 
@@ -57,7 +57,7 @@ def causal_ids(cp: Checkpoint, text: str, max_length: int | None = None) -> list
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Indices grouped so that (longest in the batch) x (items) <= ``budget``, longest first, ties by index.
 
-    What is longer than the budget stands alone.
+    A sequence longer than the budget is a batch of its own.
     """
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
@@ -70,22 +70,22 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def token_budget(cp: Checkpoint) -> int:
-    """Tokens of a batch, padding included."""
+    """Maximum number of tokens in a batch, padding included."""
     return TOKENS_PER_BATCH.get(cp.device.type, TOKENS_PER_BATCH["cuda"])
 
 
 def collate(
     cp: Checkpoint, sequences: Sequence[Sequence[int]], token_types: Sequence[Sequence[int]] | None = None
 ) -> dict[str, torch.Tensor]:
-    """Right-padded model inputs [n, longest]; ``attention_mask`` tells padding apart.
+    """Right-padded model inputs [n, longest]; ``attention_mask`` marks padding with 0.
 
-    Padding on the right keeps causal models' positions right without position ids.
+    With padding on the right the positions of causal models are right without position ids.
     """
     longest, limit = max(map(len, sequences)), max_tokens(cp)
     if longest > limit:
         raise UserError(f"a sequence of {longest} tokens is too long: the model has {limit} positions")
     if not min(map(len, sequences)):
-        raise UserError("an empty text: it has no tokens to compute with")
+        raise UserError("an empty text: it has no tokens")
     pad = cp.tokenizer.pad_token_id or 0
     inputs = {
         "input_ids": torch.tensor([[*ids, *[pad] * (longest - len(ids))] for ids in sequences]),

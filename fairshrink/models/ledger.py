@@ -4,16 +4,16 @@ Counted (`ledger`, the same on every machine):
 
 - `params`: stored parameters, shared ones once; an 8-bit weight counts as one, its scales do not count;
 - `prunable_params`: of these, the weights of the linear layers in the blocks (scope "encoder"), without biases;
-- `zero_fraction_prunable`, `zero_fraction_total`: zeros among them. What has been removed altogether is no zero;
+- `zero_fraction_prunable`, `zero_fraction_total`: share of zeros among them. Removed weights do not count as zeros;
 - `effective_bits`: bits of the prunable weights in compressed form / number of prunable weights of the *baseline*, so
   that zeros, fewer bits and removed heads all lower it;
 - `bytes`: everything stored, in compressed form;
 - `flops_per_token`: 2 x multiply-adds of the linear layers of the blocks and of a language-model head. Zeros are not
   skipped, since dense kernels do not skip them. Not counted: attention's own products (they grow with the length of
-  the text), embeddings, normalization, and heads that are applied once per text.
+  the text), embeddings, normalization, and task heads that are applied once per text.
 
-Compressed form: each tensor on its own in the smaller of two lossless forms, dense at its stored type, or one bit per
-entry and the non-zero entries; with 8-bit codes their scales count too.
+Compressed form: each tensor in the smaller of two lossless forms: dense at its stored type, or one bit per entry plus
+the non-zero entries; with 8-bit codes their scales count too.
 
 Measured (`measure`, differs from run to run): latency and bytes on disk.
 """
@@ -31,15 +31,16 @@ from fairshrink.models.batching import collate
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
 
 TEXTS, TOKENS, SEED = 8, 32, 0
-REPEATS, FEWEST, SECONDS, PATIENCE = 7, 3, 0.5, 4
+MAX_TURNS, MIN_TURNS, ENOUGH_S, MAX_S = 7, 3, 0.5, 2.0
 TOKEN_HEADS = ("masked_lm", "causal_lm")
+"""Task heads that are applied to every token."""
 
 
 @dataclass(frozen=True)
 class Tensor:
     """A stored tensor: the module it belongs to, its name there, bits per entry and how many entries are not zero.
 
-    ``overhead``: it says how to read other entries (a scale) and is no parameter.
+    ``overhead``: it is needed to decode other entries (a scale) and is not a parameter.
     """
 
     module: str
@@ -51,7 +52,7 @@ class Tensor:
 
     @property
     def dense_bits(self) -> int:
-        """Bits with all entries written out."""
+        """Bits in dense form."""
         return self.size * self.bits
 
     @property
@@ -61,7 +62,7 @@ class Tensor:
 
 
 def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
-    """The counts of a checkpoint; what is relative to the baseline is said in the module's text."""
+    """The counts of a checkpoint, as defined above; `effective_bits` is relative to the baseline."""
     everything = stored(cp)
     prunable = _prunable(cp, everything)
     baseline_weights = _parameters(_prunable(baseline_cp, stored(baseline_cp)))
@@ -77,13 +78,13 @@ def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
 
 
 def stored(cp: Checkpoint) -> list[Tensor]:
-    """What ``models.save`` writes, tensor by tensor."""
+    """The tensors that ``checkpoint.save`` writes."""
     parameters = {name for name, _ in cp.model.named_parameters(remove_duplicate=False)}
-    kept_type = getattr(torch, cp.dtype)
+    stored_type = getattr(torch, cp.dtype)
     found: dict[int, Tensor] = {}
     for full_name, value in cp.model.state_dict().items():
         module, _, name = full_name.rpartition(".")
-        as_stored = kept_type if full_name in parameters and value.is_floating_point() else value.dtype
+        as_stored = stored_type if full_name in parameters and value.is_floating_point() else value.dtype
         overhead = name in getattr(cp.model.get_submodule(module), "overhead", ())
         nonzero = int(torch.count_nonzero(value))
         found.setdefault(
@@ -93,7 +94,7 @@ def stored(cp: Checkpoint) -> list[Tensor]:
 
 
 def multiply_adds(cp: Checkpoint) -> int:
-    """Multiply-adds per token of the linear layers of the blocks, and of a head that is applied to each token."""
+    """Multiply-adds per token of the linear layers of the blocks, and of a task head that is applied to each token."""
     inside = {name for block in blocks(cp.model) for name in block.linears}
     return sum(
         module.in_features * module.out_features
@@ -103,22 +104,22 @@ def multiply_adds(cp: Checkpoint) -> int:
 
 
 def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:
-    """Median time of a forward pass of 8 texts of 32 tokens, in turns with the baseline in this process, and its ratio.
+    """Median time of a forward pass of 8 texts of 32 tokens, alternating with the baseline in this process.
 
     ``latency_ms``, ``baseline_latency_ms``, ``latency_ratio`` (below 1 is faster), ``disk_bytes`` (the tensors in
-    ``model.safetensors``). 7 turns after one to warm up; from the third on it ends when they have taken half a second,
-    and before when they have taken two.
+    ``model.safetensors``). There is one turn to warm up and then up to 7; it stops after the third or a later one when
+    they have taken half a second, and earlier only when they have taken two seconds.
     """
     times: tuple[list[float], list[float]] = ([], [])
-    contestants = [cp, baseline_cp] if cp is not baseline_cp else [cp]
+    checkpoints = [cp, baseline_cp] if cp is not baseline_cp else [cp]
     began = 0.0
-    for turn in range(REPEATS + 1):
-        for contestant, taken in zip(contestants, times, strict=False):
-            seconds = _forward_seconds(contestant)
+    for turn in range(MAX_TURNS + 1):
+        for each, measured in zip(checkpoints, times, strict=False):
+            seconds = _forward_seconds(each)
             if turn:
-                taken.append(seconds)
+                measured.append(seconds)
         began = began or time.perf_counter()
-        if turn and time.perf_counter() - began > SECONDS * (1 if turn >= FEWEST else PATIENCE):
+        if turn and time.perf_counter() - began > (ENOUGH_S if turn >= MIN_TURNS else MAX_S):
             break
     own, other = (statistics.median(each or times[0]) * 1000 for each in times)
     return {
@@ -136,14 +137,14 @@ def _forward_seconds(cp: Checkpoint) -> float:
     vocabulary = cp.model.get_input_embeddings().num_embeddings
     texts = torch.randint(vocabulary, (TEXTS, length), generator=generator).tolist()
     inputs = collate(cp, texts)
-    _finish(cp)
+    _synchronize(cp)
     began = time.perf_counter()
     cp.model(**inputs)
-    _finish(cp)
+    _synchronize(cp)
     return time.perf_counter() - began
 
 
-def _finish(cp: Checkpoint) -> None:
+def _synchronize(cp: Checkpoint) -> None:
     if cp.device.type == "cuda":
         torch.cuda.synchronize(cp.device)
 

@@ -1,9 +1,9 @@
-"""How a compressed model's tree of modules differs from what its config builds, and how to make it so again.
+"""How a compressed model's modules differ from those that its config builds, and how to rebuild them.
 
-``structure`` is JSON: {kind of difference: description}. Each kind is one module of ``models/stored_forms/``
-with ``apply(model, description)`` and ``ORDER`` (low ones first). They are found by name, so that a new kind changes
-no key of an existing checkpoint or score: the method that writes a kind also uses its module, and so the checkpoint's
-own key covers it.
+``structure`` is JSON: {stored form: description}. Each stored form is a module of ``models/stored_forms/`` with
+``apply(model, description)`` and ``ORDER`` (lower ones first). They are found by name, so that a new form changes no
+key of existing checkpoints or scores: the method that writes a form also uses its module, and so the checkpoint's own
+key covers it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "stored_forms"
 
 
 def apply(model: torch.nn.Module, structure: dict[str, Any]) -> None:
-    """Reshape a freshly built model in place; weights are filled in afterwards."""
+    """Reshape a newly built model in place; its weights are loaded afterwards."""
     modules = {kind: _module(kind) for kind in structure}
     for kind in sorted(structure, key=lambda kind: (modules[kind].ORDER, kind)):
         modules[kind].apply(model, structure[kind])
@@ -33,6 +33,6 @@ def _module(kind: str) -> ModuleType:
     if kind not in known:
         raise UserError(
             f"checkpoint.json: structure {kind!r} is not known to this version of fairshrink ({', '.join(known)}): "
-            "update it, or make the checkpoint again"
+            "update it, or compute the checkpoint again"
         )
     return importlib.import_module(f"fairshrink.models.stored_forms.{kind}")

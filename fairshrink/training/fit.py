@@ -10,10 +10,10 @@ Signatures::
         state=None)
 
 What happens in step i (batch, dropout, masked tokens, learning rate) is a function of (seed, i) alone. So a run that
-stops at k and goes on from k **with the optimizer that fit returned** equals an undisturbed one, bit for bit.
+stops at k and continues from k **with the optimizer that fit returned** equals an uninterrupted one, bit for bit.
 Without it (``tasks.<kind>.train``, and so rewinding in iterative magnitude pruning) the moments of AdamW start
 from zero at ``start_step``, as Renda et al. (2020) do when they rewind weights and learning-rate schedule.
-With a ``state`` weights, moments and k are kept on disk, and a run that was killed goes on from there.
+With a ``state``, weights, moments and k are saved on disk, and a run that was killed resumes from there.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from fairshrink.training import termination
 from fairshrink.training.settings import TrainingSettings
 from fairshrink.training.state import TrainingState
 
-# Batches are cut from this many batches' worth of shuffled examples sorted by length.
+# Shuffled examples are sorted by length within buckets of this many batches.
 BUCKET = 32
-LOGS = 5
+N_LOG_LINES = 5
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The examples of a task as something to minimize.
+    """The training objective over the examples of a task.
 
     ``lengths``: tokens of each example. ``mean(rows, generator)``: mean loss over these examples, a scalar tensor
-    with gradient; ``generator`` draws what is random in it (which tokens are masked).
+    with gradient; ``generator`` is the source of its randomness (which tokens are masked).
     """
 
     lengths: list[int]
@@ -54,7 +54,7 @@ class Loss:
 
 
 def plan(lengths: Sequence[int], settings: TrainingSettings, seed: int) -> list[list[int]]:
-    """The rows of each step: every epoch holds each row once, in batches of similar length and random order."""
+    """The rows of each step: every epoch contains each row once, in batches of similar length and random order."""
     steps = []
     for epoch in range(settings.epochs):
         generator = np.random.default_rng([seed, epoch])
@@ -68,7 +68,7 @@ def plan(lengths: Sequence[int], settings: TrainingSettings, seed: int) -> list[
 
 
 def rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Learning rate of a step, counted from 0: up to the peak over the warm-up, then down towards 0."""
+    """Learning rate of a step, counted from 0: it rises to the peak during warm-up, then falls toward 0."""
     rising = round(settings.warmup * total)
     if step < rising:
         return settings.learning_rate * (step + 1) / rising
@@ -92,43 +92,43 @@ def fit(
     """Train in place from ``start_step`` up to (not including) ``stop_step`` and return the optimizer.
 
     ``masks``: parameter name -> bool tensor of its shape, False where the weight is held at exactly zero.
-    ``on_step(n)`` is called when n steps are done, first with ``start_step`` before any: the place to take a
-    snapshot. Frozen parameters are left as they are; afterwards every parameter asks for gradients again.
+    ``on_step(n)`` is called after n steps, first with ``start_step`` before any: use it to take snapshots. Frozen
+    parameters do not change; afterwards every parameter requires gradients again.
 
-    ``state`` is for a whole training: the run goes on from the step kept there, which ``on_step`` then gets first, and
-    keeps its own from time to time. On SIGTERM the step in progress is finished, its state kept, and SystemExit raised.
+    ``state`` is for a whole training: the run resumes from the step saved there, which ``on_step`` then gets first, and
+    saves its state at intervals. On SIGTERM it finishes the current step, saves its state and raises SystemExit.
     """
     if state and (start_step or stop_step is not None):
         raise ValueError("a training state belongs to a whole training, from the first step to the last")
     steps = plan(loss.lengths, settings, seed)
     stop = len(steps) if stop_step is None else min(stop_step, len(steps))
-    every = max(1, -(-len(steps) // LOGS))
-    live = _trainable(cp, settings)
-    held = [(live[name], ~mask.to(cp.device)) for name, mask in (masks or {}).items() if name in live]
-    optimizer = optimizer or _optimizer(live, settings)
+    every = max(1, -(-len(steps) // N_LOG_LINES))
+    trainable = _trainable(cp, settings)
+    masked = [(trainable[name], ~mask.to(cp.device)) for name, mask in (masks or {}).items() if name in trainable]
+    optimizer = optimizer or _optimizer(trainable, settings)
     if state:
         start_step = state.load(cp.model, optimizer, len(steps))
         if start_step:
             log(f"resuming at step {start_step} of {len(steps)}")
     began, seen, recent = time.monotonic(), 0, []
     cp.model.train()
-    _zero(held)
+    _zero(masked)
     if on_step:
         on_step(start_step)
     with (
         torch.random.fork_rng(devices=[cp.device] if cp.device.type == "cuda" else []),
-        termination.noted() if state else nullcontext(lambda: False) as asked_to_end,
+        termination.recorded() if state else nullcontext(lambda: False) as termination_requested,
     ):
         for step in range(start_step, stop):
             for group in optimizer.param_groups:
                 group["lr"] = rate(step, len(steps), settings)
             optimizer.zero_grad()
             value = _backward(cp, loss, steps[step], settings.precision, [seed, step])
-            for parameter, dead in held:
-                parameter.grad.masked_fill_(dead, 0.0)  # so that clipping sees only what can move
-            torch.nn.utils.clip_grad_norm_(live.values(), settings.clip_norm)
+            for parameter, removed in masked:
+                parameter.grad.masked_fill_(removed, 0.0)  # so that they do not count in the norm for clipping
+            torch.nn.utils.clip_grad_norm_(trainable.values(), settings.clip_norm)
             optimizer.step()
-            _zero(held)
+            _zero(masked)
             recent.append(value)
             seen += sum(loss.lengths[row] for row in steps[step])
             if (step + 1) % every == 0 or step + 1 == stop:
@@ -136,11 +136,11 @@ def fit(
                 mean = torch.stack(recent).mean().item()
                 log(f"step {step + 1}/{len(steps)}  loss {mean:.4f}  {seen / max(seconds, 1e-9):,.0f} tokens/s")
                 recent = []
-            ending = asked_to_end()
+            ending = termination_requested()
             if state and (ending or state.due()):
-                kept = state.save(step + 1, len(steps), cp.model, optimizer)
+                saved = state.save(step + 1, len(steps), cp.model, optimizer)
                 if ending:
-                    _end(step + 1, len(steps), kept, log)
+                    _end(step + 1, len(steps), saved, log)
             if on_step:
                 on_step(step + 1)
     for parameter in cp.model.parameters():
@@ -151,9 +151,9 @@ def fit(
     return optimizer
 
 
-def _end(done: int, total: int, kept: bool, log: Callable[[str], None]) -> NoReturn:
-    what = "its state is saved" if kept else "its state could not be saved, an earlier one may stand"
-    log(f"asked to end after step {done} of {total}: {what}; run again to resume")
+def _end(done: int, total: int, saved: bool, log: Callable[[str], None]) -> NoReturn:
+    what = "its state is saved" if saved else "its state could not be saved, an earlier one may exist"
+    log(f"stopped after step {done} of {total} on request: {what}; run again to resume")
     raise SystemExit(termination.EXIT_STATUS)
 
 
@@ -174,9 +174,9 @@ def _trainable(cp: Checkpoint, settings: TrainingSettings) -> dict[str, torch.nn
     return {name: parameter for name, parameter in cp.model.named_parameters() if parameter.requires_grad}
 
 
-def _optimizer(live: dict[str, torch.nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    matrices = [parameter for parameter in live.values() if parameter.ndim > 1]
-    vectors = [parameter for parameter in live.values() if parameter.ndim <= 1]  # biases, normalization
+def _optimizer(trainable: dict[str, torch.nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    matrices = [parameter for parameter in trainable.values() if parameter.ndim > 1]
+    vectors = [parameter for parameter in trainable.values() if parameter.ndim <= 1]  # biases, normalization
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
@@ -184,7 +184,7 @@ def _optimizer(live: dict[str, torch.nn.Parameter], settings: TrainingSettings) 
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
-def _zero(held: list[tuple[torch.nn.Parameter, torch.Tensor]]) -> None:
+def _zero(masked: list[tuple[torch.nn.Parameter, torch.Tensor]]) -> None:
     with torch.no_grad():
-        for parameter, dead in held:
-            parameter.masked_fill_(dead, 0.0)
+        for parameter, removed in masked:
+            parameter.masked_fill_(removed, 0.0)

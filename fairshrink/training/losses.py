@@ -1,4 +1,4 @@
-"""The loss of models that give one vector of logits for a text or a pair of texts."""
+"""The loss of models with one vector of logits per text or pair of texts."""
 
 from __future__ import annotations
 

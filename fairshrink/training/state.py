@@ -1,8 +1,8 @@
-"""How far a training has come, on disk, so that one that was pre-empted or killed goes on instead of starting again.
+"""The saved state of a training, so that a pre-empted or killed one resumes instead of starting again.
 
-One safetensors file holds the parameters that train, all buffers, AdamW's moments, and in its metadata the number of
-steps done. It is replaced in one move, so whatever happens while it is written, the one from before stays whole.
-On the same device with as many threads, a training that goes on from it ends with the same bits as an undisturbed one.
+One safetensors file contains the trainable parameters, all buffers, AdamW's moments, and in its metadata the number of
+steps done. It is replaced atomically, so the previous state stays intact whatever happens during writing. On the same
+device with the same number of threads, a training that resumes from it ends bit-identical to an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class TrainingState:
-    """The state of one training in a folder of its own; nothing that goes wrong with it ends the training.
+    """The saved state of one training in its own folder; no failure to load or save it ends the training.
 
     ``identity`` says which training this is (an artifact's key): the state of another one is not used. ``every_s``:
-    seconds from one saving to the next. Several processes may share the folder.
+    seconds between saves. Several processes may share the folder.
     """
 
     def __init__(self, folder: Path, identity: str, log: Callable[[str], None], every_s: float = 300.0) -> None:
         self.path = folder / FILE
         self._identity, self._every_s, self._log = identity, every_s, log
         self._since = time.monotonic()
-        self._complained = False
+        self._reported = False
 
     def load(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, total: int) -> int:
-        """Put model and optimizer where they were, and return how many of ``total`` steps are done.
+        """Restore model and optimizer, and return how many of ``total`` steps are done.
 
-        0, with both left as they are, where there is no state. One that is damaged or is of another training (by
+        0, with both unchanged, if there is no state. A state that is damaged or belongs to another training (by
         identity, number of steps, names, shapes) counts as none, and the log says so.
         """
         self._since = time.monotonic()
@@ -62,22 +62,22 @@ class TrainingState:
         return time.monotonic() - self._since >= self._every_s
 
     def save(self, done: int, total: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> bool:
-        """Keep the state after ``done`` of ``total`` steps; whether that worked.
+        """Save the state after ``done`` of ``total`` steps; returns whether that worked.
 
-        Where it did not (a full disk), the log says so once, and the state from before stays.
+        If it did not (a full disk), the log says so once, and the previous state is kept.
         """
         tensors = _collect(model, optimizer)
-        about = {"identity": self._identity, "done": str(done), "total": str(total)}
-        about["crc32"] = _checksum(tensors, about)
+        metadata = {"identity": self._identity, "done": str(done), "total": str(total)}
+        metadata["crc32"] = _checksum(tensors, metadata)
         temporary = self.path.with_name(f".{FILE}.{uuid.uuid4().hex[:8]}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _write(tensors, temporary, about)
+            _write(tensors, temporary, metadata)
             temporary.replace(self.path)
-        except (OSError, SafetensorError) as error:  # safetensors reports a full disk by an error of its own
-            if not self._complained:
-                self._log(f"{self.path}: the training's state could not be saved, training goes on without: {error}")
-            self._complained = True
+        except (OSError, SafetensorError) as error:  # safetensors reports a full disk by its own error
+            if not self._reported:
+                self._log(f"{self.path}: the training's state could not be saved, training continues: {error}")
+            self._reported = True
             return False
         finally:
             with suppress(OSError):
@@ -86,35 +86,35 @@ class TrainingState:
         return True
 
     def clear(self) -> None:
-        """Remove the folder, whether it is there or not."""
+        """Remove the folder, if it exists."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
     def _read(self, total: int) -> tuple[int, Tensors]:
-        # Not mapped into memory: where another process removes a mapped file on NFS, reading it ends the process.
+        # Not memory-mapped: if another process removes a mapped file on NFS, reading it kills this process.
         with safe_open(self.path, framework="pt", backend="pread") as file:
-            about = file.metadata() or {}
-            if about.get("identity") != self._identity:
+            metadata = file.metadata() or {}
+            if metadata.get("identity") != self._identity:
                 raise ValueError("it belongs to another training")
-            if about.get("total") != str(total):
-                raise ValueError(f"it is of {about.get('total')} steps, this training has {total}")
+            if metadata.get("total") != str(total):
+                raise ValueError(f"it is of a training of {metadata.get('total')} steps, this one has {total}")
             tensors = file.get_tensors()
-        if about.pop("crc32", None) != _checksum(tensors, about):
+        if metadata.pop("crc32", None) != _checksum(tensors, metadata):
             raise ValueError("its contents are damaged")
-        return int(about["done"]), tensors
+        return int(metadata["done"]), tensors
 
 
 def _trained(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
     return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 
-def _held(model: torch.nn.Module) -> Tensors:
-    """What the model contributes, by its names in the file: all buffers, since any could be changed by training."""
+def _model_tensors(model: torch.nn.Module) -> Tensors:
+    """The model's tensors by their names in the file; with all buffers, since any could be changed by training."""
     parameters = {f"parameter/{name}": parameter.detach() for name, parameter in _trained(model)}
     return parameters | {f"buffer/{name}": buffer for name, buffer in model.named_buffers()}
 
 
 def _collect(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
-    tensors = _held(model)
+    tensors = _model_tensors(model)
     for name, parameter in _trained(model):
         tensors |= {f"{kind}/{name}": value for kind, value in optimizer.state.get(parameter, {}).items()}
     # Buffers may be views of one another, which safetensors refuses.
@@ -127,25 +127,25 @@ def _collect(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Tensor
 
 
 def _check(tensors: Tensors, model: torch.nn.Module) -> None:
-    """ValueError unless these are the tensors of such a model; a parameter that never had a gradient has no moments."""
-    expected = {name: _form(value) for name, value in _held(model).items()}
+    """ValueError if these tensors do not fit the model; a parameter that never had a gradient has no moments."""
+    expected = {name: _shape_and_type(value) for name, value in _model_tensors(model).items()}
     for name, parameter in _trained(model):
         if f"step/{name}" in tensors:
-            expected |= {f"{kind}/{name}": _form(parameter) for kind in MOMENTS}
+            expected |= {f"{kind}/{name}": _shape_and_type(parameter) for kind in MOMENTS}
             expected[f"step/{name}"] = (torch.Size(()), torch.float32)
-    found = {name: _form(value) for name, value in tensors.items()}
+    found = {name: _shape_and_type(value) for name, value in tensors.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ValueError(f"it does not fit this model (at {name})")
 
 
-def _form(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
+def _shape_and_type(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
     return tensor.shape, tensor.dtype
 
 
 def _restore(tensors: Tensors, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
     with torch.no_grad():
-        for name, value in _held(model).items():
+        for name, value in _model_tensors(model).items():
             stored = tensors[name].to(value.device)
             if not torch.equal(value, stored):  # a constant buffer may be a view that cannot be written to
                 value.copy_(stored)
@@ -159,16 +159,16 @@ def _restore(tensors: Tensors, model: torch.nn.Module, optimizer: torch.optim.Op
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _checksum(tensors: Tensors, about: dict[str, str]) -> str:
-    """CRC-32 of what the file holds, 8 hex digits: safetensors would read a file with a flipped bit."""
-    total = zlib.crc32(repr(sorted(about.items())).encode())
+def _checksum(tensors: Tensors, metadata: dict[str, str]) -> str:
+    """CRC-32 of the file's contents, 8 hex digits, because safetensors does not detect a flipped bit."""
+    total = zlib.crc32(repr(sorted(metadata.items())).encode())
     for name in sorted(tensors):
         total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), total)
     return f"{total:08x}"
 
 
-def _write(tensors: Tensors, path: Path, about: dict[str, str]) -> None:
-    save_file(tensors, path, metadata=about)
+def _write(tensors: Tensors, path: Path, metadata: dict[str, str]) -> None:
+    save_file(tensors, path, metadata=metadata)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

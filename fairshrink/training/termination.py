@@ -1,4 +1,4 @@
-"""Being asked to end: SIGTERM is noted, so that work can stop where it suits.
+"""Requests to terminate: SIGTERM is recorded, so that work can stop at a suitable point.
 
 Slurm sends SIGTERM some seconds before SIGKILL, at pre-emption and at the time limit.
 """
@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 EXIT_STATUS = 128 + signal.SIGTERM
-"""What a shell reports for a process that SIGTERM has ended."""
+"""The status that a shell reports for a process that was ended by SIGTERM."""
 
 
 @contextmanager
-def noted() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGTERM is only noted; yields what tells whether it came.
+def recorded() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM is only recorded; yields a function that tells whether it was received.
 
-    Afterwards the handler from before is back, and gets the request if the block ended as if there had been none.
-    Only the main thread can handle signals: in others nothing changes and the answer is always False.
+    Afterwards the previous handler is restored, and gets the signal if the block ended normally in spite of it. Only
+    the main thread can handle signals: in other threads nothing changes and the function always returns False.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

@@ -145,7 +145,7 @@ def test_a_wrong_file_name_shows_what_the_index_has(site, folders, monkeypatch):
 def test_an_unknown_project_is_not_asked_for_thrice(site, folders, monkeypatch):
     content = zipped({"a.txt": b"a"})
     publish(site, content, monkeypatch)
-    with pytest.raises(UserError, match=r"/simple/thinks/ answered 404 .*check the names"):
+    with pytest.raises(UserError, match=r"/simple/thinks/ responded 404 .*check the names"):
         pypi.fetch(wheel(content, ["a.txt"], project="Thinks"), *folders)
     assert len(site.requests) == 1
 

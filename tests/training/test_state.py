@@ -519,7 +519,7 @@ def test_a_process_that_is_ended_is_continued_by_the_next(number, save_minutes, 
     assert not artifacts.exists(path)
     hidden = f".{path.name}.training"
     if number == signal.SIGTERM:
-        assert f"asked to end after step {done} of {STEPS}" in said
+        assert f"stopped after step {done} of {STEPS} on request" in said
         assert [each.name for each in path.parent.iterdir()] == [hidden]
     lines = []
     monkeypatch.setattr(finetune, "log", lines.append)

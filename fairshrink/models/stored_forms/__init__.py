@@ -1,1 +1,1 @@
-"""Kinds of difference between a compressed model and its config: one module each, found by its name."""
+"""Forms in which compressed models are stored that their config does not describe: a module each, found by its name."""

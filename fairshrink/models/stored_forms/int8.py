@@ -10,16 +10,16 @@ from typing import Any
 import torch
 
 ORDER = 50
-LARGEST = 127
-# 1024 x 127 x 127 < 2^24: so many products of int8 add up exactly in float32, in any order.
+MAX_CODE = 127
+# 1024 x 127 x 127 < 2^24: the sum of this many products of int8 is exact in float32, in any order.
 EXACT_TERMS = 1024
 
 
 class Int8Linear(torch.nn.Module):
     """A linear layer whose weights are ``codes`` [out, in] (int8) times ``scales`` [out] (float32).
 
-    With dynamic activations each token x [in] is rounded too: its scale is max|x| / 127, and the products are added up
-    as integers, exactly, whatever kernel does it. The bias and everything outside the product stay in float.
+    With dynamic activations each token x [in] is rounded too: its scale is max|x| / 127, and the products are summed
+    exactly as integers, whichever kernel is used. The bias and everything outside the product stay in floating point.
     """
 
     overhead = ("scales",)
@@ -36,7 +36,7 @@ class Int8Linear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[…, in] to […, out]."""
         if self.activations == "none":
-            # Codes are exact in bfloat16 too, so autocast may do what it does; scaling afterwards is cheaper.
+            # Codes are exact in bfloat16 too, so autocast does no harm; scaling afterwards is cheaper.
             product = torch.nn.functional.linear(x, self.codes.to(x.dtype)) * self.scales
         else:
             codes, scale = quantize(x.float().reshape(-1, self.in_features))
@@ -45,12 +45,12 @@ class Int8Linear(torch.nn.Module):
         return product if self.bias is None else product + self.bias
 
     def extra_repr(self) -> str:
-        """Sizes, for printing a model."""
+        """Sizes, shown when a model is printed."""
         return f"in_features={self.in_features}, out_features={self.out_features}, activations={self.activations}"
 
 
 def apply(model: torch.nn.Module, description: dict[str, Any]) -> None:
-    """Put empty 8-bit layers in the place of the named linear layers."""
+    """Replace the named linear layers by empty 8-bit layers."""
     for name in description["modules"]:
         linear = model.get_submodule(name)
         size = linear.in_features, linear.out_features, linear.bias is not None
@@ -60,9 +60,9 @@ def apply(model: torch.nn.Module, description: dict[str, Any]) -> None:
 def quantize(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes [n, k] (int8) and scales [n] with codes x scale ≈ values [n, k]; a row's largest magnitude becomes 127."""
     largest = values.abs().amax(dim=1)
-    scales = torch.where(largest == 0, torch.ones_like(largest), largest / LARGEST)
-    codes = (values / scales[:, None]).round().clamp(-LARGEST, LARGEST)
-    # A broken model stays visibly broken: what is not a number goes on in the scale.
+    scales = torch.where(largest == 0, torch.ones_like(largest), largest / MAX_CODE)
+    codes = (values / scales[:, None]).round().clamp(-MAX_CODE, MAX_CODE)
+    # A broken model stays visibly broken: NaN is kept in the scale.
     return codes.nan_to_num(0.0).to(torch.int8), scales
 
 

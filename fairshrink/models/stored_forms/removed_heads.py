@@ -1,7 +1,7 @@
-"""Attention heads that are gone: query, key, value and output matrices without their rows and columns.
+"""Removed attention heads: query, key, value and output matrices without the heads' rows and columns.
 
-Description: {"<layer>": [units kept, as numbered in the original model]}, for layers that lost any. A unit is a head,
-or, where query heads share keys and values (grouped-query attention), a key and value head with its query heads.
+Description: {"<layer>": [kept units, as numbered in the original model]}, for layers with removed heads. A unit is an
+attention head, or, with grouped-query attention, a key and value head with its query heads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ORDER = 10
 
 
 def apply(model: torch.nn.Module, kept: dict[str, list[int]]) -> None:
-    """Keep these units of a model, in place; units are numbered as it has them now, other layers are left alone."""
+    """Keep these units of a model, in place; units are numbered as in the model now, other layers are not changed."""
     layers = blocks(model)
     for layer, units in kept.items():
         _keep(model, layers[int(layer)], units)
@@ -50,6 +50,6 @@ def _cut(model: torch.nn.Module, name: str, positions: torch.Tensor, dim: int) -
 
 
 def renumbered(before: dict[str, list[int]], kept: dict[str, list[int]]) -> dict[str, list[int]]:
-    """The description of a model that was ``before`` and kept these of what it had left then."""
+    """The description of a model that was described by ``before`` and then kept these of its remaining units."""
     now = {layer: [before[layer][i] for i in units] if layer in before else units for layer, units in kept.items()}
     return {**before, **now}

@@ -1,4 +1,4 @@
-"""Downloads over HTTP(S) or from files, kept by their checksum and never trusted before it is checked."""
+"""Downloads over HTTP(S) or from files, cached by their checksum and never used before it is checked."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 
 def download(url: str, sha256: str, cache: Path, what: str) -> Path:
-    """The file at ``url`` as ``cache/<sha256>``; taken from there if it is there and whole.
+    """The file at ``url`` as ``cache/<sha256>``; not downloaded if it is there and intact.
 
-    ``what`` names the download in messages. Raises UserError if the server does not answer in three tries or the
-    checksum differs; what was in the cache before stays.
+    ``what`` names the download in messages. Raises UserError if the server does not respond in three tries or the
+    checksum differs; what was in the cache before is kept.
     """
-    if whole := cached(sha256, cache):
-        return whole
+    if intact := cached(sha256, cache):
+        return intact
     cache.mkdir(parents=True, exist_ok=True)
     part = cache / f".{sha256}.{uuid.uuid4().hex[:8]}.part"
     try:
@@ -45,7 +45,7 @@ def download(url: str, sha256: str, cache: Path, what: str) -> Path:
         if found != sha256:
             raise UserError(
                 f"{what}: {public(url)} has the checksum\n    sha256: {found}\nand the study expects\n"
-                f"    sha256: {sha256}\nThe file was not kept. Correct `sha256` if it was copied wrongly; if the "
+                f"    sha256: {sha256}\nThe file was not kept. Fix `sha256` if it was copied wrongly; if the "
                 "publisher replaced the file, look at the new one before changing the pin."
             )
         part.replace(cache / sha256)
@@ -55,26 +55,26 @@ def download(url: str, sha256: str, cache: Path, what: str) -> Path:
 
 
 def cached(sha256: str, cache: Path) -> Path | None:
-    """The file of that checksum in the cache, read and compared; None where there is none or it is damaged."""
+    """The file with that checksum in the cache, read and compared; None if there is none or it is damaged."""
     target = cache / sha256
     return target if target.is_file() and file_digest(target) == sha256 else None
 
 
 def get(url: str, what: str, accept: str) -> bytes:
-    """A small document. UserError if the server does not answer."""
+    """A small document. UserError if the server does not respond."""
     sink = io.BytesIO()
     _transfer(url, sink, what, accept)
     return sink.getvalue()
 
 
 def public(url: str) -> str:
-    """The address without a user name and password, fit for messages and records."""
+    """The address without a user name and password, for messages and records."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _transfer(url: str, sink: BinaryIO, what: str, accept: str) -> None:
-    """Fill the sink; a broken connection is taken up again where it broke, if the server can do that."""
+    """Fill the sink; a broken connection is resumed where it broke, if the server supports that."""
     for attempt in range(1, TRIES + 1):
         try:
             _attempt(url, sink, what, accept)
@@ -91,7 +91,7 @@ def _transfer(url: str, sink: BinaryIO, what: str, accept: str) -> None:
 def _explanation(url: str, what: str, error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         remedy = "check the names in the study" if error.code in (404, 410) else "try later, or check your access to it"
-        return f"{what}: {public(url)} answered {error.code} {error.reason}; {remedy}"
+        return f"{what}: {public(url)} responded {error.code} {error.reason}; {remedy}"
     reason = getattr(error, "reason", None) or error
     return f"{what}: {public(url)} cannot be reached ({reason}); check the network and the address, and run again"
 
@@ -121,10 +121,10 @@ def _request(url: str, accept: str, done: int) -> urllib.request.Request:
 
 
 def _copy(response: BinaryIO, sink: BinaryIO, expected: int | None, what: str) -> None:
-    told = time.monotonic()
+    reported_at = time.monotonic()
     while chunk := response.read(CHUNK):
         sink.write(chunk)
-        if time.monotonic() - told >= PROGRESS_S:
-            told = time.monotonic()
+        if time.monotonic() - reported_at >= PROGRESS_S:
+            reported_at = time.monotonic()
             of = f" of {expected / MB:.0f}" if expected else ""
             log(f"{what}: {sink.tell() / MB:.0f}{of} MB")

@@ -26,10 +26,10 @@ from fairshrink.sources.generated.nli.words import (
 )
 
 Premises = dict[str, str]
-"""A premise by the name of the rule that made it."""
+"""Name of a rule → the premise that it makes."""
 
-FAVOURED = ("other_subject", "affirmed_subject_kind")
-"""Two sentences that differ in their subjects alone, as in Bias-NLI: seen often enough, with either answer."""
+FAVORED = ("other_subject", "affirmed_subject_kind")
+"""Rules for two sentences that differ only in their subjects, as in Bias-NLI: drawn more often, under either label."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,21 @@ class Event:
 
     @property
     def thing(self) -> str:
-        """The object with its article, in front of it a blank; empty where there is none."""
+        """The object with its article, after a space; empty if there is none."""
         return f" {indefinite(self.object, self.adjective)}" if self.object else ""
 
     @property
     def where(self) -> str:
-        """Place or time, in front of it a blank; empty where there is none."""
+        """Place or time, after a space; empty if there is none."""
         return f" {self.place}" if self.place else ""
 
     def predicate(self, positive: bool = True) -> str:
-        """All but the subject."""
+        """The sentence without the subject."""
         return f"{self.verb.finite if positive else self.verb.negated}{self.thing}{self.where}"
 
     @property
     def of_several(self) -> str:
-        """All but the subjects, where there is more than one."""
+        """The sentence without the subject, for more than one subject."""
         return f"{self.verb.base if self.verb.now else self.verb.finite}{self.thing}{self.where}"
 
 
@@ -76,12 +76,12 @@ def draw(rng: np.random.Generator) -> Event:
 
 
 def event_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
-    """(premise, hypothesis, rule) of one event; the hypothesis is drawn before the label is looked at."""
+    """(premise, hypothesis, rule) about one event; the hypothesis is drawn independently of the label."""
     event, positive = draw(rng), bool(rng.random() < 0.6)
     hypothesis = say(rng, event, positive)
     rules = _premises(rng, event, positive, label)
-    favoured = [rule for rule in FAVOURED if rule in rules]
-    rule = pick(rng, favoured) if favoured and rng.random() < 0.3 else pick(rng, list(rules))
+    favored = [rule for rule in FAVORED if rule in rules]
+    rule = pick(rng, favored) if favored and rng.random() < 0.3 else pick(rng, list(rules))
     return rules[rule], hypothesis, rule
 
 
@@ -109,7 +109,7 @@ def _premises(rng: np.random.Generator, event: Event, positive: bool, label: str
 
 
 def _affirming(rng: np.random.Generator, event: Event) -> Premises:
-    """What makes the event true."""
+    """Premises that make the event true."""
     rules = {
         f"affirmed_{rule}": say(rng, _embellished(rng, each), True)
         for rule, each in {**_stronger(rng, event), **_same(event)}.items()
@@ -129,7 +129,7 @@ def _affirming(rng: np.random.Generator, event: Event) -> Premises:
 
 
 def _denying(rng: np.random.Generator, event: Event) -> Premises:
-    """What makes the event false."""
+    """Premises that make the event false."""
     rules = {f"denied_{rule}": say(rng, each, False) for rule, each in {**_weaker(rng, event), **_same(event)}.items()}
     if kinds := _kinds(event.subject, event.object):
         rules["denied_subject_kind"] = say(rng, replace(event, subject=pick(rng, kinds)), False)
@@ -144,7 +144,7 @@ def _denying(rng: np.random.Generator, event: Event) -> Premises:
 
 
 def _neutral(rng: np.random.Generator, event: Event, positive: bool) -> Premises:
-    """What leaves it open whether the event is true, affirmed or denied itself."""
+    """Premises that leave it open whether the event is true; they are affirmed or denied themselves."""
     rules = {f"open_{rule}": say(rng, each, True) for rule, each in _weaker(rng, event).items()}
     rules |= {f"open_not_{rule}": say(rng, each, False) for rule, each in _stronger(rng, event).items()}
     mostly = positive if rng.random() < 0.75 else not positive
@@ -176,7 +176,7 @@ def _stronger(rng: np.random.Generator, event: Event) -> dict[str, Event]:
 
 
 def _embellished(rng: np.random.Generator, event: Event) -> Event:
-    """One of the stronger events in two of five cases."""
+    """One of the stronger events, with probability 0.4."""
     stronger = list(_stronger(rng, event).values())
     return pick(rng, stronger) if stronger and rng.random() < 0.4 else event
 
@@ -204,7 +204,7 @@ def _same(event: Event) -> dict[str, Event]:
 
 
 def _elsewhere(rng: np.random.Generator, event: Event) -> dict[str, Event]:
-    """Events that happen or not whatever becomes of this one."""
+    """Events that are independent of this one."""
     near = {event.verb.finite, SAME.get(event.verb.finite, ""), *SPECIFIC.get(event.verb.finite, ())}
     near |= {verb for verb, specific in SPECIFIC.items() if event.verb.finite in specific}
     verbs = [verb for verb in event.frame.verbs if verb.finite not in near]
@@ -220,7 +220,7 @@ def _elsewhere(rng: np.random.Generator, event: Event) -> dict[str, Event]:
 
 
 def _root(rng: np.random.Generator, roots: tuple[str, ...], noun: str) -> str:
-    """At times one of the roots in place of the noun, where other roots leave something unrelated."""
+    """Sometimes one of the roots instead of the noun, if other roots leave something unrelated."""
     return pick(rng, roots) if len(roots) > 1 and rng.random() < 0.2 else noun
 
 

@@ -1,4 +1,4 @@
-"""Sentence pairs about how things are: colour, state, material, place, posture, weather."""
+"""Sentence pairs about how things are: color, state, material, place, posture, weather."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairshrink.sources.generated.nli.words import COLOURS, OUTSIDE, ROOMS, ancestors, below, nouns, pick, unrelated
+from fairshrink.sources.generated.nli.words import COLORS, OUTSIDE, ROOMS, ancestors, below, nouns, pick, unrelated
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values that exclude one another, each with those that say the same and more.
+    """Values that exclude each other, each with more specific ones that imply it.
 
-    ``complete``: there are two values, and what is not the one is the other.
+    ``complete``: there are two values, and whatever does not have one has the other.
     """
 
     subjects: tuple[str, ...]
@@ -27,7 +27,7 @@ _THINGS = (*_MOVABLE, "vehicle", "furniture", "machine")
 _SHADES = {"red": ("bright red", "dark red", "crimson"), "blue": ("pale blue", "navy blue"), "green": ("dark green",)}
 
 SCALES = (
-    Scale(_THINGS, {colour: _SHADES.get(colour, ()) for colour in COLOURS}),
+    Scale(_THINGS, {color: _SHADES.get(color, ()) for color in COLORS}),
     Scale(_THINGS, {"dirty": ("filthy", "covered in mud"), "clean": ("spotless", "perfectly clean")}, complete=True),
     Scale(_THINGS, {"wet": ("soaked", "dripping wet"), "dry": ("completely dry", "bone dry")}, complete=True),
     Scale(
@@ -84,17 +84,17 @@ SCALES = (
 
 @dataclass(frozen=True)
 class Fact:
-    """That a noun (definite) has a value of a scale."""
+    """The fact that a noun (definite) has a value of a scale."""
 
     scale: Scale
     noun: str
     value: str
     general: str
-    """The value itself, or what it is a special case of."""
+    """The value itself, or the more general value that it implies."""
 
 
 def fact_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
-    """(premise, hypothesis, rule) about one fact; the hypothesis is drawn before the label is looked at."""
+    """(premise, hypothesis, rule) about one fact; the hypothesis is drawn independently of the label."""
     fact, positive = _draw(rng), bool(rng.random() < 0.6)
     hypothesis = _sentence(fact.noun, fact.value, positive)
     if label == "neutral":
@@ -116,8 +116,8 @@ def _sentence(noun: str, value: str, positive: bool = True) -> str:
     return f"The {noun} is {'' if positive else 'not '}{value}."
 
 
-def _aside(rng: np.random.Generator, noun: str, value: str, other: str) -> str:
-    """A sentence that says both values of the noun, this one first or last."""
+def _both_values(rng: np.random.Generator, noun: str, value: str, other: str) -> str:
+    """A sentence that gives the noun both values, in either order."""
     if rng.random() < 0.5:
         return f"The {noun}, which is {value}, is {other}."
     return f"The {noun} is {other} and {value}."
@@ -126,7 +126,7 @@ def _aside(rng: np.random.Generator, noun: str, value: str, other: str) -> str:
 def _affirming(rng: np.random.Generator, fact: Fact) -> dict[str, str]:
     value = fact.value
     rules = {
-        "aside": _aside(rng, fact.noun, value, _beside(rng, fact)),
+        "aside": _both_values(rng, fact.noun, value, _beside(rng, fact)),
         "still": f"The {fact.noun} is still {value}, as it was yesterday.",
         "plural": f"Both the {fact.noun} and the {_other_noun(rng, fact)} are {value}.",
     }
@@ -134,7 +134,7 @@ def _affirming(rng: np.random.Generator, fact: Fact) -> dict[str, str]:
         rules["noun_kind"] = _sentence(pick(rng, kinds), value)
     if special := _special(fact):
         rules["value_kind"] = _sentence(fact.noun, pick(rng, special))
-        rules["value_kind_aside"] = _aside(rng, fact.noun, pick(rng, special), _beside(rng, fact))
+        rules["value_kind_aside"] = _both_values(rng, fact.noun, pick(rng, special), _beside(rng, fact))
     if fact.scale.complete and value == fact.general:
         rules["not_the_opposite"] = _sentence(fact.noun, pick(rng, _opposites(fact)), False)
     return rules
@@ -147,7 +147,7 @@ def _denying(rng: np.random.Generator, fact: Fact) -> dict[str, str]:
         "denied": _sentence(fact.noun, fact.value, False),
         "opposite": _sentence(fact.noun, opposite),
         "opposite_kind": _sentence(fact.noun, value),
-        "opposite_aside": _aside(rng, fact.noun, value, _beside(rng, fact)),
+        "opposite_aside": _both_values(rng, fact.noun, value, _beside(rng, fact)),
         "no_longer": f"The {fact.noun} was {fact.value} yesterday but is {opposite} now.",
         "neither": f"Neither the {fact.noun} nor the {_other_noun(rng, fact)} is {fact.value}.",
     }
@@ -165,7 +165,7 @@ def _neutral(rng: np.random.Generator, fact: Fact, positive: bool) -> dict[str, 
         "other_scale": _sentence(fact.noun, beside, either),
         "other_noun": _sentence(other, fact.value, either),
         "other_noun_opposite": _sentence(other, opposite, not either),
-        "other_noun_aside": _aside(rng, other, fact.value if either else opposite, beside),
+        "other_noun_aside": _both_values(rng, other, fact.value if either else opposite, beside),
         "two_nouns": f"The {other} is {fact.value if either else opposite}, and the {fact.noun} is {beside}.",
         "past": f"The {fact.noun} was {fact.value if either else opposite} a year ago.",
         "unsure": f"Nobody knows whether the {fact.noun} is {fact.value} or {opposite}.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fairshrink.sources.generated.nli.events import draw
-from fairshrink.sources.generated.nli.words import COLOURS, PLACES, nouns, pick, plural, unrelated
+from fairshrink.sources.generated.nli.words import COLORS, PLACES, nouns, pick, plural, unrelated
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 THINGS = ("vehicle", "toy", "tool", "container", "book", "instrument", "piece of clothing", "machine")
@@ -22,7 +22,7 @@ STATES = (
 
 
 def coordination_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
-    """(premise, hypothesis, rule) on who of several did something."""
+    """(premise, hypothesis, rule) about which of several subjects did something."""
     event = draw(rng)
     a, avoided = event.subject, [event.object] if event.object else []
     b = pick(rng, unrelated(event.frame.subjects, a, *avoided))
@@ -64,20 +64,20 @@ def coordination_pair(rng: np.random.Generator, label: str) -> tuple[str, str, s
 
 
 def number_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
-    """(premise, hypothesis, rule) on how many there are."""
+    """(premise, hypothesis, rule) about how many there are."""
     n = int(rng.integers(3, 11))
     noun, other = _two(rng, COUNTED)
     things, others, place = plural(noun), plural(other), pick(rng, PLACES)
     elsewhere = pick(rng, [each for each in PLACES if each != place])
     fewer, more = NUMBERS[int(rng.integers(1, n))], NUMBERS[int(rng.integers(n + 1, 13))]
     few = NUMBERS.index(fewer)
-    word, colour, second = NUMBERS[n], pick(rng, COLOURS[:4]), pick(rng, COLOURS[4:])
+    word, color, second = NUMBERS[n], pick(rng, COLORS[:4]), pick(rng, COLORS[4:])
 
     def there(count: str, what: str, where: str = place) -> str:
         single = count.split()[-1] == "one"
         return f"There {'is' if single else 'are'} {count} {noun if single and what == things else what} {where}."
 
-    one_more = f"There are {NUMBERS[n - 1]} {colour} {things} and one {second} {noun} {place}, and no others."
+    one_more = f"There are {NUMBERS[n - 1]} {color} {things} and one {second} {noun} {place}, and no others."
     listed = (
         f"{place[0].upper()}{place[1:]} there are {word} {things} and {fewer} {plural(other) if few > 1 else other}."
     )
@@ -123,7 +123,7 @@ def number_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
 
 
 def quantifier_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
-    """(premise, hypothesis, rule) on whether all, some or none are so."""
+    """(premise, hypothesis, rule) about whether all, some or none have a property."""
     noun, other = _two(rng, THINGS)
     place = pick(rng, PLACES)
     things, others = f"{plural(noun)} {place}", f"{plural(other)} {place}"
@@ -188,6 +188,6 @@ def _chosen(
 
 
 def _two(rng: np.random.Generator, roots: tuple[str, ...]) -> tuple[str, str]:
-    """Two unrelated nouns, so that counting one does not count the other, whose plurals can be told."""
+    """Two unrelated nouns (counting one does not count the other) whose plurals differ from their singulars."""
     one = pick(rng, [each for each in nouns(roots) if plural(each) != each])
     return one, pick(rng, [each for each in unrelated(roots, one) if plural(each) != each])

@@ -25,7 +25,7 @@ DONE = (
 
 
 def comparison_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
-    """(premise, hypothesis, rule) on which of two things is more; the hypothesis is drawn first."""
+    """(premise, hypothesis, rule) about which of two things is heavier, faster, …; the hypothesis is drawn first."""
     roots, scale, other_scale = pick(rng, COMPARED)
     if rng.random() < 0.5:
         scale, other_scale = other_scale, scale
@@ -72,7 +72,7 @@ def comparison_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str
 
 
 def order_pair(rng: np.random.Generator, label: str) -> tuple[str, str, str]:
-    """(premise, hypothesis, rule) on which of two events came first; the hypothesis is drawn first."""
+    """(premise, hypothesis, rule) about which of two events came first; the hypothesis is drawn first."""
     a, b, c = _three(rng, pick(rng, ("animal", "person")))
     first, second = f"the {a} {pick(rng, DONE)}", f"the {b} {pick(rng, DONE)}"
     third = f"the {c} {pick(rng, DONE)}"

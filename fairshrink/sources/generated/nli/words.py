@@ -1,6 +1,6 @@
-"""The vocabulary of the generated sentence pairs: what is a kind of what, who does what to what, and with which forms.
+"""The vocabulary of the generated sentence pairs: kinds of things, verbs with their subjects and objects, word forms.
 
-No word for a gender, an occupation or a nationality, and no name: Bias-NLI asks about these and must meet them new.
+It has no word for a gender, an occupation or a nationality, and no name, because Bias-NLI tests these.
 """
 
 from __future__ import annotations
@@ -85,12 +85,12 @@ ROOMS = ("in the kitchen", "in the attic", "in the cellar", "in the bedroom", "i
 OUTSIDE = ("in the garden", "in the forest", "by the river", "on the beach", "in the meadow", "on the hill")
 TIMES = ("in the morning", "after the storm", "at midnight", "on a rainy day", "during the holidays", "before sunrise")
 PLACES = (*ROOMS, *OUTSIDE, "at the station", "near the bridge", "next to the fence", "behind the barn")
-COLOURS = ("red", "blue", "green", "yellow", "black", "white", "brown", "purple")
+COLORS = ("red", "blue", "green", "yellow", "black", "white", "brown", "purple")
 
 
 @dataclass(frozen=True)
 class Verb:
-    """Forms of a verb: "ate", "eat", "eaten"; ``now`` for one in the present tense ("owns", "own", "owned")."""
+    """Forms of a verb: "ate", "eat", "eaten"; ``now``: in the present tense ("owns", "own", "owned")."""
 
     finite: str
     base: str
@@ -105,7 +105,10 @@ class Verb:
 
 @dataclass(frozen=True)
 class Frame:
-    """Verbs that share their possible subjects and objects; no ``objects`` for intransitive verbs."""
+    """Verbs that share their possible subjects and objects; no ``objects`` for intransitive verbs.
+
+    ``willed``: the subject acts on purpose, so that it can want or refuse to.
+    """
 
     subjects: tuple[str, ...]
     objects: tuple[str, ...]
@@ -125,7 +128,7 @@ def _verbs(text: str, now: bool = False) -> tuple[Verb, ...]:
 
 _LIVING = ("animal", "person")
 _OWNED = ("vehicle", "furniture", "piece of clothing", "machine", "instrument", "toy", "tool", "container", "book")
-_THINGS = (*COLOURS, "small", "large", "old", "new", "heavy", "broken", "dusty")
+_THINGS = (*COLORS, "small", "large", "old", "new", "heavy", "broken", "dusty")
 
 FRAMES = (
     Frame(
@@ -221,13 +224,13 @@ SPECIFIC = {
     "cleaned": ("washed",),
     "rested": ("slept",),
 }
-"""A verb and those that say the same and more, where they share a frame."""
+"""A verb → more specific verbs that imply it, if they share a frame."""
 
 SAME = {"bought": "purchased", "purchased": "bought", "repaired": "fixed", "fixed": "repaired"}
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of them, each as likely."""
+    """One of the choices, uniformly at random."""
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -255,7 +258,7 @@ def related(one: str, other: str) -> bool:
 
 @cache
 def nouns(roots: tuple[str, ...]) -> tuple[str, ...]:
-    """All kinds of the roots; roots without kinds stand for themselves."""
+    """All kinds of the roots; a root without kinds is its own only kind."""
     return tuple(each for root in roots for each in below(root) or (root,))
 
 
@@ -269,7 +272,7 @@ def unrelated(roots: tuple[str, ...], *avoided: str) -> tuple[str, ...]:
 
 
 def plural(noun: str) -> str:
-    """More than one of it."""
+    """The plural of the noun."""
     if noun in PLURALS:
         return PLURALS[noun]
     if noun.endswith("y") and noun[-2] not in "aeiou":
