@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _SILENT_H = ("heir", "honest", "honor", "honour", "hour")
-# Spelt with a vowel, spoken with the consonant of "you" or "won".
+# Spelled with a vowel, pronounced with the initial consonant of "you" or "won".
 _CONSONANT_SOUND = re.compile(
     r"eu|ewe|once|one(?![a-z])|u(?![a-z])|ubiq|ukr|uku|uni(?!m|n|den)|uran|uru|us[ei]|usua|usur|uten|ut[io]"
 )
@@ -13,9 +13,9 @@ _SPELLED_VOWELS = frozenset("AEFHILMNORSX")
 
 
 def with_article(phrase: str) -> str:
-    """The phrase after "a" or "an", whichever its first word takes.
+    """The phrase after "a" or "an", whichever its first word requires.
 
-    A word in capitals is taken to be spelled out letter by letter ("an SUV", "a TV"). Raises ValueError for an empty
+    A word in capitals is assumed to be pronounced letter by letter ("an SUV", "a TV"). Raises ValueError for an empty
     phrase.
     """
     first = re.match(r"[A-Za-z]+", phrase)
@@ -34,5 +34,5 @@ def _starts_with_vowel_sound(word: str, phrase: str) -> bool:
 
 
 def capitalized(sentence: str) -> str:
-    """The sentence with its first letter as a capital; the rest stays as it is."""
+    """The sentence with its first letter capitalized; the rest is unchanged."""
     return sentence[:1].upper() + sentence[1:]

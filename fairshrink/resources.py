@@ -1,7 +1,7 @@
-"""The data files that are beside the modules that use them: read here alone, so that their bytes count in keys.
+"""Data files next to the modules that use them: they are read only here, so that their bytes count in keys.
 
 Called as ``json_file(__file__, "words.json")``: planning finds these calls (`fairshrink.planning.reading`) and refuses
-others, so the name is written out and the file is in the folder of the calling module or below.
+others, so the name must be a literal and the file must be in the folder of the calling module or below it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 
 def path(module: str, name: str) -> Path:
-    """A data file beside a module (its ``__file__``)."""
+    """A data file next to a module (its ``__file__``)."""
     return Path(module).parent / name
 
 
 @cache
 def json_file(module: str, name: str) -> Any:
-    """What a JSON file beside a module holds, read once; not to be changed by the caller."""
+    """The contents of a JSON file next to a module, read once; callers must not change it."""
     return json.loads(path(module, name).read_text(encoding="utf-8"))

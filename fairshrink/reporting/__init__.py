@@ -1,1 +1,1 @@
-"""From numbers to what people read: tables, figures, report; never imports torch."""
+"""Tables, figures and report, made from the results; never imports torch."""

@@ -1,4 +1,4 @@
-"""How final files are shown in Snakemake's report: which of them, under which heading, with which caption."""
+"""How final files appear in Snakemake's report: which of them, under which heading, with which caption."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ CATEGORIES = {
 
 
 def shown(path: str) -> bool:
-    """Whether a final file has a place in the report."""
+    """Whether a final file is included in the report."""
     return _ending(path) is not None
 
 
 def labels(path: str, folder: str = "../report") -> dict[str, object]:
-    """Arguments of Snakemake's ``report()`` for a final file; captions stand in ``folder``, seen from the rules."""
+    """Arguments of Snakemake's ``report()`` for a final file; captions are in ``folder``, relative to the rules."""
     ending = _ending(path)
     if ending is None:
-        raise ValueError(f"{path} has no place in the report")
+        raise ValueError(f"{path} is not included in the report")
     category, caption = CATEGORIES[ending]
     subject = Path(path).name.removesuffix(ending).rstrip("_").replace("_", ", ", 1)
     return {"category": category, "caption": f"{folder}/{caption}.rst", "labels": {"shows": subject or "whole study"}}

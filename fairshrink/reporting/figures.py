@@ -1,4 +1,4 @@
-"""Figures, made from ``results.parquet`` alone: bias against sparsity, and bias against the task's score."""
+"""Figures, made only from ``results.parquet``: bias against sparsity, and bias against the task score."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write(results: Path, folder: Path) -> None:
 
 
 def bias_by_sparsity(cells: pd.DataFrame, appearance: Looks) -> Figure:
-    """One panel per bias metric, one line per method; what has no sparsity stands in a strip at the right."""
+    """One panel per bias metric, one line per method; methods without sparsity are in a strip at the right."""
     bias = cells[cells["kind"] != "task"]
     metrics = sorted(set(bias["metric"]))
     figure, panels = grid(len(metrics))
@@ -46,16 +46,16 @@ def bias_by_sparsity(cells: pd.DataFrame, appearance: Looks) -> Figure:
 
 
 def bias_by_task_score(cells: pd.DataFrame, appearance: Looks) -> Figure:
-    """One panel per bias metric: where a compression takes bias and skill; larger marks are sparser models."""
+    """One panel per bias metric: bias and task score of each compression; larger markers are sparser models."""
     bias = cells[cells["kind"] != "task"]
-    skill = task_metric(cells["metric"], cells["kind"])
-    scores = cells[cells["metric"] == skill].set_index(["method", "setting"])
-    metrics = sorted(set(bias["metric"])) if skill else []
+    name = task_metric(cells["metric"], cells["kind"])
+    scores = cells[cells["metric"] == name].set_index(["method", "setting"])
+    metrics = sorted(set(bias["metric"])) if name else []
     figure, panels = grid(len(metrics))
     for axes, metric in zip(panels, metrics, strict=False):
-        _skill_panel(axes, bias[bias["metric"] == metric], scores, appearance)
+        _task_score_panel(axes, bias[bias["metric"] == metric], scores, appearance)
         _name(axes, bias[bias["metric"] == metric])
-    return _finish(figure, panels, cells, appearance, (skill or "").replace("_", " "))
+    return _finish(figure, panels, cells, appearance, (name or "").replace("_", " "))
 
 
 def _sparsity_panel(axes: Axes, rows: pd.DataFrame, appearance: Looks) -> None:
@@ -72,42 +72,44 @@ def _sparsity_panel(axes: Axes, rows: pd.DataFrame, appearance: Looks) -> None:
     _points(axes, start, [0.0] * len(start), {BASELINE: {"color": INK, "marker": "o"}})
     edge = farthest + 0.05 if len(pruned) else 0.05
     step = max(0.07, 0.09 * edge)
-    places = [edge + step * (i + 0.6) for i in range(len(others))]
-    _points(axes, others, places, appearance)
+    positions = [edge + step * (i + 0.6) for i in range(len(others))]
+    _points(axes, others, positions, appearance)
     if len(others):
         axes.axvline(edge, color=FAINT, linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set_xlim(-0.04 * max(edge, 0.2), (places[-1] + 0.7 * step) if places else edge)
+    axes.set_xlim(-0.04 * max(edge, 0.2), (positions[-1] + 0.7 * step) if positions else edge)
     levels = sorted({0.0, *pruned["sparsity"]})
     axes.set_xticks(_apart(levels, 0.09 * edge), [f"{each:.0%}" for each in _apart(levels, 0.09 * edge)])
     _references(axes, rows)
 
 
-def _skill_panel(axes: Axes, rows: pd.DataFrame, scores: pd.DataFrame, appearance: Looks) -> None:
-    x = [scores["value"].get(place, np.nan) for place in zip(rows["method"], rows["setting"], strict=True)]
-    rows = rows.assign(skill=x).dropna(subset=["skill"])
+def _task_score_panel(axes: Axes, rows: pd.DataFrame, scores: pd.DataFrame, appearance: Looks) -> None:
+    x = [scores["value"].get(cell, np.nan) for cell in zip(rows["method"], rows["setting"], strict=True)]
+    rows = rows.assign(task_score=x).dropna(subset=["task_score"])
     start = rows[rows["method"] == BASELINE]
     for name, group in rows[rows["method"] != BASELINE].groupby("line", sort=False):
         look = appearance[name]
         path = pd.concat([start, group]) if group["sparsity"].notna().all() else group
         if len(path) > len(group):
-            axes.plot(path["skill"], path["value"], color=look["color"], linewidth=1.1, alpha=0.55)
+            axes.plot(path["task_score"], path["value"], color=look["color"], linewidth=1.1, alpha=0.55)
         size = 26 + 90 * group["sparsity"].fillna(0.0).clip(0, 1)
-        axes.errorbar(group["skill"], group["value"], _reach(group), fmt="none", ecolor=look["color"], alpha=0.35)
-        axes.scatter(group["skill"], group["value"], s=size, **look, edgecolors="white", linewidths=0.6, zorder=3)
-    _points(axes, start, list(start["skill"]), {BASELINE: {"color": INK, "marker": "o"}})
+        axes.errorbar(
+            group["task_score"], group["value"], _error_lengths(group), fmt="none", ecolor=look["color"], alpha=0.35
+        )
+        axes.scatter(group["task_score"], group["value"], s=size, **look, edgecolors="white", linewidths=0.6, zorder=3)
+    _points(axes, start, list(start["task_score"]), {BASELINE: {"color": INK, "marker": "o"}})
     _mark_loss(axes, scores)
     _references(axes, rows)
 
 
-def _points(axes: Axes, rows: pd.DataFrame, places: list[float], appearance: Looks) -> None:
-    """Single marks with their intervals."""
-    for x, (_, row) in zip(places, rows.iterrows(), strict=True):
-        reach = _reach(rows.loc[[row.name]])
-        axes.errorbar([x], [row["value"]], reach, **appearance[row["line"]], elinewidth=1.2, zorder=4)
+def _points(axes: Axes, rows: pd.DataFrame, positions: list[float], appearance: Looks) -> None:
+    """Single markers with their intervals."""
+    for x, (_, row) in zip(positions, rows.iterrows(), strict=True):
+        lengths = _error_lengths(rows.loc[[row.name]])
+        axes.errorbar([x], [row["value"]], lengths, **appearance[row["line"]], elinewidth=1.2, zorder=4)
 
 
-def _reach(rows: pd.DataFrame) -> np.ndarray:
-    """Lengths of error bars: a percentile interval need not hold its point."""
+def _error_lengths(rows: pd.DataFrame) -> np.ndarray:
+    """Lengths of error bars, at least 0: a percentile interval need not contain its point estimate."""
     below, above = rows["value"] - rows["low"], rows["high"] - rows["value"]
     return np.nan_to_num(np.clip(np.array([below, above], dtype=float), 0.0, None))
 
@@ -119,21 +121,21 @@ def _references(axes: Axes, rows: pd.DataFrame) -> None:
     drawn = [each for each in lines if not pd.isna(each[0])]
     low, high = axes.get_ylim()
     low, high = min([low, *(y for y, _, _ in drawn)]), max([high, *(y for y, _, _ in drawn)])
-    room = (high - low) or 1.0
-    axes.set_ylim(low - 0.07 * room, high + 0.07 * room)
-    if len(drawn) == 2 and abs(unbiased - random) < 0.01 * room:
+    height = (high - low) or 1.0
+    axes.set_ylim(low - 0.07 * height, high + 0.07 * height)
+    if len(drawn) == 2 and abs(unbiased - random) < 0.01 * height:
         drawn = [(unbiased, "unbiased,\nrandom\nmodel", (0, (5, 2)))]
     across = blended_transform_factory(axes.transAxes, axes.transData)
-    crowded = len(drawn) == 2 and abs(unbiased - random) < 0.12 * room
+    crowded = len(drawn) == 2 and abs(unbiased - random) < 0.12 * height
     for y, label, dashes in drawn:
         lower = crowded and y == min(each for each, _, _ in drawn)
-        place = "top" if lower else "bottom" if crowded else "center"
+        alignment = "top" if lower else "bottom" if crowded else "center"
         axes.axhline(y, color=FAINT, linewidth=1.1, linestyle=dashes, zorder=1)
-        axes.text(1.01, y, label, transform=across, ha="left", va=place, fontsize=7.5, color=_QUIET)
+        axes.text(1.01, y, label, transform=across, ha="left", va=alignment, fontsize=7.5, color=_QUIET)
 
 
 def _mark_loss(axes: Axes, scores: pd.DataFrame) -> None:
-    """Shade the side on which a change of bias is put down to loss of skill (`verdicts.verdicts`)."""
+    """Shade the side where a change of bias is attributed to lost task performance (`verdicts.verdicts`)."""
     baseline, random = scores["baseline"].mean(), scores["random"].mean()
     if pd.isna(random) or abs(baseline - random) < 1e-9:
         return
@@ -145,7 +147,7 @@ def _mark_loss(axes: Axes, scores: pd.DataFrame) -> None:
     axes.set_xlim(left, right)
     across = blended_transform_factory(axes.transData, axes.transAxes)
     axes.text(
-        (end + half) / 2, 0.985, "skill lost", transform=across, ha="center", va="top", fontsize=7.5, color=_QUIET
+        (end + half) / 2, 0.985, "performance lost", transform=across, ha="center", va="top", fontsize=7.5, color=_QUIET
     )
 
 
@@ -157,7 +159,7 @@ def _name(axes: Axes, rows: pd.DataFrame) -> None:
 def _finish(figure: Figure, panels: list[Axes], cells: pd.DataFrame, appearance: Looks, x_label: str) -> Figure:
     if not panels[0].get_title(loc="left"):
         panels[0].set_axis_off()
-        panels[0].text(0.5, 0.5, "nothing to draw:\nno bias metric, or no task score", ha="center", color=FAINT)
+        panels[0].text(0.5, 0.5, "nothing to plot:\nno bias metric, or no task score", ha="center", color=FAINT)
         return figure
     for axes in panels:
         axes.set_xlabel(x_label)
@@ -176,16 +178,16 @@ def _finish(figure: Figure, panels: list[Axes], cells: pd.DataFrame, appearance:
 
 
 def _columns(labels: list[str], width: float) -> int:
-    """The largest number of legend columns that fits, in inches; a legend is filled column by column."""
+    """The largest number of legend columns that fits a width in inches; a legend is filled column by column."""
     widths = [0.6 + 0.07 * len(label) for label in labels]
     fits = (n for n in range(len(labels), 1, -1) if sum(map(max, np.array_split(widths, n))) <= width)
     return next(fits, 1)
 
 
 def _apart(levels: list[float], least: float) -> list[float]:
-    """The levels that can be labeled without touching."""
-    kept = levels[:1]
+    """The levels whose labels do not overlap: at least ``least`` apart."""
+    labeled = levels[:1]
     for each in levels[1:]:
-        if each - kept[-1] >= least:
-            kept.append(each)
-    return kept
+        if each - labeled[-1] >= least:
+            labeled.append(each)
+    return labeled

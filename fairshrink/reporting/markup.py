@@ -1,4 +1,4 @@
-"""An overview set as Markdown and as LaTeX."""
+"""An overview rendered as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _SPECIAL = re.compile("|".join(re.escape(each) for each in _LATEX))
 
 
 def markdown(table: Overview) -> str:
-    """A pipe table under a heading, with its note."""
-    head = [*table.labels, *table.metrics]
-    rule = ["---"] * len(table.labels) + ["---:"] * len(table.metrics)
+    """A Markdown table under a heading, with its note."""
+    header = [*table.columns, *table.metrics]
+    rule = ["---"] * len(table.columns) + ["---:"] * len(table.metrics)
     rows = [[*line.labels, *(entry.text + entry.mark for entry in line.entries)] for line in table.lines]
-    text = "\n".join("| " + " | ".join(_pipe(cell) for cell in row) + " |" for row in [head, *rows])
+    text = "\n".join("| " + " | ".join(_pipe(cell) for cell in row) + " |" for row in [header, *rows])
     first, rest = text.split("\n", 1)
     note = table.note.replace("*", r"\*")
     return f"## {_pipe(table.task)}\n\n{first}\n| {' | '.join(rule)} |\n{rest}\n\n{note}\n"
@@ -42,8 +42,8 @@ def markdown(table: Overview) -> str:
 
 def latex(table: Overview) -> str:
     """A ``table`` environment in the style of booktabs; compiles with the packages ``booktabs`` and ``textcomp``."""
-    head = " & ".join(escape(each.replace("_", " ")) for each in (*table.labels, *table.metrics))
-    columns = "l" * len(table.labels) + "r" * len(table.metrics)
+    header = " & ".join(escape(each.replace("_", " ")) for each in (*table.columns, *table.metrics))
+    alignment = "l" * len(table.columns) + "r" * len(table.metrics)
     body = []
     for i, line in enumerate(table.lines):
         if i and line.role != table.lines[i - 1].role:
@@ -56,9 +56,9 @@ def latex(table: Overview) -> str:
             r"\centering\small",
             rf"\caption{{{escape(table.task)}. {escape(table.note)}}}",
             rf"\label{{tab:overview-{re.sub('[^A-Za-z0-9]+', '-', table.task)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
+            rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
-            head + r" \\",
+            header + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -70,7 +70,7 @@ def latex(table: Overview) -> str:
 
 
 def escape(text: str) -> str:
-    """``text`` with everything that LaTeX would act upon made literal."""
+    """``text`` with all characters escaped that are special in LaTeX."""
     return _SPECIAL.sub(lambda match: _LATEX[match.group()], text)
 
 
@@ -79,7 +79,7 @@ def _latex_cells(line: Line) -> list[str]:
 
 
 def _latex_entry(entry: Entry) -> str:
-    # An optional argument is not meant where a row begins with a bracket.
+    # Without braces LaTeX would read a bracket at the beginning of a row as an optional argument.
     text = escape(entry.text).replace("[", "{[}").replace("]", "{]}")
     return text + (rf"\textsuperscript{{{escape(entry.mark)}}}" if entry.mark else "")
 

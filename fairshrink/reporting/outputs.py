@@ -1,4 +1,4 @@
-"""The files that the analysis makes, known before anything has run. Imports nothing but the standard library."""
+"""The files that the analysis writes, known before anything has run. Imports only the standard library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview of a task: one line per compression, one column per headline, and what to compare it with."""
+"""The overview of a task: one line per compression, one column per metric's headline, and reference values."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """A value with its uncertainty as text, and the verdict on its change ("" for what has none)."""
+    """A value with its uncertainty as text, and the verdict on its change ("" if there is none)."""
 
     text: str
     verdict: str = ""
 
     @property
     def mark(self) -> str:
-        """The sign that stands for the verdict in a table."""
+        """The symbol for the verdict in a table."""
         return MARKS.get(self.verdict, "")
 
 
@@ -40,10 +40,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Overview:
-    """A task's table, ready to be set as Markdown, LaTeX or HTML."""
+    """A task's table, to be rendered as Markdown, LaTeX or HTML; ``columns`` are the headings of the lines' labels."""
 
     task: str
-    labels: tuple[str, ...]
+    columns: tuple[str, ...]
     metrics: tuple[str, ...]
     lines: tuple[Line, ...]
     note: str
@@ -53,18 +53,18 @@ def overview(cells: pd.DataFrame, verdicts: pd.DataFrame, task: str, about: Mapp
     """The overview of ``task`` from `cells.cells` and `verdicts.verdicts`."""
     mine = cells[cells["task"] == task]
     metrics = _columns(mine)
-    said = verdicts.set_index([*CELL, "metric"])["verdict"].to_dict()
+    verdict_of = verdicts.set_index([*CELL, "metric"])["verdict"].to_dict()
     decimals = {name: _decimals(group) for name, group in mine.groupby("metric")}
     several_models = mine["model"].nunique() > 1
     lines = []
     for model, of_model in mine.groupby("model", sort=False):
         first = (model,) if several_models else ()
-        for place, group in of_model.groupby(CELL, sort=False):
+        for cell, group in of_model.groupby(CELL, sort=False):
             one = group.iloc[0]
             role = "baseline" if one["method"] == BASELINE else "control" if one["control"] else "compressed"
             by_metric = {row["metric"]: row for _, row in group.iterrows()}
             entries = tuple(
-                Entry(_value(by_metric[name], decimals[name]), said.get((*place, name), ""))
+                Entry(_value(by_metric[name], decimals[name]), verdict_of.get((*cell, name), ""))
                 if name in by_metric
                 else Entry(MISSING)
                 for name in metrics
@@ -75,8 +75,8 @@ def overview(cells: pd.DataFrame, verdicts: pd.DataFrame, task: str, about: Mapp
             values = of_model.groupby("metric")[column].mean()
             entries = tuple(Entry(_number(values.get(name, np.nan), decimals[name])) for name in metrics)
             lines.append(Line("reference", (*first, label, "", "", ""), entries))
-    heads = (*(("model",) if several_models else ()), "method", "setting", "bits per weight", "splits")
-    return Overview(task, heads, tuple(metrics), tuple(lines), _note(mine, about))
+    columns = (*(("model",) if several_models else ()), "method", "setting", "bits per weight", "splits")
+    return Overview(task, columns, tuple(metrics), tuple(lines), _note(mine, about))
 
 
 def numbers(cells: pd.DataFrame, verdicts: pd.DataFrame, task: str) -> pd.DataFrame:

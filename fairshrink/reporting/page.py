@@ -1,4 +1,4 @@
-"""The overview of a whole study as one HTML page that needs nothing else."""
+"""The overview of a whole study as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ tr.first td { border-top: 2px solid #aab2bb }
 def page(
     overviews: Sequence[Overview], verdicts: pd.DataFrame, agreement: pd.DataFrame, about: Mapping[str, Any]
 ) -> str:
-    """HTML text; every label is escaped."""
+    """The page as HTML; every label is escaped."""
     study = escape(about["study"])
     parts = [
         "<!doctype html>",
@@ -51,8 +51,8 @@ def page(
 def _tally(verdicts: pd.DataFrame) -> str:
     verdicts = verdicts[~verdicts["control"].astype(bool)]
     counts = verdicts["verdict"].value_counts().to_dict()
-    said = [f"<b>{counts[name]}</b> {escape(name)}" for name in (REAL, LOST, UNKNOWN, NOTHING) if name in counts]
-    return f"<p>Of {len(verdicts)} comparisons: {', '.join(said)}.</p>" if said else "<p>Nothing was compared.</p>"
+    parts = [f"<b>{counts[name]}</b> {escape(name)}" for name in (REAL, LOST, UNKNOWN, NOTHING) if name in counts]
+    return f"<p>Of {len(verdicts)} comparisons: {', '.join(parts)}.</p>" if parts else "<p>Nothing was compared.</p>"
 
 
 def _key() -> str:
@@ -61,11 +61,11 @@ def _key() -> str:
 
 
 def _table(table: Overview) -> str:
-    head = "".join(f"<th>{escape(each)}</th>" for each in table.labels)
-    head += "".join(f'<th class="n">{escape(each.replace("_", " "))}</th>' for each in table.metrics)
+    header = "".join(f"<th>{escape(each)}</th>" for each in table.columns)
+    header += "".join(f'<th class="n">{escape(each.replace("_", " "))}</th>' for each in table.metrics)
     roles = ["", *(line.role for line in table.lines)]
     rows = [_row(line, line.role != before) for line, before in zip(table.lines, roles, strict=False)]
-    return f'<div class="scroll"><table><tr>{head}</tr>\n' + "\n".join(rows) + "\n</table></div>"
+    return f'<div class="scroll"><table><tr>{header}</tr>\n' + "\n".join(rows) + "\n</table></div>"
 
 
 def _row(line: Line, starts: bool) -> str:
@@ -79,8 +79,8 @@ def _row(line: Line, starts: bool) -> str:
 
 def _agreement(agreement: pd.DataFrame) -> str:
     if agreement.empty:
-        return '<p class="note">There are not two metrics to compare.</p>'
-    head = "".join(
+        return '<p class="note">There are fewer than two metrics to compare.</p>'
+    header = "".join(
         f'<th class="{kind}">{name}</th>'
         for name, kind in [
             ("model", ""),
@@ -95,17 +95,17 @@ def _agreement(agreement: pd.DataFrame) -> str:
     )
     rows = []
     for row in agreement.itertuples():
-        words = "".join(f"<td>{escape(str(each))}</td>" for each in (row.model, row.task, row.first, row.second))
+        names = "".join(f"<td>{escape(str(each))}</td>" for each in (row.model, row.task, row.first, row.second))
         span = f"[{_r(row.ci_low)}, {_r(row.ci_high)}]" if pd.notna(row.ci_low) else "–"
         values = (str(row.n_checkpoints), _r(row.spearman), span, _r(row.partial))
-        rows.append("<tr>" + words + "".join(f'<td class="n">{each}</td>' for each in values) + "</tr>")
+        rows.append("<tr>" + names + "".join(f'<td class="n">{each}</td>' for each in values) + "</tr>")
     note = (
         "Spearman’s correlation over checkpoints, controls left out, of the amount of bias (distance from the "
-        "unbiased model’s value where that is known). A bias metric that follows the task score measures skill; "
-        "two metrics of one bias that do not follow each other cannot both be right."
+        "unbiased model’s value if that is known). A metric that follows the task score measures task performance; "
+        "two metrics of the same bias that do not follow each other cannot both be right."
     )
     body = "\n".join(rows)
-    return f'<div class="scroll"><table><tr>{head}</tr>\n{body}\n</table></div><p class="note">{note}</p>'
+    return f'<div class="scroll"><table><tr>{header}</tr>\n{body}\n</table></div><p class="note">{note}</p>'
 
 
 def _r(value: float) -> str:

@@ -1,4 +1,4 @@
-"""How the figures look: a method keeps its color and mark throughout a study."""
+"""The style of the figures: a method has the same color and marker throughout a study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from fairshrink.reporting.outputs import FORMATS
 
-# Okabe and Ito (2008): told apart with every common kind of color vision; the yellow is too faint for lines.
+# Okabe and Ito (2008): distinguishable with every common kind of color vision; without yellow, too faint for lines.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D4E9E", "#8C510A")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 INK, FAINT = "#24292f", "#8c959f"
@@ -48,7 +48,7 @@ _SETTINGS = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Within it figures are drawn in the house style, whatever the user's own matplotlib settings."""
+    """A context in which figures are drawn in this style, whatever the user's own matplotlib settings are."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -56,7 +56,7 @@ def styled() -> Iterator[None]:
 
 
 def looks(lines: Sequence[str], controls: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Color and mark of each line, by its place in the study's list of lines; controls are gray."""
+    """Color and marker of each line, by its position in the study's list of lines; controls are gray."""
     colored = {
         line: {"color": _COLORS[i % len(_COLORS)], "marker": _MARKS[i % len(_MARKS)]} for i, line in enumerate(lines)
     }

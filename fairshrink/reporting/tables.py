@@ -1,4 +1,4 @@
-"""All readable tables, made from ``results.parquet`` alone."""
+"""All readable tables, made only from ``results.parquet``."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def write(results: Path, folder: Path) -> None:
     _csv(judged, folder / "verdicts.csv")
     _csv(agreed, folder / "agreement.csv")
     _csv(bias_by_sparsity(summary), folder / "bias_by_sparsity.csv")
-    numbers_of_study = json.dumps(headline(summary, judged), indent=1, ensure_ascii=False)
-    (folder / "headline.json").write_text(numbers_of_study + "\n", encoding="utf-8")
+    headline_json = json.dumps(headline(summary, judged), indent=1, ensure_ascii=False)
+    (folder / "headline.json").write_text(headline_json + "\n", encoding="utf-8")
     overviews = []
     for task in sorted(set(table["task"])):
         made = overview(summary, judged, task, about)
@@ -50,20 +50,20 @@ def bias_by_sparsity(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(cells: pd.DataFrame, verdicts: pd.DataFrame) -> dict[str, Any]:
-    """The few numbers of a study, nested task → model → metric, for ``dvc metrics show`` and ``diff``.
+    """The headline numbers of a study, nested task → model → metric, for ``dvc metrics show`` and ``diff``.
 
-    The task's score of the baseline; for each bias metric the baseline's value, the compression that changed it the
-    most (controls left out) and by how much, and how many changes are real or go with a loss of skill.
+    The baseline's task score; for each bias metric the baseline's value, the compression that changed it most (without
+    controls) and by how much, and how many changes are real or explained by lost task performance.
     """
     tree: dict[str, Any] = {}
     for (task, model), group in cells.groupby(["task", "model"]):
         branch = tree.setdefault(task, {}).setdefault(model, {})
-        skill = task_metric(group["metric"], group["kind"])
+        task_score = task_metric(group["metric"], group["kind"])
         baseline = group[group["method"] == BASELINE].set_index("metric")["value"]
         for name in sorted(set(group["metric"])):
             of_metric = group[(group["metric"] == name) & ~group["control"] & (group["method"] != BASELINE)]
             branch[name] = {"baseline": _finite(baseline.get(name))} | _largest(of_metric)
-            if name != skill:
+            if name != task_score:
                 branch[name] |= _tally(verdicts, task, model, name)
     return tree
 
@@ -77,8 +77,8 @@ def _largest(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _tally(verdicts: pd.DataFrame, task: str, model: str, metric: str) -> Mapping[str, int]:
-    place = (verdicts["task"] == task) & (verdicts["model"] == model) & (verdicts["metric"] == metric)
-    mine = verdicts.loc[place & ~verdicts["control"].astype(bool), "verdict"]
+    of_metric = (verdicts["task"] == task) & (verdicts["model"] == model) & (verdicts["metric"] == metric)
+    mine = verdicts.loc[of_metric & ~verdicts["control"].astype(bool), "verdict"]
     return {"real_changes": int((mine == REAL).sum()), "changes_with_loss_of_skill": int((mine == LOST).sum())}
 
 

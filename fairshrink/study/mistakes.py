@@ -1,4 +1,4 @@
-"""What is wrong with a study, said so that the reader can mend it: file, key, reason, remedy."""
+"""What is wrong with a study, reported so that the reader can fix it: file, key, reason, remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fairshrink.errors import UserError
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake: ``key`` is the dotted place in the file, ``remedy`` what to write instead."""
+    """One mistake: ``key`` is the dotted path in the file, ``remedy`` what to write instead."""
 
     key: str
     reason: str
@@ -39,7 +39,7 @@ class StudyError(UserError):
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
-    """Remedy for a name that is none of the choices."""
+    """Remedy for a name that is not one of the choices."""
     known = sorted(choices)
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     listed = ", ".join(known) if known else "(there is none yet)"
@@ -60,14 +60,16 @@ def checked(
 
 
 def _translate(error: Any, model: type[BaseModel], key: str, also: Iterable[str]) -> Mistake:
-    place = ".".join([key, *(str(part) for part in error["loc"])])
+    path = ".".join([key, *(str(part) for part in error["loc"])])
     field = model.model_fields.get(str(error["loc"][0])) if error["loc"] else None
-    about = f": {field.description}" if field is not None and field.description else ""
+    description = f": {field.description}" if field is not None and field.description else ""
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
-        return Mistake(place, f"there is no key '{name}' here", suggestion(name, [*model.model_fields, *also]))
+        return Mistake(path, f"there is no key '{name}' here", suggestion(name, [*model.model_fields, *also]))
     if error["type"] == "missing":
-        return Mistake(place, "this key is missing", f"add `{error['loc'][-1]}: …`{about}")
+        return Mistake(path, "this key is missing", f"add `{error['loc'][-1]}: …`{description}")
     message = error["msg"].removeprefix("Value error, ")
     given = "" if error["type"] == "value_error" and not error["loc"] else f" (it is {error['input']!r})"
-    return Mistake(place, message[0].lower() + message[1:] + given, f"a value that fits{about}" if about else message)
+    return Mistake(
+        path, message[0].lower() + message[1:] + given, f"a valid value{description}" if description else message
+    )

@@ -42,7 +42,7 @@ def draw(study):
     return drawn
 
 
-def test_bytes_depend_neither_on_the_run_nor_on_the_users_own_settings(study, tmp_path):
+def test_bytes_do_not_depend_on_the_run_or_the_users_settings(study, tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     figures.write(study[0], tmp_path / "a")
     with plt.rc_context({"axes.linewidth": 9, "font.size": 20}):
@@ -56,7 +56,7 @@ def test_bytes_depend_neither_on_the_run_nor_on_the_users_own_settings(study, tm
         assert b"<dc:date>" not in data and len(data) > 10_000
 
 
-def test_lines_hold_the_values_of_the_results(study, draw):
+def test_lines_show_the_values_of_the_results(study, draw):
     summary = study[1]
     panel = draw(figures.bias_by_sparsity).axes[1]
     assert panel.get_title(loc="left") == "stereotypes"
@@ -67,7 +67,7 @@ def test_lines_hold_the_values_of_the_results(study, draw):
     assert any(each.shape == expected.shape and np.allclose(each, expected) for each in drawn)
 
 
-def test_methods_without_sparsity_stand_right_of_the_others(study, draw):
+def test_methods_without_sparsity_are_right_of_the_others(study, draw):
     summary = study[1]
     value = summary[(summary["method"] == "int8_dynamic") & (summary["metric"] == "sentiment_gap")]["value"].iloc[0]
     panel = draw(figures.bias_by_sparsity).axes[0]
@@ -85,14 +85,14 @@ def test_references_are_drawn_and_labeled(draw):
             assert any(set(each.get_ydata()) == {level} for each in panel.get_lines() if len(each.get_ydata()) == 2)
 
 
-def test_unequal_references_have_a_label_each(study, draw):
+def test_different_references_have_separate_labels(study, draw):
     panel = draw(figures.bias_by_sparsity, study[1].assign(random=0.7, unbiased=0.5)).axes[0]
     assert {"unbiased", "random\nmodel"} <= {each.get_text() for each in panel.texts}
     low, high = panel.get_ylim()
     assert low < 0.5 and high > 0.7
 
 
-def test_the_shade_ends_at_half_of_the_skill(study, draw):
+def test_the_shaded_area_ends_at_half_of_the_task_performance(study, draw):
     summary = study[1]
     baseline = summary[(summary["method"] == "none") & (summary["metric"] == "task_score")]["value"].iloc[0]
     panel = draw(figures.bias_by_task_score).axes[0]

@@ -44,7 +44,7 @@ def cell(**changes) -> dict:
     return base | {"unbiased": 0.5, "random": 0.5, "p": 0.001, "n_splits": 1} | changes
 
 
-def skill(value: float, *, random: float = 0.2, baseline: float = 0.8, **changes) -> dict:
+def task_score(value: float, *, random: float = 0.2, baseline: float = 0.8, **changes) -> dict:
     return cell(metric="task_score", kind="task", value=value, baseline=baseline, random=random, **changes)
 
 
@@ -52,7 +52,7 @@ def verdict(*made: dict) -> list[str]:
     return list(verdicts(pd.DataFrame(made))["verdict"])
 
 
-def test_what_is_announced_is_what_is_written(spec):
+def test_announced_files_are_written(spec):
     announced = {Path(each) for each in outputs(spec)}
     folders = (Path(spec["out"]), Path(spec["figures"]))
     assert announced == {each for folder in folders for each in folder.iterdir()}
@@ -64,37 +64,37 @@ def test_what_is_announced_is_what_is_written(spec):
 @pytest.mark.parametrize(
     ("score", "expected"), [(0.8, REAL), (0.51, REAL), (0.5, REAL), (0.49, LOST), (0.2, LOST), (0.1, LOST)]
 )
-def test_a_change_is_put_down_to_lost_skill_below_half_of_the_distance(score, expected):
-    assert verdict(cell(), skill(score)) == [expected]
+def test_a_change_is_attributed_to_lost_performance_below_half_of_the_distance(score, expected):
+    assert verdict(cell(), task_score(score)) == [expected]
 
 
 def test_the_rule_holds_where_a_lower_task_score_is_better():
-    assert verdict(cell(), skill(5.0, baseline=3.0, random=10.0)) == [REAL]
-    assert verdict(cell(), skill(8.0, baseline=3.0, random=10.0)) == [LOST]
+    assert verdict(cell(), task_score(5.0, baseline=3.0, random=10.0)) == [REAL]
+    assert verdict(cell(), task_score(8.0, baseline=3.0, random=10.0)) == [LOST]
 
 
-def test_without_a_yardstick_skill_is_unknown():
+def test_without_a_reference_task_performance_is_unknown():
     assert verdict(cell()) == [UNKNOWN]
-    assert verdict(cell(), skill(0.3, random=np.nan)) == [UNKNOWN]
-    assert verdict(cell(), skill(0.2, baseline=0.2)) == [UNKNOWN]
+    assert verdict(cell(), task_score(0.3, random=np.nan)) == [UNKNOWN]
+    assert verdict(cell(), task_score(0.2, baseline=0.2)) == [UNKNOWN]
 
 
 def test_no_change_is_detected_where_p_is_large_or_missing():
-    assert verdict(cell(p=0.06), skill(0.8)) == [NOTHING]
-    assert verdict(cell(p=np.nan), skill(0.2)) == [UNTESTED]
+    assert verdict(cell(p=0.06), task_score(0.8)) == [NOTHING]
+    assert verdict(cell(p=np.nan), task_score(0.2)) == [UNTESTED]
 
 
-def test_a_constant_prediction_is_lost_skill_and_an_undefined_metric_is_no_finding():
-    assert verdict(cell(), skill(np.nan)) == [LOST]
-    assert verdict(cell(), skill(np.nan, baseline=np.nan)) == [UNKNOWN]
-    assert verdict(cell(value=np.nan, change=np.nan, p=np.nan), skill(0.8)) == [UNDEFINED]
+def test_a_constant_prediction_is_lost_performance_and_an_undefined_metric_is_no_finding():
+    assert verdict(cell(), task_score(np.nan)) == [LOST]
+    assert verdict(cell(), task_score(np.nan, baseline=np.nan)) == [UNKNOWN]
+    assert verdict(cell(value=np.nan, change=np.nan, p=np.nan), task_score(0.8)) == [UNDEFINED]
 
 
-def test_many_comparisons_make_a_lone_small_p_unremarkable():
+def test_a_single_small_p_among_many_comparisons_is_not_significant():
     many = [cell(setting=f"s{i}", p=0.5) for i in range(19)]
-    assert verdict(*many, cell(p=0.01), skill(0.8)) == [NOTHING] * 20
+    assert verdict(*many, cell(p=0.01), task_score(0.8)) == [NOTHING] * 20
     controls = [cell(setting=f"c{i}", p=1e-9, control=True) for i in range(50)]
-    assert verdict(*controls, *many, cell(p=0.01), skill(0.8))[-1] == NOTHING
+    assert verdict(*controls, *many, cell(p=0.01), task_score(0.8))[-1] == NOTHING
 
 
 def test_direction_is_judged_from_the_unbiased_value():
@@ -117,7 +117,7 @@ def test_splits_are_merged_by_hand():
     assert np.isnan(merged_p(np.array([0.01, np.nan]), np.array([1.0, 1.0])))
 
 
-def test_merged_p_keeps_its_level_when_splits_are_copies_of_each_other():
+def test_merged_p_keeps_its_level_if_splits_are_identical():
     p = np.random.default_rng(0).random(4000)
     sign = np.random.default_rng(1).choice([-1.0, 1.0], 4000)
     small = [merged_p(np.full(3, each), np.full(3, way)) <= 0.05 for each, way in zip(p, sign, strict=True)]
@@ -154,7 +154,7 @@ def test_a_line_joins_what_differs_in_sparsity_only():
     assert line("wanda", "scope=all, sparsity=0.5") == line("wanda", "sparsity=0.1, scope=all") == "wanda scope=all"
 
 
-def test_a_headline_that_a_metric_does_not_give_is_named(spec):
+def test_a_missing_headline_is_reported(spec):
     about = {"metrics": {"stereotypes": {"kind": "intrinsic", "statistic": "icat", "group": "all"}}, "methods": {}}
     table = pd.read_parquet(Path(spec["out"]) / "results.parquet")
     with pytest.raises(ValueError, match=r"stereotypes: its headline \('icat', 'all'\)"):
@@ -186,7 +186,7 @@ def test_agreement_is_scipys_correlation_of_distances_from_the_unbiased(rows):
     assert pair["partial"] == pytest.approx(np.corrcoef(*left)[0, 1])
 
 
-def test_task_scores_enter_agreement_as_they_are(rows):
+def test_task_scores_enter_agreement_unchanged(rows):
     with_optimum = rows.assign(unbiased_value=rows["unbiased_value"].where(rows["kind"] != "task", 0.6))
     pd.testing.assert_frame_equal(agreement(with_optimum, 0.95, 50), agreement(rows, 0.95, 50))
 
@@ -210,7 +210,7 @@ def test_overview_begins_with_the_baseline_and_ends_with_the_control(spec):
     assert broken.count("†") == 2 and "0.000 ± 0.000†" in broken
 
 
-def test_a_dead_model_is_never_called_fair(spec):
+def test_a_broken_model_is_never_called_fair(spec):
     judged = pd.read_csv(Path(spec["out"]) / "verdicts.csv")
     dead = judged[(judged["method"] == "random") & (judged["sparsity"] == 0.8)]
     assert len(dead) == 4 and set(dead["verdict"]) == {LOST} and set(dead["direction"]) == {"towards"}
@@ -281,7 +281,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_well_formed_and_needs_nothing_else(spec):
+def test_the_page_is_well_formed_and_self_contained(spec):
     parser = Tags()
     parser.feed((Path(spec["out"]) / "overview.html").read_text())
     assert not parser.open and not parser.links and parser.seen.count("table") == 3
@@ -293,7 +293,7 @@ def test_labels_are_escaped_in_the_page(rows):
     assert "<script>" not in html and "<i>" not in html and html.count("&lt;i&gt;") == 2
 
 
-def test_all_tables_are_the_same_bytes_again(spec, tmp_path):
+def test_tables_are_reproduced_byte_for_byte(spec, tmp_path):
     tables.write(Path(spec["out"]) / "results.parquet", tmp_path)
     for each in tmp_path.iterdir():
         assert each.read_bytes() == (Path(spec["out"]) / each.name).read_bytes(), each.name

@@ -222,7 +222,7 @@ def test_training_leaves_no_trace_beside_the_weights(tmp_path):
 def test_progress_is_logged_in_a_few_lines(tmp_path):
     lines = []
     regression.train(fresh(tmp_path / "start"), {"train": FRAME}, settings(epochs=4), 1, lines.append)
-    assert 2 <= len(lines) <= fit.LOGS + 1
+    assert 2 <= len(lines) <= fit.N_LOG_LINES + 1
     assert lines[-1].startswith("step 16/16  loss ")
 
 

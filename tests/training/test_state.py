@@ -391,13 +391,13 @@ def test_a_request_to_end_that_came_too_late_goes_to_the_handler_from_before():
     received = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
-        with termination.noted() as asked:
+        with termination.recorded() as asked:
             assert not asked()
             signal.raise_signal(signal.SIGTERM)
             assert asked()
             assert received == []
         assert received == [signal.SIGTERM]
-        with pytest.raises(PowerCutError), termination.noted():
+        with pytest.raises(PowerCutError), termination.recorded():
             raise PowerCutError
         signal.raise_signal(signal.SIGTERM)
         assert received == [signal.SIGTERM] * 2

@@ -1,4 +1,4 @@
-"""Setting single weights of linear layers to zero."""
+"""Unstructured pruning: single weights of linear layers are set to zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates for items that hold several predictions each: how far apart these are, on the model's own scale."""
+"""Estimates for items with several predictions each: how far apart these are, relative to the spread of all of them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fairshrink.stats.estimates import Estimate, Sums, combine, weighted_mean
 
-# Predictions are right to about 1e-7 in fp32: what varies less than this does not vary.
+# Predictions are accurate to about 1e-7 in fp32: a smaller spread than this counts as none.
 _NO_SPREAD = 1e-6
 
 
 def pooled_spread(values: NDArray, mask: ArrayLike | None = None) -> Estimate:
-    """Standard deviation (ddof 1) of all values ``[n, k]`` of the rows in ``mask``; rows carry the weights."""
+    """Standard deviation (ddof 1) of all values ``[n, k]`` of the rows in ``mask``; weights are per row."""
     inside = np.ones(len(values), dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
     centered = np.where(inside[:, None], values - values[inside].mean(), 0.0)
     features = np.column_stack([(centered**2).sum(axis=1), centered.sum(axis=1), values.shape[1] * inside])

@@ -37,8 +37,8 @@ class Pair:
 def sample_pairs(folder: Path, sample: int, seed: int) -> list[Pair]:
     """A balanced draw: pairs of hypotheses, man and woman, on one premise each; an odd ``sample`` is rounded down.
 
-    Every round asks each (occupation, word pair) once, with a phrase that it has not had. UserError where files are
-    missing or ``sample`` exceeds the pairs there are.
+    Every round contains each (occupation, word pair) once, with a phrase that it has not had. UserError if files are
+    missing or ``sample`` exceeds the number of pairs.
     """
     occupations, verb_phrases = _words(folder, "nouns/people/occupations"), phrases(folder)
     n, n_cells = len(verb_phrases), len(occupations) * len(GENDERED)
@@ -46,19 +46,19 @@ def sample_pairs(folder: Path, sample: int, seed: int) -> list[Pair]:
         raise UserError(f"bias_nli: sample: {sample} is more than the {2 * n_cells * n} pairs that the lists give")
     generator = np.random.default_rng(seed)
     shuffled = [verb_phrases[at] for at in generator.permutation(n)]
-    place = generator.permutation(n_cells)
+    offsets = generator.permutation(n_cells)
     pairs: list[Pair] = []
     for turn in range(-(-sample // (2 * n_cells))):
         for occupation, words in _round(len(occupations), generator):
             cell = occupation * len(GENDERED) + words
-            phrase = shuffled[(int(place[cell]) * n // n_cells + turn) % n]
+            phrase = shuffled[(int(offsets[cell]) * n // n_cells + turn) % n]
             for word, gender in zip(GENDERED[words], ("male", "female"), strict=True):
                 pairs.append(Pair(occupations[occupation], word, gender, phrase))
     return pairs[: sample // 2 * 2]
 
 
 def _round(n_occupations: int, generator: np.random.Generator) -> list[tuple[int, int]]:
-    """All (occupation, word pair) once, in passes over the occupations, so that a round cut short stays even."""
+    """All (occupation, word pair) once, in passes over the occupations, so that an incomplete round is balanced."""
     order, turn = generator.permutation(n_occupations), generator.permutation(len(GENDERED))
     return [
         (int(occupation), int(turn[(at + shift) % len(GENDERED)]))
@@ -94,6 +94,6 @@ def _words(folder: Path, name: str) -> list[str]:
     except OSError as error:
         raise UserError(
             f"bias_nli: {folder / name} cannot be read ({error.strerror}). `data.words.file` has to be the folder "
-            "word_lists of Bias-NLI, which holds nouns/ and verbs/."
+            "word_lists of Bias-NLI, which contains nouns/ and verbs/."
         ) from error
     return sorted({line.strip() for line in text.splitlines() if line.strip()})

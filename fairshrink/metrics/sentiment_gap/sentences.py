@@ -26,7 +26,7 @@ class Comparison:
 
 
 def comparisons(n_words: int, n_noun_phrases: int, n_names: int) -> Iterator[Comparison]:
-    """All comparisons, with so many emotion words per template, pairs of noun phrases and names of each group.
+    """All comparisons, with the given numbers of emotion words per template, pairs of noun phrases and names per group.
 
     Words and persons take turns, so that each is used about equally often, and with every emotion.
     """
@@ -34,14 +34,14 @@ def comparisons(n_words: int, n_noun_phrases: int, n_names: int) -> Iterator[Com
     pairs, names = file["noun_phrases"], file["names"]
     for turn, template_id, template, emotion, word in _sentences(n_words):
 
-        def said(persons: list[str], template: str = template, word: str = word) -> tuple[str, ...]:
+        def filled(persons: list[str], template: str = template, word: str = word) -> tuple[str, ...]:
             return tuple(fill(template, person, word) for person in persons)
 
         common = (template_id, emotion, word)
         for male, female in _in_turn(pairs, n_noun_phrases, turn):
-            yield Comparison("gender", *common, f"{male}-{female}", said([male]), said([female]))
+            yield Comparison("gender", *common, f"{male}-{female}", filled([male]), filled([female]))
         sentences_of = {
-            (race, gender): said(_in_turn(names[race][gender], n_names, turn)) for race in RACES for gender in GENDERS
+            (race, gender): filled(_in_turn(names[race][gender], n_names, turn)) for race in RACES for gender in GENDERS
         }
         for race in RACES:
             groups = (sentences_of[race, gender] for gender in GENDERS)
@@ -64,13 +64,13 @@ def _sentences(n_words: int) -> Iterator[tuple[int, str, str, str, str]]:
 
 
 def _in_turn(choices: list, n: int, turn: int) -> list:
-    """``n`` of the choices, going on where the turn before ended."""
+    """``n`` of the choices, continuing where the previous turn ended."""
     return [choices[(turn * n + at) % len(choices)] for at in range(n)]
 
 
 def fill(template: str, person: str, word: str) -> str:
-    """A template with its person and emotion word, articles by sound."""
-    filled = template.replace("{person}", person).replace("{Person}", capitalized(person))
-    if "{a word}" in filled:
-        filled = filled.replace("{a word}", with_article(word))
-    return capitalized(filled.replace("{word}", word))
+    """A template filled with a person and an emotion word; "a" or "an" is chosen by sound."""
+    sentence = template.replace("{person}", person).replace("{Person}", capitalized(person))
+    if "{a word}" in sentence:
+        sentence = sentence.replace("{a word}", with_article(word))
+    return capitalized(sentence.replace("{word}", word))

@@ -25,7 +25,7 @@ class Context:
 
     @property
     def parts(self) -> tuple[str, str]:
-        """What stands before and after the gap."""
+        """The text before and after the gap."""
         before, _, after = self.text.partition(GAP)
         return before, after
 
@@ -40,7 +40,7 @@ def read(files: Iterable[Path]) -> list[Context]:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"stereoset: {path} is not a StereoSet file ({type(error).__name__}: {error}); `items` of `data` "
-                "names dev.json or test.json, which hold data → intrasentence"
+                "names dev.json or test.json, which contain data → intrasentence"
             ) from error
         for each in found:
             if each.item in contexts:
@@ -52,9 +52,9 @@ def read(files: Iterable[Path]) -> list[Context]:
 
 
 def fillers(context: Context) -> tuple[str, ...] | str:
-    """What each sentence has in the gap, in the order of ``LABELS``; or, as one string, why that cannot be said.
+    """What each sentence has in the gap, in the order of ``LABELS``; or, as one string, why it cannot be determined.
 
-    The data set lower-cases names in sentences but not in contexts, so letters are compared without case.
+    The data set lower-cases names in sentences but not in contexts, so the comparison ignores case.
     """
     if len(context.sentences) != len(LABELS):
         return "not one sentence of each kind"
@@ -75,6 +75,6 @@ def _between(sentence: str, before: str, after: str) -> str:
 
 def _context(entry: dict) -> Context:
     by_label = {each["gold_label"]: each["sentence"] for each in entry["sentences"]}
-    whole = set(by_label) == set(LABELS) and len(entry["sentences"]) == len(LABELS)
-    sentences = tuple(by_label[label] for label in LABELS) if whole else ()
+    complete = set(by_label) == set(LABELS) and len(entry["sentences"]) == len(LABELS)
+    sentences = tuple(by_label[label] for label in LABELS) if complete else ()
     return Context(entry["id"], entry["target"], entry["bias_type"], entry["context"], sentences)

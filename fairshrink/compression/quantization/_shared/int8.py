@@ -1,4 +1,4 @@
-"""Linear layers of a checkpoint to 8 bits."""
+"""Quantizing linear layers of a checkpoint to 8 bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def to_int8(cp: Checkpoint, scope: str, activations: str) -> Checkpoint:
     """Replace the linear layers in scope, in place, by 8-bit ones."""
     names = linear_names(cp.model, scope)
     if not names or "int8" in cp.structure:
-        raise UserError(f"scope {scope!r}: there is no floating-point linear layer to quantize, or int8 came before")
+        raise UserError(f"scope {scope!r}: there is no floating-point linear layer to quantize, or it is already int8")
     dense = {name: cp.model.get_submodule(name) for name in names}
     description = {"modules": names, "activations": activations}
     structure.apply(cp.model, description)

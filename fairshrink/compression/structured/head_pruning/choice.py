@@ -1,4 +1,4 @@
-"""Which heads go, given how much each matters."""
+"""Which attention heads are removed, given the importance of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fairshrink.errors import UserError
 
 
 def removable(alive: Sequence[np.ndarray]) -> int:
-    """How many units can still go when each layer keeps one."""
+    """How many more units can be removed if each layer keeps one."""
     return sum(int(each.sum()) - 1 for each in alive)
 
 
@@ -35,5 +35,5 @@ def without_least(scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], num
 
 
 def layer_normalized(scores: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Scores divided by their layer's l2 norm; a layer of zeros stays as it is."""
+    """Scores divided by their layer's l2 norm; a layer of zeros is not changed."""
     return [each / (np.linalg.norm(each) or 1.0) for each in scores]
