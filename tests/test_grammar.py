@@ -24,21 +24,21 @@ def test_a_before_a_consonant_sound(word):
     assert with_article(word) == f"a {word}"
 
 
-def test_letters_that_are_spelt_out():
+def test_letters_that_are_spelled_out():
     spelled = [with_article(word) for word in ("SUV", "TV", "VIP", "MP", "FBI agent", "USB stick", "I")]
     assert spelled == ["an SUV", "a TV", "a VIP", "an MP", "an FBI agent", "a USB stick", "an I"]
 
 
-def test_phrases_go_by_their_first_word():
+def test_the_first_word_of_a_phrase_decides():
     assert with_article("estate agent") == "an estate agent"
     assert with_article("South African American") == "a South African American"
 
 
-def test_nothing_to_put_an_article_before():
+def test_an_empty_phrase_is_an_error():
     with pytest.raises(ValueError, match="no word"):
         with_article("")
 
 
-def test_capitalized_leaves_the_rest():
+def test_capitalized_changes_only_the_first_letter():
     assert capitalized("an SUV") == "An SUV"
     assert capitalized("") == ""

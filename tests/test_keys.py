@@ -47,6 +47,6 @@ def test_each_part_counts(other):
     assert key(*other) != key("compress", {"m:f": "00"}, {"sparsity": 0.5}, ["a"])
 
 
-def test_not_a_number_is_refused():
+def test_nan_is_rejected():
     with pytest.raises(ValueError, match="Out of range"):
         canonical(float("nan"))

@@ -1,4 +1,4 @@
-"""The command `fairshrink`: each subcommand helps, works, and turns a mistake of the user's into one message."""
+"""The command `fairshrink`: each subcommand has help, works, and turns a user error into one message."""
 
 import json
 import runpy
@@ -118,7 +118,7 @@ def test_help_imports_nothing_that_takes_time():
         (["run", "download", "--plan", "nowhere.json", "--job", "x"], "error: nowhere.json: there is no such plan"),
     ],
 )
-def test_a_mistake_of_the_users_is_one_message(folder, call, arguments, message):
+def test_a_user_error_is_one_message(folder, call, arguments, message):
     status, _, said = call(*arguments)
     assert status == 1
     assert message in said
@@ -207,7 +207,7 @@ def test_docs_are_written_and_checked(tmp_path, call):
     assert (tmp_path / "study.md").read_text() == "old\n"
 
 
-def test_run_does_a_job_and_verify_finds_it_whole(folder, call):
+def test_run_does_a_job_and_verify_finds_it_intact(folder, call):
     made = plan.make(grid.expand(reader.load("config.yaml")), "tiny")
     file = plan_files.write(made)
     (job,) = made.of("download")
@@ -273,7 +273,7 @@ def test_nothing_changes_where_python_looks_for_modules():
     assert [path.name for path in files if "sys.path" in path.read_text()] == []
 
 
-def test_a_clone_is_never_treated_with_the_code_of_another(tmp_path):
+def test_a_clone_is_never_processed_with_the_code_of_another(tmp_path):
     package = tmp_path / "fairshrink"
     package.mkdir()
     (package / "__init__.py").write_text("")

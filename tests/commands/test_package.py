@@ -1,4 +1,4 @@
-"""The package as others install it: from a copy of its sources, without a network, into an environment of its own."""
+"""The package as users install it: from a copy of its sources, without a network, into a separate environment."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def required(file: str) -> dict[str, Requirement]:
-    """What a requirements file names for running it: everything above its first section for checks."""
+    """Requirements for running the package: everything above the first section for checks."""
     lines = (ROOT / "envs" / file).read_text().partition("# checks")[0].splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
     return {each.name.lower(): each for each in found}

@@ -1,4 +1,4 @@
-"""Head removal: importances against finite differences, removal against zeroed columns in the dense model."""
+"""Attention head pruning: importances against finite differences, removal against zeroed columns of the dense model."""
 
 import copy
 
@@ -25,7 +25,7 @@ def all_alive(cp):
 
 
 def scaled(cp, layer, unit, factor):
-    """The model whose output projection reads this unit's columns times a factor: a gate without a hook."""
+    """The model whose output projection reads this unit's columns times a factor: a head mask without a hook."""
     changed = copy.deepcopy(cp)
     block = blocks(changed.model)[layer]
     width = block.head_dim * block.n_heads // block.kv_heads
@@ -35,7 +35,7 @@ def scaled(cp, layer, unit, factor):
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_importance_is_the_mean_slope_of_each_examples_loss(name, kind, tmp_path):
+def test_importance_is_the_mean_absolute_gradient_of_each_examples_loss(name, kind, tmp_path):
     cp = tiny(name, tmp_path, kind)
     cp.model.double()
     about = task(tmp_path, kind)
@@ -63,7 +63,7 @@ def test_importance_does_not_depend_on_batches(tmp_path, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
-def test_importance_leaves_the_model_as_it_was(tmp_path):
+def test_importance_does_not_change_the_model(tmp_path):
     cp, about = tiny("bert", tmp_path, "classification"), task(tmp_path, "classification")
     before = logits(cp)
     next(cp.model.parameters()).requires_grad_(False)
@@ -102,7 +102,7 @@ def test_a_removed_head_equals_one_with_zeroed_columns(name, tmp_path):
         ("llama", "causal_lm", {"query": 16, "key": 8, "value": 8, "output": 16}),
     ],
 )
-def test_half_of_the_heads_are_really_gone_from_the_file(name, kind, shapes, tmp_path):
+def test_removed_heads_are_not_in_the_file(name, kind, shapes, tmp_path):
     cp = tiny(name, tmp_path, kind)
     units = len(all_alive(cp)[0])
     after = reread(compress("head_pruning", cp, context(task(tmp_path, kind)), sparsity=0.5), tmp_path / "after")
@@ -118,7 +118,7 @@ def test_half_of_the_heads_are_really_gone_from_the_file(name, kind, shapes, tmp
             assert weight.shape == ((32, left * per_unit) if part == "output" else (left * per_unit, 32))
 
 
-def test_the_least_important_heads_go(tmp_path):
+def test_the_least_important_heads_are_removed(tmp_path):
     cp, about = tiny("bert", tmp_path, "classification"), task(tmp_path, "classification")
     loss = registry.load("tasks", "classification").loss(cp, frames(about)["train"], about.settings)
     for settings, change in (({"layer_normalized": False}, lambda x: x), ({}, layer_normalized)):
@@ -140,7 +140,7 @@ def test_choice_by_hand():
         without_least(scores, alive, 4)
 
 
-def test_normalising_by_hand():
+def test_normalizing_by_hand():
     assert [each.tolist() for each in layer_normalized([np.array([3.0, 4.0]), np.zeros(2)])] == [[0.6, 0.8], [0.0, 0.0]]
 
 
@@ -149,7 +149,7 @@ def test_too_many_heads_are_refused(tmp_path):
         compress("head_pruning", tiny("bert", tmp_path), context(task(tmp_path, "classification")), sparsity=0.9)
 
 
-def test_heads_go_while_the_score_lasts(tmp_path, monkeypatch):
+def test_heads_are_removed_while_the_score_is_high_enough(tmp_path, monkeypatch):
     """Scores by the number of heads left: 8 → 1.0, 6 → 0.95, 4 → 0.9, 2 → 0.89: with 0.9, four stay."""
     cp, seen = tiny("bert", tmp_path, "classification"), []
 
@@ -174,7 +174,7 @@ def test_heads_go_while_the_score_lasts(tmp_path, monkeypatch):
     assert sum(block.n_heads for block in blocks(after.model)) == 4
 
 
-def test_nothing_goes_when_the_first_step_is_too_much(tmp_path, monkeypatch):
+def test_nothing_is_removed_if_the_first_step_is_too_much(tmp_path, monkeypatch):
     scores = iter([1.0, 0.5])
     monkeypatch.setattr(judging, "dev_score", lambda *_: next(scores))
     cp = tiny("bert", tmp_path, "classification")
@@ -190,7 +190,7 @@ def test_each_layer_keeps_a_head_however_good_the_score(tmp_path, monkeypatch):
     assert [block.n_heads for block in blocks(after.model)] == [1, 1]
 
 
-def test_a_worthless_baseline_is_refused(tmp_path, monkeypatch):
+def test_a_baseline_without_performance_is_rejected(tmp_path, monkeypatch):
     for worthless in (0.0, -0.2, float("nan")):
         monkeypatch.setattr(judging, "dev_score", lambda *_, value=worthless: value)
         with pytest.raises(UserError, match="development score"):

@@ -55,7 +55,7 @@ def test_codes_by_hand():
     assert scales.tolist() == pytest.approx([0.02])
     assert codes.tolist() == [[-127, 50, 1, -2]]
     exact, _ = int8.quantize(torch.tensor([[127.0, 0.5, 1.5, 2.5, -0.5, -1.5]]))
-    assert exact.tolist() == [[127, 0, 2, 2, 0, -2]]  # halves go to the even neighbour
+    assert exact.tolist() == [[127, 0, 2, 2, 0, -2]]  # halves are rounded to even
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
@@ -99,7 +99,7 @@ def test_a_token_does_not_depend_on_its_batch(numbers):
 
 @pytest.mark.parametrize("activations", ["dynamic", "none"])
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
-def test_a_broken_token_stays_broken(numbers, activations, broken):
+def test_nan_and_inf_stay_visible(numbers, activations, broken):
     weight, bias, inputs = numbers
     inputs[0, 0, 7] = broken
     out = layer(weight, bias, activations)(inputs)
@@ -119,7 +119,7 @@ def test_bfloat16_autocast_gives_about_the_same(numbers):
 
 @pytest.mark.parametrize("method", ["int8_dynamic", "int8_weight_only"])
 @pytest.mark.parametrize("name", ["bert", "roberta", "llama"])
-def test_a_quantized_model_stays_near(method, name, tmp_path):
+def test_a_quantized_model_is_close_to_the_original(method, name, tmp_path):
     before = logits(tiny(name, tmp_path))
     cp = compress(method, tiny(name, tmp_path))
     assert linear_names(cp.model, "encoder") == []

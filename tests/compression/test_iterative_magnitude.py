@@ -43,7 +43,7 @@ def run(folder, about, **settings):
 
 
 @pytest.mark.parametrize("rewind_step", [0, 2])
-def test_survivors_are_the_rewound_weights_bit_for_bit(rewind_step, tmp_path):
+def test_remaining_weights_are_the_rewound_ones_bit_for_bit(rewind_step, tmp_path):
     about = task(tmp_path, "classification", **EPOCHS)
     early = start(tmp_path)
     if rewind_step:
@@ -62,7 +62,7 @@ def test_survivors_are_the_rewound_weights_bit_for_bit(rewind_step, tmp_path):
     assert all(moved)  # it ends with training
 
 
-def test_each_round_is_that_of_a_slow_run(tmp_path):
+def test_each_round_equals_that_of_a_slow_run(tmp_path):
     about = task(tmp_path, "classification", **EPOCHS)
     _, after, seen = run(tmp_path, about, sparsity=0.875, rounds=3)
     names = [f"{name}.weight" for name in linear_names(start(tmp_path).model, "encoder")]
@@ -82,7 +82,7 @@ def test_each_round_is_that_of_a_slow_run(tmp_path):
 
 
 def test_magnitudes_come_from_trained_weights(tmp_path):
-    """With a high learning rate the smallest weights before and after training are others."""
+    """With a high learning rate the smallest weights before and after training differ."""
     about = task(tmp_path, "classification", **EPOCHS)
     _, _, seen = run(tmp_path, about, sparsity=0.5, rounds=1)
     name = "bert.encoder.layer.0.attention.self.query.weight"
@@ -101,7 +101,7 @@ def test_the_schedule_removes_the_same_share_of_the_rest_each_time():
     assert schedule(0.4, 1) == [0.4]
 
 
-def test_the_count_is_exact_and_the_baseline_is_left_alone(tmp_path):
+def test_the_count_is_exact_and_the_baseline_is_not_changed(tmp_path):
     about = task(tmp_path, "classification", **EPOCHS)
     before = state(trained(start(tmp_path), about))
     baseline, after, _ = run(tmp_path, about, sparsity=0.333, rounds=2, scope="attention")
@@ -111,8 +111,8 @@ def test_the_count_is_exact_and_the_baseline_is_left_alone(tmp_path):
     assert not (after.model.get_submodule("bert.encoder.layer.0.output.dense").weight == 0).any()
 
 
-def test_a_weight_that_is_gone_stays_gone_beside_zeros_that_are_not(tmp_path):
-    """A survivor that happens to be zero must not take the place of one that was removed: by position it would."""
+def test_removed_weights_stay_removed_although_others_are_zero(tmp_path):
+    """A remaining weight that is zero by chance must not count as removed in place of one that was."""
     from fairshrink.compression.unstructured.iterative_magnitude.ticket import Lottery
 
     cp, about = start(tmp_path), task(tmp_path, "classification")

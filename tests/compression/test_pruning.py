@@ -1,4 +1,4 @@
-"""All methods: exact counts, the same again, and the way through a file and back.
+"""All methods: exact counts, reproducibility, saving and loading.
 
 Oracles: numpy's stable argsort over all weights laid end to end; counts by hand.
 """
@@ -35,7 +35,7 @@ KINDS = {
     "roberta": ("masked_lm", "masked_lm"),
     "llama": ("causal_lm", "causal_lm"),
 }
-# Methods that neither train nor need development examples, so that they work on models taken as they are.
+# Methods without training or development examples, which therefore work on models without fine-tuning.
 AS_IS = [case for case in CASES if not {"rounds", "keep_score"} & set(case[1])]
 
 
@@ -125,7 +125,7 @@ def test_random_pruning_is_exact_nested_and_even(tmp_path):
     assert 0.46 < halves < 0.54  # 7,168 draws: sd 0.006 under a fair draw
 
 
-def test_zeros_that_were_there_count(tmp_path):
+def test_existing_zeros_count(tmp_path):
     cp = tiny("bert", tmp_path)
     (name,) = linear_names(cp.model, "encoder")[-1:]
     with torch.no_grad():
@@ -172,7 +172,7 @@ def test_random_keys_are_the_same_for_the_same_seed():
     assert not torch.equal(first, third)
 
 
-def test_random_init_keeps_nothing_but_the_tokenizer(tmp_path):
+def test_random_init_keeps_only_the_tokenizer(tmp_path):
     cp = tiny("bert", tmp_path)
     before = {name: value.clone() for name, value in cp.model.named_parameters()}
     after = compress("random_init", cp)
@@ -217,13 +217,13 @@ def test_every_method_has_a_card_and_says_what_it_is():
 
 
 @pytest.mark.parametrize("method", ["head_pruning", "iterative_magnitude"])
-def test_a_task_without_examples_is_named(method, tmp_path):
+def test_a_task_without_examples_is_reported(method, tmp_path):
     empty = dataclasses.replace(task(tmp_path, "classification"), tables={})
     with pytest.raises(UserError, match="a_classification"):
         compress(method, tiny("bert", tmp_path), context(empty), sparsity=0.5)
 
 
-def test_a_structure_from_the_future_is_named(tmp_path):
+def test_an_unknown_stored_form_is_reported(tmp_path):
     cp = checkpoints.load(tiny_bert("encoder", tmp_path / "cp"))
     checkpoints.save(dataclasses.replace(cp, structure={"two_to_four": {}}), tmp_path / "new")
     with pytest.raises(UserError, match="two_to_four"):
@@ -231,7 +231,7 @@ def test_a_structure_from_the_future_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(("method", "settings"), [case for case in CASES if case not in AS_IS])
-def test_a_model_taken_as_it_is_cannot_be_trained_or_judged(method, settings, tmp_path):
+def test_a_task_without_training_cannot_train_or_score_development_examples(method, settings, tmp_path):
     cp = tiny("llama", tmp_path)
     with pytest.raises(UserError, match="causal_lm"):
         compress(method, cp, context(task(tmp_path, "causal_lm"), source=lambda: cp), **settings)

@@ -84,7 +84,7 @@ def test_parts_of_a_card():
         ("What it is.", "What it is", "one sentence"),
     ],
 )
-def test_what_is_no_card_is_refused(before, after, message):
+def test_invalid_cards_are_rejected(before, after, message):
     assert before in GOOD
     with pytest.raises(ValueError, match=message):
         cards.parse("sources", "local", GOOD.replace(before, after))

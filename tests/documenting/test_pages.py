@@ -53,7 +53,7 @@ def test_gallery_shows_every_module_with_its_card(kind):
             assert f"| `{setting}` |" in entry
 
 
-def test_families_of_the_gallery_say_what_they_are():
+def test_families_of_the_gallery_are_described():
     text = gallery.markdown()
     for name in registry.names("compression"):
         family = registry.family("compression", name)

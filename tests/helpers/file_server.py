@@ -1,4 +1,4 @@
-"""A loopback web server for tests of downloads: pages from a dictionary, and mishaps on request."""
+"""A local web server for tests of downloads: pages from a dictionary, and faults on request."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from threading import Thread
 
 @dataclass
 class Site:
-    """``pages`` by path; ``mishaps``: per path what the next answers do, "cut" (break off half way) or a status."""
+    """``pages`` by path; ``faults``: per path what the next responses do, "cut" (break off half way) or a status."""
 
     url: str = ""
     pages: dict[str, bytes] = field(default_factory=dict)
-    mishaps: dict[str, list[str | int]] = field(default_factory=dict)
+    faults: dict[str, list[str | int]] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     ranges: bool = True
 
@@ -29,9 +29,9 @@ def file_server() -> Iterator[Site]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             site.requests.append((self.path, dict(self.headers)))
-            mishap = site.mishaps[self.path].pop(0) if site.mishaps.get(self.path) else None
-            if isinstance(mishap, int) or self.path not in site.pages:
-                self.send_error(mishap if isinstance(mishap, int) else 404)
+            fault = site.faults[self.path].pop(0) if site.faults.get(self.path) else None
+            if isinstance(fault, int) or self.path not in site.pages:
+                self.send_error(fault if isinstance(fault, int) else 404)
                 return
             content, status = site.pages[self.path], 200
             start = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
@@ -40,10 +40,10 @@ def file_server() -> Iterator[Site]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[: len(content) // 2] if mishap == "cut" else content)
+            self.wfile.write(content[: len(content) // 2] if fault == "cut" else content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Silence: the requests are kept."""
+            """Print nothing: the requests are in ``requests``."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     site.url = f"http://127.0.0.1:{server.server_address[1]}"

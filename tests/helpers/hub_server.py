@@ -1,10 +1,10 @@
-"""A loopback stand-in for the Hugging Face Hub: what huggingface_hub asks of it to list and download a repository.
+"""A local imitation of the Hugging Face Hub: the requests with which huggingface_hub lists and downloads a repository.
 
     with hub_server({("model", "FacebookAI/roberta-base", revision): folder}) as endpoint:
         ...  # HF_ENDPOINT=endpoint
 
-Files of a folder are served at that revision alone; everything else answers as the hub does: 404 with the error code
-that tells a missing repository, revision and file apart.
+Files of a folder are served only at that revision; everything else responds as the hub does: 404 with an error code
+that distinguishes a missing repository, revision and file.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
             kind, name, what, revision = found.groups()
             folder = self._folder(kind, name, revision)
             if folder is not None:
-                answer = _tree(folder) if what == "tree" else _info(folder, name, revision)
-                self._send(json.dumps(answer).encode(), {"Content-Type": "application/json"})
+                content = _tree(folder) if what == "tree" else _info(folder, name, revision)
+                self._send(json.dumps(content).encode(), {"Content-Type": "application/json"})
         elif found := _FILE.fullmatch(path):
             prefix, name, revision, file = found.groups()
             folder = self._folder("dataset" if prefix else "model", name, revision)
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silence: the requests are in the log."""
+        """Print nothing: the requests are in the log."""
 
 
 def _files(folder: Path) -> list[Path]:

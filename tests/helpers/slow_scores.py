@@ -1,4 +1,4 @@
-"""One forward pass per question, as plain transformers does it: what the batched scores are compared with."""
+"""One forward pass per token, with plain transformers: the reference for the batched scores."""
 
 from __future__ import annotations
 

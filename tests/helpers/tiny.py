@@ -65,14 +65,14 @@ def _write(config, tokenizer, head: str, folder: Path, labels, seed: int) -> Pat
         torch.manual_seed(seed)
         model = task_heads.build(config, head)
         for name, parameter in model.named_parameters():
-            if name.endswith("bias"):  # fresh biases are zero, which would hide a bias that is forgotten
+            if name.endswith("bias"):  # new biases are zero, which would hide a forgotten bias
                 torch.nn.init.normal_(parameter, std=0.1)
     checkpoints.save(checkpoints.Checkpoint(model, tokenizer, head, labels), folder)
     return Path(folder)
 
 
 def _words() -> list[str]:
-    """Two thirds of the words; the others fall into pieces. (Trained vocabularies differ between runs.)"""
+    """Two thirds of the words; the others are split into pieces. (Trained vocabularies differ between runs.)"""
     words = sorted({word.strip(".,;!") for sentence in SENTENCES for word in sentence.split()})
     return [word for number, word in enumerate(words) if number % 3]
 

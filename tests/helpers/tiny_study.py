@@ -1,4 +1,4 @@
-"""A study in miniature: random models of two layers, a few sentences, every stage through real Snakemake and DVC."""
+"""A tiny study: random models of two layers, a few sentences, every stage through real Snakemake and DVC."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _stereoset_entry(number: int, kind: str, target: str, context: str, fillers:
 
 
 def study() -> dict:
-    """The study as a mapping, to be changed by tests."""
+    """The study as a mapping that tests change."""
     reviews = {"download": "reviews", "file": "reviews.csv", "format": "csv"}
     training = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "max_length": 32}
     data = {name: {"items": {"download": "benchmarks", "file": file}} for name, file in BENCHMARKS.items()}
@@ -177,14 +177,14 @@ def write_study(folder: Path, content: dict) -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment without anything that could leak in from a run outside."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "FAIRSHRINK", "DVC", "PYTHONPATH"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-    return kept | {"PATH": path, "HF_HUB_OFFLINE": "1"} | more
+    """The environment without variables of Snakemake, DVC and this program."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "FAIRSHRINK", "DVC", "PYTHONPATH"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{clean.get('PATH', '')}"
+    return clean | {"PATH": path, "HF_HUB_OFFLINE": "1"} | more
 
 
 def run(folder: Path, *command: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a workspace; its output comes along when it fails."""
+    """Run a command in a workspace; if it fails, the error contains its output and logs."""
     done = subprocess.run(command, cwd=folder, env=environment(**env), capture_output=True, text=True)
     if check and done.returncode != 0:
         logs = "\n".join(f"== {each}\n{each.read_text()[-3000:]}" for each in sorted(folder.glob("logs/**/*.log")))
@@ -193,9 +193,9 @@ def run(folder: Path, *command: str, check: bool = True, **env: str) -> subproce
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git as somebody."""
-    who = ("-c", "user.name=tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
-    return run(folder, "git", *who, *arguments).stdout
+    """Run git with a user name."""
+    user = ("-c", "user.name=tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
+    return run(folder, "git", *user, *arguments).stdout
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
@@ -206,7 +206,7 @@ def snakemake(folder: Path, *arguments: str, check: bool = True, **env: str) -> 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """Jobs that a run would start, by stage."""
     done = snakemake(folder, "-n", "--quiet", "rules", *arguments)
-    text = (done.stdout + done.stderr).partition("\ntotal ")[0]  # the table of jobs stands there twice
+    text = (done.stdout + done.stderr).partition("\ntotal ")[0]  # the table of jobs is printed twice
     counts: dict[str, int] = {}
     for name, number in re.findall(r"^(\w+)\s+(\d+)$", text, re.MULTILINE):
         stage = name.split("_")[0]

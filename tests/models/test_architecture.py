@@ -1,4 +1,4 @@
-"""Which linear layers there are: against lists written out by hand from the architectures' own names."""
+"""The linear layers of each scope, against lists written by hand from the architectures' own names."""
 
 import pytest
 import torch
@@ -54,11 +54,11 @@ def test_layers_come_in_numerical_order(tmp_path):
     assert [block.query.split(".")[2] for block in blocks(model)] == [str(i) for i in range(11)]
 
 
-def test_an_unknown_architecture_is_named():
+def test_an_unknown_architecture_is_reported():
     with pytest.raises(UserError, match="Sequential"):
         blocks(torch.nn.Sequential(torch.nn.Linear(2, 2)))
 
 
-def test_an_unknown_scope_is_told_the_known_ones(tmp_path):
+def test_an_unknown_scope_is_reported_with_the_known_ones(tmp_path):
     with pytest.raises(UserError, match="feed_forward"):
         linear_names(load(tiny_bert("encoder", tmp_path)).model, "decoder")

@@ -81,7 +81,7 @@ def test_bare_encoder_gets_a_masked_lm_head_from_the_seed(tmp_path):
     assert not decoder.bias.any()
 
 
-def test_from_source_leaves_the_random_state_alone(tmp_path):
+def test_from_source_does_not_change_the_random_state(tmp_path):
     folder, _ = plain_encoder(tmp_path)
     torch.manual_seed(0)
     expected = torch.rand(3)
@@ -134,7 +134,7 @@ def test_max_tokens_is_where_the_position_table_ends(make, tmp_path):
             cp.model(torch.tensor([[token] * (limit + 1)]))
 
 
-def test_baked_in_cutting_and_padding_is_undone(tmp_path):
+def test_truncation_and_padding_saved_in_a_tokenizer_are_switched_off(tmp_path):
     folder, _ = plain_encoder(tmp_path)
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     tokenizer["truncation"] = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
@@ -218,7 +218,7 @@ def test_reinitialize_depends_on_the_seed_alone(tmp_path):
     assert not torch.equal(one.model.bert.embeddings.word_embeddings.weight, before)
 
 
-def test_unreadable_checkpoints_are_the_users_to_mend(tmp_path):
+def test_unreadable_checkpoints_are_user_errors(tmp_path):
     with pytest.raises(UserError, match="not a whole checkpoint"):
         checkpoints.load(tmp_path / "absent")
     path = tiny.tiny_bert("encoder", tmp_path / "cut")
@@ -239,7 +239,7 @@ def test_unreadable_checkpoints_are_the_users_to_mend(tmp_path):
         checkpoints.load(path, precision="int3")
 
 
-def test_sources_that_cannot_be_used_are_named(tmp_path):
+def test_unusable_sources_are_reported(tmp_path):
     folder, cp = plain_encoder(tmp_path)
     with pytest.raises(UserError, match="choose one of encoder, masked_lm"):
         checkpoints.from_source(folder, head="regresion")

@@ -44,7 +44,7 @@ def test_sentence_embeddings(make, pooling, tmp_path):
         np.testing.assert_allclose(vector, expected[pooling], atol=1e-4)
 
 
-def test_models_with_other_heads_embed_with_their_encoder(tmp_path):
+def test_models_with_other_task_heads_embed_with_their_encoder(tmp_path):
     for head in ("masked_lm", "regression"):
         cp = checkpoints.load(tiny.tiny_bert(head, tmp_path / head))
         with torch.no_grad():
@@ -96,7 +96,7 @@ def test_masked_log_probs(make, tmp_path):
     np.testing.assert_allclose(values, expected, atol=1e-4)
 
 
-def test_a_sequence_is_computed_once_however_many_positions_are_asked(tmp_path):
+def test_a_sequence_is_computed_once_for_all_of_its_positions(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("masked_lm", tmp_path))
     seen = []
     cp.model.bert.register_forward_pre_hook(
@@ -152,7 +152,7 @@ def test_bfloat16_agrees_with_float32_and_is_not_float32(tmp_path):
     assert cosine.min() > 0.999
 
 
-def test_nothing_in_nothing_out(tmp_path):
+def test_empty_inputs_give_empty_outputs(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("masked_lm", tmp_path / "m"))
     assert inference.sentence_embeddings(cp, [], "mean").shape == (0, 32)
     assert inference.masked_log_probs(cp, [], [], []).shape == (0,)
@@ -160,7 +160,7 @@ def test_nothing_in_nothing_out(tmp_path):
     assert inference.sequence_logits(cp, []).shape == (0, 1)
 
 
-def test_mistakes_are_named(tmp_path):
+def test_mistakes_are_reported(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path))
     with pytest.raises(UserError, match="this needs a model with the head masked_lm, this one has 'encoder'"):
         inference.masked_log_probs(cp, [[1]], [0], [1])
@@ -172,7 +172,7 @@ def test_mistakes_are_named(tmp_path):
         batching.collate(cp, [[]])
 
 
-def test_texts_are_cut_to_what_the_model_holds(tmp_path):
+def test_texts_are_truncated_to_the_models_positions(tmp_path):
     cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path))
     ids = batching.encode(cp, ["kind " * 200])["input_ids"][0]
     assert len(ids) == checkpoints.max_tokens(cp) == 64

@@ -1,4 +1,4 @@
-"""The ledger against sums worked by hand for a BERT of 2 layers, 32 wide, with 48 in the feed-forward part."""
+"""The ledger against sums worked out by hand for a BERT of 2 layers, 32 wide, with 48 in the feed-forward part."""
 
 import dataclasses
 import itertools
@@ -15,7 +15,7 @@ from fairshrink.models.ledger import ledger, measure
 PRUNABLE = 2 * (4 * 32 * 32 + 2 * 32 * 48)
 ROWS = 2 * (4 * 32 + 48 + 32)
 NORMS = 2 * (2 * 32) * 2
-# The one embedding that is zero in a fresh model: too few zeros for a bitmap over the whole vocabulary to pay.
+# The one embedding that is zero in a new model: too few zeros for a bitmap over the vocabulary to be smaller.
 PADDING = 32
 
 
@@ -59,7 +59,7 @@ def test_half_of_the_weights_of_each_matrix(tmp_path):
     }
 
 
-def test_few_zeros_are_not_worth_a_bitmap(tmp_path):
+def test_few_zeros_are_stored_dense(tmp_path):
     cp = bert(tmp_path)
     after = ledger(compress("magnitude_layerwise", bert(tmp_path), sparsity=1 / 64), cp)
     assert after["zero_fraction_prunable"] == 1 / 64
@@ -84,7 +84,7 @@ def test_eight_bits_and_their_scales(tmp_path):
     assert 0 < after["zero_fraction_prunable"] < 0.02  # weights that round to zero
 
 
-def test_removed_heads_are_no_zeros(tmp_path):
+def test_removed_heads_do_not_count_as_zeros(tmp_path):
     cp = bert(tmp_path, "classification")
     compressed = compress(
         "head_pruning", bert(tmp_path, "classification"), context(task(tmp_path, "classification")), sparsity=0.5
@@ -99,7 +99,7 @@ def test_removed_heads_are_no_zeros(tmp_path):
     assert before["bytes"] - after["bytes"] == 4 * (weights + biases)
 
 
-def test_language_model_heads_work_on_each_token_and_tied_matrices_count_once(tmp_path):
+def test_language_model_heads_count_per_token_and_tied_matrices_once(tmp_path):
     cp = bert(tmp_path, "masked_lm")
     v = vocabulary(cp)
     assert ledger(cp, cp)["flops_per_token"] == 2 * (PRUNABLE + 32 * 32 + 32 * v)
@@ -111,7 +111,7 @@ def test_language_model_heads_work_on_each_token_and_tied_matrices_count_once(tm
     assert ledger(llama, llama)["params"] == 2 * (block + 64) + 32 * vocabulary(llama) + 32
 
 
-def test_heads_for_whole_texts_are_not_paid_per_token(tmp_path):
+def test_task_heads_for_whole_texts_do_not_count_per_token(tmp_path):
     cp = bert(tmp_path, "classification")
     assert ledger(cp, cp)["flops_per_token"] == 2 * PRUNABLE
     assert ledger(cp, cp)["params"] == PRUNABLE + outside(cp) + (32 * 32 + 32) + (3 * 32 + 3)

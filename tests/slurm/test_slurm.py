@@ -32,7 +32,7 @@ _FAULTS = __import__("pathlib").Path("faults")
 
 
 def log(message: str) -> None:
-    """Say it; and where the test asks for it, run into trouble at this point."""
+    """Log the message; fail at this point if the test requests it."""
     _say(message)
     for order in sorted(_FAULTS.glob("*")):
         where, _, kind = order.read_text().rpartition(" ")
@@ -61,7 +61,7 @@ def stop() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    """A cluster with accounting; one test starts it again without."""
+    """A cluster with accounting; one test restarts it without."""
     if os.geteuid() != 0:
         pytest.skip("a test cluster needs root")
     start(accounting=True)
@@ -70,7 +70,7 @@ def cluster():
 
 
 def cluster_study(sparsity: float = 0.5) -> dict:
-    """Two splits of one task, each a chain of its own; requests that fit the test cluster's nodes."""
+    """Two splits of one task, each an independent chain; requests that fit the test cluster's nodes."""
     content = small_study()
     content["models"]["bert"]["tasks"] = ["sentiment"]
     content["tasks"].pop("similarity")
@@ -91,7 +91,7 @@ def folder(tmp_path_factory):
 
 
 def submitted(folder: Path, since: int = 0) -> list[dict]:
-    """Jobs of this folder in the accounting database, after the job ``since``, as they were asked for."""
+    """Jobs of this folder in the accounting database, after the job ``since``, as requested."""
     fields = "JobID,Comment,Partition,ReqTRES,TimelimitRaw,State,WorkDir"
     text = run(folder, "sacct", "-X", "-P", "-n", "-a", f"--format={fields}").stdout
     rows = [dict(zip(fields.split(","), line.split("|"), strict=True)) for line in text.splitlines()]
@@ -128,8 +128,8 @@ def fault(folder: Path, name: str, where: str, kind: str) -> None:
     (folder / "faults" / name).write_text(f"{where} {kind}")
 
 
-def twin(folder: Path, target: Path, content: dict) -> Path:
-    """The same study run on this machine alone."""
+def local_copy(folder: Path, target: Path, content: dict) -> Path:
+    """The same study, run without the cluster."""
     workspace(target, content)
     snakemake(target)
     return target
@@ -175,7 +175,7 @@ def test_nothing_is_submitted_twice(folder):
     assert submitted(folder, before) == []
 
 
-def test_invalidated_jobs_alone_and_again_when_killed_failed_or_out_of_time(folder):
+def test_only_invalidated_jobs_run_and_are_retried_when_killed_failed_or_out_of_time(folder):
     before = last(folder)
     write_study(folder, cluster_study(0.6))
     fault(folder, "1", "bert-sentiment-s0-magnitude", "hang")
@@ -195,7 +195,7 @@ def test_invalidated_jobs_alone_and_again_when_killed_failed_or_out_of_time(fold
     assert planned(folder) == {}
 
 
-def test_what_always_fails_is_reported_and_the_rest_is_done(folder):
+def test_a_job_that_always_fails_is_reported_and_the_rest_is_done(folder):
     before = last(folder)
     write_study(folder, cluster_study(0.7))
     fault(folder, "always", "bert-sentiment-s0-magnitude", "raise")
@@ -217,7 +217,7 @@ def test_what_always_fails_is_reported_and_the_rest_is_done(folder):
     assert planned(folder) == {}
 
 
-def test_killed_with_jobs_in_the_cluster_the_next_run_needs_no_help(folder, tmp_path):
+def test_after_a_kill_with_jobs_in_the_cluster_the_next_run_needs_no_help(folder, tmp_path):
     before = last(folder)
     write_study(folder, cluster_study(0.8))
     process = subprocess.Popen(
@@ -244,7 +244,7 @@ def test_killed_with_jobs_in_the_cluster_the_next_run_needs_no_help(folder, tmp_
     for path in artifacts(folder):
         record = json.loads((folder / path / "provenance.json").read_text())
         assert all((folder / path / name).is_file() for name in record["files"])
-    local = twin(folder, tmp_path / "local", cluster_study(0.8))
+    local = local_copy(folder, tmp_path / "local", cluster_study(0.8))
     there, here = science(local), science(folder)
     assert {name: here[name] for name in there} == there
 

@@ -1,4 +1,4 @@
-"""Generated sentence pairs: balanced, the same everywhere, right by their rules, undecidable from one side."""
+"""Generated sentence pairs: balanced, the same everywhere, correct by their rules, undecidable from one sentence."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_rows_are_the_same_whatever_the_seed_of_hashes():
 
 
 def naive_bayes_accuracy(texts: list[str], labels: list[str], n_train: int) -> float:
-    """Share right of the rest, by words and pairs of neighbouring words of the first ``n_train`` texts."""
+    """Accuracy on the rest, by words and pairs of adjacent words of the first ``n_train`` texts."""
     bags = [set(w) | {" ".join(p) for p in pairwise(w)} for w in map(words, texts)]
     counts: dict[str, Counter] = defaultdict(Counter)
     for bag, label in zip(bags[:n_train], labels[:n_train], strict=True):
@@ -103,16 +103,16 @@ def naive_bayes_accuracy(texts: list[str], labels: list[str], n_train: int) -> f
     return sum(right) / len(right)
 
 
-def test_hypotheses_alone_do_not_tell_the_label(table):
+def test_hypotheses_alone_do_not_reveal_the_label(table):
     labels = list(table["label"])
     assert naive_bayes_accuracy(list(table["hypothesis"]), labels, 4500) < 0.38
-    # The measure works: a trace of the label is found.
+    # The test has power: a trace of the label is found.
     halves = enumerate(zip(table["hypothesis"], labels, strict=True))
     traced = [f"{text} {label}" if at % 2 else text for at, (text, label) in halves]
     assert naive_bayes_accuracy(traced, labels, 4500) > 0.6
 
 
-def test_premises_alone_and_bags_of_both_tell_little(table):
+def test_premises_alone_and_bags_of_words_of_both_reveal_little(table):
     labels = list(table["label"])
     assert naive_bayes_accuracy(list(table["premise"]), labels, 4500) < 0.55
 
@@ -124,13 +124,13 @@ def test_denials_occur_under_all_labels(table):
         assert shares.min() > 0.15 and shares.max() < 2 * shares.min(), shares
 
 
-def test_every_family_comes_with_every_label(table):
+def test_every_family_has_every_label(table):
     families = table["rule"].str.split("_").str[0]
     assert set(families) == {name for name, _, _ in generate.FAMILIES}
     assert (table.groupby([families, "label"]).size().unstack().min(axis=1) > 30).all()
 
 
-def test_nobody_has_a_gender_an_occupation_or_a_name(table):
+def test_no_gender_occupation_or_name_is_mentioned(table):
     used = {word for column in ("premise", "hypothesis") for text in table[column] for word in words(text)}
     banned = set(words(OCCUPATIONS + GENDERED + OTHERS))
     banned |= {plural(word) for word in words(OCCUPATIONS)} | {"nurses", "kings"}
@@ -143,7 +143,7 @@ def test_nobody_has_a_gender_an_occupation_or_a_name(table):
 
 
 def test_other_subjects_of_one_predicate_are_neutral(table):
-    """What Bias-NLI asks: nothing but the subject differs, and no subject is a kind of the other."""
+    """As in Bias-NLI: only the subject differs, and no subject is a kind of the other."""
     known = set(PARENT) | set(PARENT.values())
     seen = Counter()
     for row in table.itertuples():
@@ -182,7 +182,7 @@ def test_numbers_against_arithmetic(premise, hypothesis, label):
 
 
 def test_comparisons_against_an_order():
-    """Worlds of three things in each order: entailed where it holds in all worlds of the premise, and so on."""
+    """Worlds with three things in each order: entailed if it holds in all worlds of the premise, and so on."""
     from fairshrink.sources.generated.nli.relations import comparison_pair
 
     rng, checked = np.random.default_rng(1), Counter()
@@ -211,7 +211,7 @@ def test_comparisons_against_an_order():
     assert min(checked[label] for label in generate.LABELS) > 15, checked
 
 
-def test_the_vocabulary_fits_together():
+def test_the_vocabulary_is_consistent():
     for noun in PARENT:
         assert noun not in ancestors(noun)
     verbs = {verb.finite for frame in FRAMES for verb in frame.verbs}
@@ -228,7 +228,7 @@ def test_the_vocabulary_fits_together():
         unrelated(("animal",), "animal")
 
 
-def test_asking_for_more_than_there_is_says_so(monkeypatch):
+def test_asking_for_too_many_pairs_is_an_error(monkeypatch):
     monkeypatch.setattr(generate, "FAMILIES", (("event", lambda rng, label: ("p", f"{label}.", "r"), 1.0),))
     with pytest.raises(UserError, match="size: its rules give no 4 different pairs"):
         generate.generate(4, 0)

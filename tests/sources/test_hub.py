@@ -1,4 +1,4 @@
-"""The hub as a source, through a stand-in on this machine and a process of its own: its address is read on import."""
+"""The hub as a source, with a local server and in a separate process, because its address is read on import."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_models_and_data_sets_arrive_without_what_can_run_code(repositories, tmp_path):
+def test_models_and_data_sets_are_fetched_without_files_that_can_run_code(repositories, tmp_path):
     data = {"repo": "nyu-mll/glue", "repo_type": "dataset", "revision": "1" * 40, "files": ["mnli/train-*.parquet"]}
     expected = digests(repositories["model", "FacebookAI/roberta-base", REVISION])
     verified = {"config.json": expected["config.json"]}
@@ -91,7 +91,7 @@ def test_models_and_data_sets_arrive_without_what_can_run_code(repositories, tmp
     assert not any("pytorch_model" in each or "validation" in each for each in requests)
 
 
-def test_a_broken_connection_is_taken_up_again(repositories, tmp_path):
+def test_a_broken_connection_is_resumed(repositories, tmp_path):
     requests: list[str] = []
     with hub_server(repositories, failures=2, log=requests) as endpoint:
         fetch(endpoint, [model()], tmp_path)
@@ -100,7 +100,7 @@ def test_a_broken_connection_is_taken_up_again(repositories, tmp_path):
     assert sum(each.startswith("GET") and "resolve" in each for each in requests) == 4
 
 
-def test_mistakes_are_named(repositories, tmp_path):
+def test_mistakes_are_reported(repositories, tmp_path):
     wrong = [
         (model(repo="FacebookAI/roberta"), "repo: .* knows no model 'FacebookAI/roberta'"),
         (model(repo_type="dataset"), "knows no dataset 'FacebookAI/roberta-base'"),
@@ -116,12 +116,12 @@ def test_mistakes_are_named(repositories, tmp_path):
         assert isinstance(answer, str) and re.search(message, answer, re.S), answer
 
 
-def test_an_unreachable_hub_is_named(tmp_path):
+def test_an_unreachable_hub_is_reported(tmp_path):
     (answer,) = fetch("http://127.0.0.1:9", [model()], tmp_path)
     assert "http://127.0.0.1:9 did not give it" in answer and "check the network and HF_ENDPOINT" in answer
 
 
-def test_settings_reject_branches_and_what_can_run_code():
+def test_settings_reject_branches_and_files_that_can_run_code():
     hub.Settings(**model())
     for wrong in (
         {"revision": "main"},

@@ -1,4 +1,4 @@
-"""Sources of downloads: what they fetch, what identifies it, and what they say when something is wrong."""
+"""Sources of downloads: what they fetch, what identifies it, and their messages when something is wrong."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def sha(content: bytes) -> str:
 
 
 def publish(site: Site, content: bytes, monkeypatch, index: str = "json") -> None:
-    """The wheel on an index, which the environment names."""
+    """Publish the wheel on an index, which the environment variable names."""
     site.pages["/files/" + FILE] = content
     address = f"../../files/{FILE}#sha256={sha(content)}"
     page = json.dumps({"meta": {"api-version": "1.1"}, "files": [{"filename": FILE, "url": address}]})
@@ -102,7 +102,7 @@ def test_a_wheel_is_found_on_the_index_and_only_the_chosen_members_are_unpacked(
     json.dumps(found)
 
 
-def test_a_second_fetch_asks_nobody(site, folders, monkeypatch, tmp_path):
+def test_a_second_fetch_needs_no_server(site, folders, monkeypatch, tmp_path):
     content = zipped({"a.txt": b"a", "b.txt": b"b"})
     publish(site, content, monkeypatch)
     pypi.fetch(wheel(content, ["a.txt"]), *folders)
@@ -115,7 +115,7 @@ def test_a_second_fetch_asks_nobody(site, folders, monkeypatch, tmp_path):
     assert [each.name for each in folders[1].iterdir()] == [sha(content)]
 
 
-def test_a_damaged_cache_is_noticed_and_mended(site, folders, monkeypatch):
+def test_a_damaged_cache_is_detected_and_repaired(site, folders, monkeypatch):
     content = zipped({"a.txt": b"a"})
     publish(site, content, monkeypatch)
     folders[1].mkdir()
@@ -142,7 +142,7 @@ def test_a_wrong_file_name_shows_what_the_index_has(site, folders, monkeypatch):
         pypi.fetch(wheel(content, ["a.txt"], file="things-1.0.zip"), *folders)
 
 
-def test_an_unknown_project_is_not_asked_for_thrice(site, folders, monkeypatch):
+def test_an_unknown_project_is_requested_only_once(site, folders, monkeypatch):
     content = zipped({"a.txt": b"a"})
     publish(site, content, monkeypatch)
     with pytest.raises(UserError, match=r"/simple/thinks/ responded 404 .*check the names"):
@@ -162,7 +162,7 @@ def test_a_missing_member_shows_close_ones(site, folders, monkeypatch):
         url.fetch(settings, *folders)
 
 
-def test_user_name_and_password_of_an_index_are_used_and_told_nobody(site, folders, monkeypatch, capfd):
+def test_user_name_and_password_of_an_index_are_used_and_not_revealed(site, folders, monkeypatch, capfd):
     content = zipped({"a.txt": b"a"})
     publish(site, content, monkeypatch)
     monkeypatch.setenv("PIP_INDEX_URL", site.url.replace("//", "//me:s%40cret@") + "/simple")
@@ -175,20 +175,20 @@ def test_user_name_and_password_of_an_index_are_used_and_told_nobody(site, folde
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_connection_is_taken_up_again(site, folders, ranges):
+def test_a_broken_connection_is_resumed(site, folders, ranges):
     content = bytes(range(256)) * 40
-    site.pages["/f.dat"], site.mishaps["/f.dat"], site.ranges = content, ["cut", 503, "cut"], ranges
+    site.pages["/f.dat"], site.faults["/f.dat"], site.ranges = content, ["cut", 503, "cut"], ranges
     with pytest.raises(UserError, match=r"f.dat: .*/f.dat cannot be reached \(the connection ended after"):
         url.fetch(url.Settings(url=site.url + "/f.dat", sha256=sha(content)), *folders)
     assert list(folders[1].iterdir()) == []
-    site.mishaps["/f.dat"] = ["cut", "cut"]
+    site.faults["/f.dat"] = ["cut", "cut"]
     url.fetch(url.Settings(url=site.url + "/f.dat", sha256=sha(content)), *folders)
     assert files(folders[0]) == {"f.dat": content}
     starts = [headers.get("Range") for _, headers in site.requests[-3:]]
     assert starts == ([None, "bytes=5120-", "bytes=7680-"] if ranges else [None, "bytes=5120-", "bytes=5120-"])
 
 
-def test_no_network_says_so(folders):
+def test_without_a_network_the_error_says_so(folders):
     with pytest.raises(UserError, match=r"http://127.0.0.1:9/f cannot be reached \(.*refused.*check the network"):
         url.fetch(url.Settings(url="http://127.0.0.1:9/f", sha256="0" * 64), *folders)
 
@@ -258,7 +258,7 @@ def zipped_link() -> bytes:
         pytest.param(b"", "no zip or tar archive", id="empty"),
     ],
 )
-def test_archives_cannot_write_elsewhere_and_damaged_ones_are_named(tmp_path, content, message):
+def test_archives_cannot_write_elsewhere_and_damaged_ones_are_reported(tmp_path, content, message):
     archive, target = tmp_path / "archive", tmp_path / "deep" / "target"
     archive.write_bytes(content)
     target.mkdir(parents=True)
@@ -267,7 +267,7 @@ def test_archives_cannot_write_elsewhere_and_damaged_ones_are_named(tmp_path, co
     assert {p.name for p in tmp_path.rglob("*") if target not in p.parents} == {"archive", "deep", "target"}
 
 
-def test_a_damaged_member_is_named(tmp_path):
+def test_a_damaged_member_is_reported(tmp_path):
     content = bytearray(zipped({"x": bytes(range(256)) * 50}))
     content[60] ^= 255
     (tmp_path / "a.zip").write_bytes(content)
@@ -275,7 +275,7 @@ def test_a_damaged_member_is_named(tmp_path):
         unpack(tmp_path / "a.zip", "a.zip", ["*"], tmp_path, "test")
 
 
-def test_settings_reject_what_cannot_be_right():
+def test_settings_reject_invalid_values():
     good = {"project": "p", "version": "1", "file": "p.whl", "sha256": "0" * 64, "members": ["*"]}
     pypi.Settings(**good)
     for wrong in ({"sha256": "0" * 63}, {"sha256": "A" * 64}, {"members": []}, {"file": "../p.whl"}, {"x": 1}):
@@ -318,7 +318,7 @@ def test_local_folders_and_files_are_copied_and_pinned_by_their_contents(tmp_pat
     assert local.pin(single) == {"files": {"a.csv": sha(b"9")}}
 
 
-def test_local_sources_that_are_not_there_are_named(tmp_path):
+def test_missing_local_sources_are_reported(tmp_path):
     with pytest.raises(UserError, match="nowhere: this local source does not exist"):
         local.pin(local.Settings(path=str(tmp_path / "nowhere")))
     (tmp_path / "empty").mkdir()

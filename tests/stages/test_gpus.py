@@ -1,4 +1,4 @@
-"""Jobs side by side on a machine with several GPUs: never two on one, and none idle while one waits."""
+"""Concurrent jobs on a machine with several GPUs: never two on one GPU, and no GPU idle while a job waits."""
 
 import itertools
 import os
@@ -28,8 +28,8 @@ def start(folder: Path, count: int = 1, seconds: float = 0.3, **env: str) -> sub
     )
 
 
-def held(process: subprocess.Popen[str]) -> tuple[str, float, float]:
-    """Devices, and from when to when."""
+def reserved(process: subprocess.Popen[str]) -> tuple[str, float, float]:
+    """The devices that a job had, and its start and end."""
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     first, end = out.splitlines()
@@ -37,8 +37,8 @@ def held(process: subprocess.Popen[str]) -> tuple[str, float, float]:
     return devices, float(begin), float(end)
 
 
-def test_many_jobs_share_two_devices_without_meeting(tmp_path):
-    jobs = [held(each) for each in [start(tmp_path, CUDA_VISIBLE_DEVICES="0,1") for _ in range(8)]]
+def test_many_jobs_share_two_devices_without_conflict(tmp_path):
+    jobs = [reserved(each) for each in [start(tmp_path, CUDA_VISIBLE_DEVICES="0,1") for _ in range(8)]]
     assert {devices for devices, _, _ in jobs} == {"0", "1"}
     for device in ("0", "1"):
         spans = sorted((begin, end) for devices, begin, end in jobs if devices == device)
@@ -50,7 +50,7 @@ def test_a_job_of_two_waits_for_two(tmp_path):
     line = one.stdout.readline()
     two = start(tmp_path, count=2, CUDA_VISIBLE_DEVICES="3,7")
     assert "waiting for 2 of the GPUs 3, 7" in two.stderr.readline()
-    devices, begin, _ = held(two)
+    devices, begin, _ = reserved(two)
     assert line.split()[0] == "3"
     assert devices == "3,7"
     assert begin >= float(one.communicate()[0])
@@ -61,27 +61,27 @@ def test_a_killed_job_frees_its_device(tmp_path):
     first.stdout.readline()
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    assert held(start(tmp_path, seconds=0, CUDA_VISIBLE_DEVICES="0"))[0] == "0"
+    assert reserved(start(tmp_path, seconds=0, CUDA_VISIBLE_DEVICES="0"))[0] == "0"
 
 
-def test_more_than_there_are_is_all_there_are(tmp_path):
-    assert held(start(tmp_path, count=4, seconds=0, CUDA_VISIBLE_DEVICES="0,1"))[0] == "0,1"
+def test_more_devices_than_exist_means_all(tmp_path):
+    assert reserved(start(tmp_path, count=4, seconds=0, CUDA_VISIBLE_DEVICES="0,1"))[0] == "0,1"
 
 
-def test_a_scheduler_is_not_meddled_with(tmp_path):
+def test_devices_assigned_by_a_scheduler_are_kept(tmp_path):
     first = start(tmp_path, seconds=1, SLURM_JOB_ID="7", CUDA_VISIBLE_DEVICES="5,6")
-    assert held(start(tmp_path, seconds=0, SLURM_JOB_ID="8", CUDA_VISIBLE_DEVICES="5,6"))[0] == "5,6"
-    assert held(first)[0] == "5,6"
+    assert reserved(start(tmp_path, seconds=0, SLURM_JOB_ID="8", CUDA_VISIBLE_DEVICES="5,6"))[0] == "5,6"
+    assert reserved(first)[0] == "5,6"
 
 
 def test_without_a_gpu_nothing_is_set(tmp_path):
-    assert held(start(tmp_path, seconds=0, PATH=str(tmp_path)))[0] == "none"
+    assert reserved(start(tmp_path, seconds=0, PATH=str(tmp_path)))[0] == "none"
 
 
-def test_devices_are_asked_of_the_driver(tmp_path):
+def test_devices_are_listed_by_the_driver(tmp_path):
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 0\necho 1\necho 2\n")
     program.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     jobs = [start(tmp_path, seconds=0.5, PATH=path) for _ in range(3)]
-    assert {held(each)[0] for each in jobs} == {"0", "1", "2"}
+    assert {reserved(each)[0] for each in jobs} == {"0", "1", "2"}

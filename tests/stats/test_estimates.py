@@ -45,7 +45,7 @@ ESTIMATES = {
 
 
 @pytest.mark.parametrize("name", ESTIMATES)
-def test_weights_mean_what_copies_of_rows_mean(name):
+def test_weights_are_equivalent_to_copies_of_rows(name):
     estimate, slow = ESTIMATES[name]
     weights = st.bootstrap_weights(CLUSTERS, B, seed=3)
     copies = [np.repeat(np.arange(N), row.astype(int)) for row in weights]
@@ -71,7 +71,7 @@ def test_resampling_from_cluster_sums_equals_weighting_each_row():
     np.testing.assert_allclose(st.resample(estimates, codes, counts), expected, rtol=1e-9)
 
 
-def test_interval_is_that_of_a_slow_cluster_bootstrap():
+def test_interval_equals_that_of_a_slow_cluster_bootstrap():
     generator, names = np.random.default_rng(11), sorted(set(CLUSTERS))
     rows = {name: [i for i, c in enumerate(CLUSTERS) if c == name] for name in names}
     means = []
@@ -83,7 +83,7 @@ def test_interval_is_that_of_a_slow_cluster_bootstrap():
     np.testing.assert_allclose(st.interval(st.weighted_mean(X)(weights), 0.9), expected, rtol=1e-12)
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
+def test_interval_has_about_its_nominal_coverage():
     covered = 0
     for seed in range(200):
         generator = np.random.default_rng(seed)

@@ -45,7 +45,7 @@ def without_dropout(cp):
     return cp
 
 
-def test_plan_holds_each_row_once_an_epoch_in_batches_of_like_length():
+def test_plan_has_each_row_once_per_epoch_in_batches_of_similar_length():
     lengths = np.random.default_rng(0).integers(3, 60, size=505).tolist()
     steps = fit.plan(lengths, settings(epochs=3), seed=4)
     per_epoch = len(steps) // 3
@@ -79,13 +79,13 @@ def test_same_seed_same_bytes(precision, tmp_path):
     assert digests[0] != digests[2]
 
 
-def test_two_steps_as_a_slow_loop_would_take_them(tmp_path):
+def test_two_steps_equal_those_of_a_slow_loop(tmp_path):
     chosen = settings(epochs=1, batch_size=16, weight_decay=0.3, clip_norm=0.5, warmup=0.0, learning_rate=0.01)
     cp, other = (without_dropout(fresh(tmp_path / "start")) for _ in range(2))
     regression.train(cp, {"train": FRAME}, chosen, 3, quiet)
     lengths = [len(ids) for ids in other.tokenizer(list(FRAME["text"]))["input_ids"]]
     moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in other.model.named_parameters()}
-    # Adam makes full steps of gradients that are zero but for rounding: where one is so small, nothing is compared.
+    # Adam makes full steps for gradients that are zero except for rounding: such weights are not compared.
     firm = {name: torch.ones_like(p, dtype=torch.bool) for name, p in other.model.named_parameters()}
     for step, rows in enumerate(fit.plan(lengths, chosen, 3)):
         other.model.zero_grad()
@@ -113,7 +113,7 @@ def test_two_steps_as_a_slow_loop_would_take_them(tmp_path):
     assert all(firm[name].float().mean() > 0.9 for name in firm if "dense.weight" in name)
 
 
-def test_stopped_and_continued_with_the_optimizer_equals_undisturbed(tmp_path):
+def test_stopped_and_continued_with_the_optimizer_equals_uninterrupted(tmp_path):
     whole, parts = fresh(tmp_path / "start"), fresh(tmp_path / "start")
     regression.train(whole, {"train": FRAME}, settings(), 1, quiet)
     loss = regression.loss(parts, FRAME, settings())
@@ -184,7 +184,7 @@ def test_gradients_of_masked_weights_do_not_count_when_clipping(tmp_path):
     )
 
 
-def test_momentum_from_before_the_masks_moves_nothing_that_is_masked(tmp_path):
+def test_momentum_from_before_the_masks_does_not_change_masked_weights(tmp_path):
     cp = fresh(tmp_path / "start")
     loss = regression.loss(cp, FRAME, settings())
     optimizer = fit.fit(cp, loss, settings(), 1, quiet, stop_step=3)
@@ -207,7 +207,7 @@ def test_frozen_embeddings_and_the_decoder_tied_to_them_stay(make, tmp_path):
     assert all(p.requires_grad and p.grad is None for p in cp.model.parameters())
 
 
-def test_training_leaves_no_trace_beside_the_weights(tmp_path):
+def test_training_changes_nothing_but_the_weights(tmp_path):
     cp = fresh(tmp_path / "start")
     cp.dtype = "bfloat16"
     torch.manual_seed(7)
@@ -227,7 +227,7 @@ def test_progress_is_logged_in_a_few_lines(tmp_path):
 
 
 @pytest.mark.parametrize("make", [tiny.tiny_bert, tiny.tiny_roberta])
-def test_learns_what_can_be_learned(make, tmp_path):
+def test_a_learnable_task_is_learned(make, tmp_path):
     frame = pd.DataFrame({"text": list(tiny.SENTENCES) * 4})
     frame["label"] = [tiny.LABELS[("he" in text.split()) + 2 * ("She" in text)] for text in frame["text"]]
     cp = checkpoints.load(make("classification", tmp_path / "start", initializer_range=0.1))

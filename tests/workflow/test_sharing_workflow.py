@@ -25,9 +25,9 @@ def small_study() -> dict:
     return content
 
 
-def standing(folder: Path, place: str) -> list[str]:
-    """Whole artifacts of one place."""
-    return sorted(each.name for each in folder.glob(place) if artifacts.exists(each))
+def complete_artifacts(folder: Path, pattern: str) -> list[str]:
+    """Names of the complete artifacts that match a pattern."""
+    return sorted(each.name for each in folder.glob(pattern) if artifacts.exists(each))
 
 
 def stages_run(folder: Path) -> set[str]:
@@ -42,13 +42,13 @@ def test_second_clone_restores_and_computes_only_what_is_new(tmp_path):
         git(ours, "remote", "add", "origin", str(tmp_path / "origin.git"))
         clones.configure(ours, remote)
         snakemake(ours)
-        said = run(ours, sys.executable, "-m", "fairshrink", "share").stdout
+        output = run(ours, sys.executable, "-m", "fairshrink", "share").stdout
         git(ours, "add", "data", "results")
         git(ours, "commit", "-q", "-m", "results")
         git(ours, "push", "-q", "origin", "main")
-        made = {place: standing(ours, place) for place in ("data/*", "results/*/*", "results/scores/*/*")}
+        made = {place: complete_artifacts(ours, place) for place in ("data/*", "results/*/*", "results/scores/*/*")}
         assert [len(made[place]) for place in made] == [2, 3, 2]
-        assert "7 of 7 recorded artifacts are there" in said
+        assert "7 of 7 recorded artifacts are there" in output
 
         git(tmp_path, "clone", "-q", "origin.git", "theirs")
         theirs = tmp_path / "theirs"
@@ -66,9 +66,9 @@ def test_second_clone_restores_and_computes_only_what_is_new(tmp_path):
         assert planned(theirs) == {"restore": 1, "aggregate": 1}
         snakemake(theirs)
         assert stages_run(theirs) == {"restore", "aggregate"}
-        assert standing(theirs, "results/scores/*/*") == made["results/scores/*/*"]
+        assert complete_artifacts(theirs, "results/scores/*/*") == made["results/scores/*/*"]
         for place in ("data/*", "results/baselines/*", "results/compressed/*"):
-            assert standing(theirs, place) == []
+            assert complete_artifacts(theirs, place) == []
         assert stages_run(ours) == {"download", "finetune", "compress", "evaluate", "aggregate"}
         fetched = set(clones.cached(theirs))
         for place in ("data", "results/baselines", "results/compressed"):

@@ -1,4 +1,4 @@
-"""A whole study in miniature, from its data to its tables, through real Snakemake and DVC."""
+"""A whole tiny study, from its data to its tables, through real Snakemake and DVC."""
 
 import copy
 import json
@@ -89,7 +89,7 @@ def _spec(folder: Path) -> dict:
     return {"out": "results/tables", "figures": "results/figures", "checkpoints": pairs}
 
 
-def test_results_keep_their_contract(finished):
+def test_results_follow_their_contract(finished):
     frame = pd.read_parquet(finished / "results/tables/results.parquet")
     assert list(frame.columns) == CONTRACT
     assert set(frame["metric"]) == {"task_score", "weat", "stereoset", "crows_pairs", "bias_nli", "bias_sts"}
@@ -102,7 +102,7 @@ def test_results_keep_their_contract(finished):
     assert (inside["ci_low"] <= inside["ci_high"]).all()
 
 
-def test_values_follow_from_the_scores_of_single_items(finished):
+def test_values_follow_from_the_per_item_scores(finished):
     frame = pd.read_parquet(finished / "results/tables/results.parquet")
     rows = frame.query("metric == 'bias_nli' and statistic == 'net_neutral' and group == 'all'")
     assert len(rows) == 6
@@ -164,7 +164,7 @@ def test_a_missing_score_needs_its_checkpoint_and_no_other(clone):
     assert planned(clone) == {"compress": 1, "evaluate": 1, "aggregate": 1}
 
 
-def test_comment_changes_nothing_and_code_its_own_cells(clone):
+def test_comment_changes_nothing_and_code_only_its_own_cells(clone):
     method = clone / "fairshrink/compression/controls/random_init.py"
     method.write_text("# how a fresh model starts\n" + method.read_text())
     assert planned(clone) == {}
@@ -259,7 +259,7 @@ def test_a_failing_job_says_why_and_keeps_what_was_made(tmp_path):
     assert planned(folder) == {"download": 1, "finetune": 1, "compress": 1, "evaluate": 1, "aggregate": 1}
 
 
-def test_parquet_holds_no_time_and_no_place(finished):
+def test_parquet_files_contain_no_time_and_no_path(finished):
     for path in finished.glob("results/scores/*/*/items.parquet"):
         about = pq.read_schema(path).metadata or {}
         assert str(finished).encode() not in b"".join(about.values())
