@@ -46,7 +46,8 @@ def test_second_clone_restores_and_computes_only_what_is_new(tmp_path):
         git(ours, "add", "data", "results")
         git(ours, "commit", "-q", "-m", "results")
         git(ours, "push", "-q", "origin", "main")
-        made = {pattern: complete_artifacts(ours, pattern) for pattern in ("data/*", "results/*/*", "results/scores/*/*")}
+        patterns = ("data/*", "results/*/*", "results/scores/*/*")
+        made = {pattern: complete_artifacts(ours, pattern) for pattern in patterns}
         assert [len(made[pattern]) for pattern in made] == [2, 3, 2]
         assert "7 of 7 recorded artifacts are there" in output
 
