@@ -14,6 +14,7 @@ rule all:
         PLAN.final,
 
 
+include: "rules/jobs.smk"
 include: "rules/restore.smk"
 include: "rules/download.smk"
 include: "rules/finetune.smk"

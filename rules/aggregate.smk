@@ -1,4 +1,8 @@
-# Stage 5: the final tables and figures, from per-item scores and ledgers alone.
+# Stage 5: the final tables and figures, from scores and the ledgers in their records alone: without a model.
+#
+#   results/published/<study>-<key>/tables/, figures/   <-  results/scores/<checkpoint>-<key>/<metric>-<key>/, all of them
+#
+# When a run ends they are copied to results/tables/ and results/figures/.
 from fairshrink.reporting import captions
 
 for job in PLAN.of("aggregate"):
@@ -20,6 +24,6 @@ for job in PLAN.of("aggregate"):
             plan=PLAN_FILE,
             job=job.name,
         message:
-            "tables and figures of study {}".format(PLAN.study)
+            f"tables and figures of study {PLAN.study}"
         shell:
             "python scripts/aggregate.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"

@@ -1,33 +1,8 @@
-# Stage 1: fetch what the study is made from.
-for job in PLAN.of("download"):
-
-    rule:
-        name:
-            job.name
-        input:
-            ancient(job.inputs),
-        output:
-            job.outputs,
-        log:
-            f"logs/download/{job.name}.log",
-        benchmark:
-            f"logs/download/{job.name}.tsv"
-        priority: job.priority
-        localrule: True
-        conda:
-            "../envs/training.yaml"
-        threads: PLAN.threads
-        params:
-            plan=PLAN_FILE,
-            job=job.name,
-        message:
-            f"download {job.about}"
-        shell:
-            "python scripts/download.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"
-
-
+# Stage 1: what the study is made from, checked against its pin. Never on a compute node.
+#
+#   data/<download>-<key>/   <-  the Hugging Face Hub, PyPI, an address, this machine, or rules that generate it
 rule download:
     input:
-        [output for job in PLAN.of("download") for output in job.outputs],
+        PLAN.outputs("download"),
     message:
         "stage download is complete"

@@ -1,37 +1,9 @@
-# Stage 2: baselines.
-for job in PLAN.of("finetune"):
-
-    rule:
-        name:
-            job.name
-        input:
-            ancient(job.inputs),
-        output:
-            job.outputs,
-        log:
-            f"logs/finetune/{job.name}.log",
-        benchmark:
-            f"logs/finetune/{job.name}.tsv"
-        priority: job.priority
-        conda:
-            "../envs/training.yaml"
-        threads: PLAN.threads
-        resources:
-            mem_mb=planner.growing(job.mem_mb),
-            runtime=planner.growing(job.minutes),
-            gpu=job.gpus,
-            cpus_per_task=job.cpus,
-        params:
-            plan=PLAN_FILE,
-            job=job.name,
-        message:
-            f"finetune {job.about}"
-        shell:
-            "python scripts/finetune.py --plan {params.plan} --job {params.job} --threads {threads} > {log} 2>&1"
-
-
+# Stage 2: baselines, a model fine-tuned on one split of a task, or unchanged where the task asks for no training.
+#
+#   results/baselines/<model>-<task>-s<split>-<key>/   <-  data/<download>-<key>/ of the model and of the task's tables
+#   results/baselines/<model>-<task>-<key>/            <-  data/<download>-<key>/ of the model     (without training)
 rule finetune:
     input:
-        [output for job in PLAN.of("finetune") for output in job.outputs],
+        PLAN.outputs("finetune"),
     message:
         "stage finetune is complete"

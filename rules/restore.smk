@@ -1,29 +1,9 @@
-# Before all stages: fetch what is missing here but recorded by a DVC pointer; never on a compute node.
-for job in PLAN.of("restore"):
-
-    rule:
-        name:
-            job.name
-        output:
-            job.outputs,
-        log:
-            f"logs/restore/{job.name}.log",
-        benchmark:
-            f"logs/restore/{job.name}.tsv"
-        priority: job.priority
-        localrule: True
-        threads: 1
-        params:
-            plan=PLAN_FILE,
-            job=job.name,
-        message:
-            f"restore {job.about}"
-        shell:
-            "python scripts/restore.py --plan {params.plan} --job {params.job} > {log} 2>&1"
-
-
+# Before all stages: what is missing here but recorded by a DVC pointer is fetched instead of computed, never on a
+# compute node. A job fetches up to 500 artifacts of one stage.
+#
+#   the path of any artifact   <-  its pointer (the path with .dvc), from DVC's cache or remote
 rule restore:
     input:
-        [output for job in PLAN.of("restore") for output in job.outputs],
+        PLAN.outputs("restore"),
     message:
         "everything is restored"

@@ -21,6 +21,7 @@ from fairshrink.study.schema import Execution, Request
 
 URGENCY = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
 RESTORED_AT_ONCE = 500
+LOCAL = ("restore", "download", "aggregate")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Job:
     gpus: int = 0
     cpus: int = 1
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it never runs on a cluster's compute node: it needs a network, or next to nothing."""
+        return self.stage in LOCAL
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -62,9 +68,13 @@ class Plan:
         """The file that the whole run is for."""
         return f"{self.published}/{artifacts.MARKER}"
 
-    def of(self, stage: str) -> list[Job]:
-        """Jobs of one stage."""
-        return [job for job in self.jobs if job.stage == stage]
+    def of(self, *stages: str) -> list[Job]:
+        """Jobs of some stages."""
+        return [job for job in self.jobs if job.stage in stages]
+
+    def outputs(self, stage: str) -> list[str]:
+        """Files that the jobs of a stage make."""
+        return [output for job in self.of(stage) for output in job.outputs]
 
     @property
     def computed(self) -> list[str]:
