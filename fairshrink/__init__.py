@@ -1,1 +1,107 @@
-"""What compressing a language model does to its social bias, measured so that the result can be checked."""
+"""What compressing a language model does to its social bias, measured so that the result can be checked.
+
+The workflow is started by `make` or `snakemake`, the command is `fairshrink`. From Python::
+
+    import fairshrink
+
+    checkpoint = fairshrink.load_checkpoint("results/baselines/minilm-mlm-s0-0123456789ab")
+    items = fairshrink.score(checkpoint, "seat", settings={"sentences_per_word": 4})
+    print(fairshrink.summarize(items, "seat"))
+    results = fairshrink.read_results("config.yaml")
+
+Importing this imports no library: each function imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fairshrink.data.examples import Task
+    from fairshrink.models.checkpoint import Checkpoint
+    from fairshrink.study.reader import Study
+
+__all__ = ["load_checkpoint", "load_study", "open_task", "read_results", "score", "summarize"]
+
+
+def load_checkpoint(path: Path | str, *, device: str = "cpu") -> Checkpoint:
+    """A checkpoint of the workflow: a folder below results/baselines/ or results/compressed/, in eval mode.
+
+    ``device``: as torch names it. Raises UserError if the folder does not hold a whole checkpoint.
+    """
+    from fairshrink.api import scoring
+
+    return scoring.load_checkpoint(path, device)
+
+
+def load_study(path: Path | str) -> Study:
+    """Read and validate a study's file. Raises UserError with all its mistakes."""
+    from fairshrink.api import studies
+
+    return studies.load_study(path)
+
+
+def open_task(study: Study | Path | str, task: str, *, split: int = 0) -> Task:
+    """A task of a study on one split, for metrics that score a checkpoint on its own task.
+
+    Its tables are read from the study's downloads, so these have to be here. Raises UserError where the study trains or
+    tests no model on this task and split.
+    """
+    from fairshrink.api import studies
+
+    return studies.open_task(study, task, split)
+
+
+def score(
+    checkpoint: Checkpoint | Path | str,
+    metric: str,
+    *,
+    data: Mapping[str, Path | str | Sequence[Path | str]] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    task: Task | None = None,
+) -> DataFrame:
+    """Score every item of a metric: one row per item, sorted, with the columns that the metric's card names.
+
+    The columns ``item`` (unique), ``cluster`` (items that belong together) and ``group`` are always there. ``data``:
+    files by role, for metrics that ship no data; ``settings``: as in a study, defaults for the rest; ``task``: see
+    `open_task`. `fairshrink list metrics` says what a metric needs. Raises UserError for whatever does not fit.
+    """
+    from fairshrink.api import scoring
+
+    return scoring.score(checkpoint, metric, data or {}, settings or {}, task)
+
+
+def summarize(
+    items: DataFrame,
+    metric: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> DataFrame:
+    """Statistics of the items that `score` gave, one row each.
+
+    Columns: group, statistic, value, ci_low, ci_high, n_items, unbiased_value, random_value. Intervals are percentile
+    intervals of a bootstrap over clusters; they are missing where there are fewer than two clusters, and are the value
+    itself for what is merely counted. The numbers are those of results.parquet, given the study's ``statistics`` and
+    ``seed``. Raises UserError.
+    """
+    from fairshrink.api import scoring
+
+    return scoring.summarize(items, metric, settings or {}, level, resamples, seed)
+
+
+def read_results(place: Study | Path | str) -> DataFrame:
+    """The results table: one row per checkpoint, metric, group and statistic (docs/results.md).
+
+    ``place``: a study or its file, for what its current version has published; or results.parquet, or a folder that
+    holds it. Raises UserError where there is none.
+    """
+    from fairshrink.api import studies
+
+    return studies.read_results(place)

@@ -18,7 +18,7 @@ from fairshrink.planning import modules
 from fairshrink.planning.modules import PACKAGE, External, Place, all_modules, exists, member, parse
 from fairshrink.planning.reading import RESOURCES, Function, Reader, Scopes, children, data_file, is_in
 
-APART = frozenset({"commands", "documenting", "explaining", "planning", "upkeep"})
+APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "upkeep"})
 """Folders of code that no job reaches: they plan, explain, document and look after artifacts. Not examined."""
 _ENTRIES = "what is found by name is among the entries that the grid gives (`Entry`), or that CODE of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {

@@ -7,11 +7,13 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from tiny_study import git, planned, run, snakemake, study, workspace, write_study
 
+import fairshrink
 from fairshrink.reporting import outputs
 
 pytestmark = pytest.mark.workflow
@@ -111,6 +113,28 @@ def test_values_follow_from_the_per_item_scores(finished):
         items = pd.read_parquet(file)
         assert row.value == pytest.approx(items["p_neutral"].mean(), rel=1e-9)
         assert row.n_items == len(items)
+
+
+def test_the_python_interface_gives_the_numbers_of_the_workflow(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    results = fairshrink.read_results("config.yaml")
+    assert results.equals(fairshrink.read_results("results/tables"))
+    place = results["metric"].eq("task_score") & results["task"].eq("sentiment") & results["split"].eq(1)
+    key = results[place & results["method"].eq("magnitude_global")]["key"].iloc[0]
+    (checkpoint,) = finished.glob(f"results/compressed/*-{key}/")
+    (file,) = finished.glob(f"results/scores/*-{key}/task_score-*/items.parquet")
+    items = fairshrink.score(checkpoint, "task_score", task=fairshrink.open_task("config.yaml", "sentiment", split=1))
+    pd.testing.assert_frame_equal(items, pd.read_parquet(file), rtol=1e-5, atol=1e-6)
+    loaded = fairshrink.load_study("config.yaml")
+    made = fairshrink.summarize(
+        pd.read_parquet(file), "task_score", resamples=loaded.statistics.resamples, seed=loaded.seed
+    )
+    rows = results[place & results["key"].eq(key)]
+    columns = ["group", "statistic", "value", "ci_low", "ci_high", "n_items", "unbiased_value", "random_value"]
+    there = made.merge(rows, on=["group", "statistic"], suffixes=("", "_there"), validate="one_to_one")
+    assert len(there) == len(made) == len(rows) > 3
+    for name in columns[2:7]:
+        np.testing.assert_allclose(there[name].astype(float), there[f"{name}_there"].astype(float), rtol=1e-9)
 
 
 def test_every_artifact_has_its_pointer_and_its_record(finished):

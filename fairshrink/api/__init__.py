@@ -1,0 +1,1 @@
+"""What the functions of `import fairshrink` do; they are described there."""

@@ -1,0 +1,107 @@
+"""Checkpoints and their scores, as the stage `evaluate` makes them, without a study."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fairshrink import registry
+from fairshrink.data.examples import Task
+from fairshrink.errors import UserError
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.stats.estimates import Statistic, bootstrap_counts, interval, resample
+from fairshrink.study.mistakes import Mistake, checked, suggestion
+
+Place = Path | str
+
+
+def load_checkpoint(path: Place, device: str) -> Checkpoint:
+    """A checkpoint on a device. Raises UserError."""
+    return checkpoints.load(path, device=device)
+
+
+def score(
+    checkpoint: Checkpoint | Place,
+    metric: str,
+    data: Mapping[str, Place | Sequence[Place]],
+    settings: Mapping[str, Any],
+    task: Task | None,
+) -> pd.DataFrame:
+    """One row per item, sorted. Raises UserError."""
+    module, chosen = _metric(metric, settings)
+    if getattr(module, "NEEDS_TASK", False) and task is None:
+        raise UserError(f"{metric} scores a checkpoint on its own task: give it one, `task=open_task(study, name)`")
+    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, "cpu")
+    # The one place that knows what a metric is given; `stages.evaluate` is the other caller of `score`.
+    items = module.score(
+        dataclasses.replace(loaded, precision=getattr(chosen, "precision", "fp32")),
+        _files(metric, module.ROLES, data),
+        chosen,
+        task,
+    )
+    return items.sort_values("item", kind="stable", ignore_index=True)
+
+
+def summarize(
+    items: pd.DataFrame, metric: str, settings: Mapping[str, Any], level: float, resamples: int, seed: int
+) -> pd.DataFrame:
+    """One row per group and statistic. Raises UserError."""
+    module, chosen = _metric(metric, settings)
+    statistics: list[Statistic] = module.summarize(items, chosen)
+    sampled = [each for each in statistics if each.higher_is != "count"]
+    codes = np.unique(items["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
+    n = int(codes.max(initial=-1)) + 1
+    intervals = {}
+    if n > 1 and sampled:
+        draws = resample([each.estimate for each in sampled], codes, bootstrap_counts(n, resamples, seed))
+        intervals = {id(each): interval(drawn, level) for each, drawn in zip(sampled, draws, strict=True)}
+    return pd.DataFrame([_row(each, len(items), intervals.get(id(each))) for each in statistics])
+
+
+def _row(statistic: Statistic, n: int, found: tuple[float, float] | None) -> dict[str, Any]:
+    value = statistic.value(n)
+    low, high = found or ((value, value) if statistic.higher_is == "count" else (np.nan, np.nan))
+    return {
+        "group": statistic.group,
+        "statistic": statistic.name,
+        "value": value,
+        "ci_low": low,
+        "ci_high": high,
+        "n_items": statistic.n_items,
+        "unbiased_value": np.nan if statistic.unbiased is None else statistic.unbiased,
+        "random_value": np.nan if statistic.random is None else statistic.random,
+    }
+
+
+def _metric(name: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The metric's module and its validated settings."""
+    if name not in registry.names("metrics"):
+        raise UserError(f"there is no metric '{name}'; {suggestion(name, registry.names('metrics'))}")
+    module = registry.load("metrics", name)
+    mistakes: list[Mistake] = []
+    chosen = checked(module.Settings, dict(settings), name, mistakes)
+    if mistakes:
+        raise UserError("; ".join(f"{each.key}: {each.reason} ({each.remedy})" for each in mistakes))
+    return module, chosen
+
+
+def _files(metric: str, roles: Mapping[str, str], data: Mapping[str, Place | Sequence[Place]]) -> dict[str, list[Path]]:
+    """The files of each role. Raises UserError where roles or files are missing, or are none of the metric's."""
+    for role in data.keys() - roles.keys():
+        raise UserError(f"{metric} has no role '{role}' for data; {suggestion(role, roles)}")
+    for role in roles.keys() - data.keys():
+        raise UserError(f"{metric} needs data={{'{role}': path}}: {roles[role]}")
+    files = {role: [Path(each) for each in _listed(given)] for role, given in data.items()}
+    for path in (each for listed in files.values() for each in listed if not each.exists()):
+        raise UserError(f"{path}: there is no such file for {metric}")
+    return files
+
+
+def _listed(given: Place | Sequence[Place]) -> Sequence[Place]:
+    return [given] if isinstance(given, str | Path) else given

@@ -1,0 +1,53 @@
+"""Studies, their tasks and their published results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairshrink.data.examples import Task, from_spec
+from fairshrink.errors import UserError
+from fairshrink.planning import grid
+from fairshrink.study import reader
+from fairshrink.study.reader import Study
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+RESULTS = "results.parquet"
+
+
+def load_study(path: Path | str) -> Study:
+    """Read and validate a study. Raises UserError."""
+    return reader.load(path)
+
+
+def open_task(study: Study | Path | str, task: str, split: int) -> Task:
+    """The task as jobs are given it. Raises UserError."""
+    loaded = study if isinstance(study, Study) else load_study(study)
+    baselines = [each for each in grid.expand(loaded).values() if each.stage == "finetune"]
+    identities = {(each.spec["identity"]["task"], each.spec["identity"]["split"]): each for each in baselines}
+    if (task, split) not in identities:
+        there = ", ".join(f"{name} (split {number})" for name, number in sorted(identities))
+        raise UserError(f"{loaded.file}: it uses no task '{task}' with split {split}; there is {there}")
+    return from_spec(identities[task, split].spec["task"])
+
+
+def read_results(place: Study | Path | str) -> DataFrame:
+    """The results table of a study, a folder or a file. Raises UserError."""
+    from fairshrink.analysis import results_file
+
+    path = _results(place)
+    if not path.is_file():
+        raise UserError(f"{path}: there are no such results; run the study (`make`), which makes what is missing")
+    return results_file.read(path)[0]
+
+
+def _results(place: Study | Path | str) -> Path:
+    if isinstance(place, Study):
+        # Not below `output`: another version of the study, or another study, may be shown there.
+        return Path(next(reversed(grid.expand(place).values())).path) / "tables" / RESULTS
+    path = Path(place)
+    if path.suffix in (".yaml", ".yml"):
+        return _results(load_study(path))
+    return path / RESULTS if path.is_dir() else path
