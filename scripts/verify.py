@@ -1,4 +1,4 @@
-"""Check that artifacts still are what was recorded (`fairshrink verify`)."""
+"""Check artifacts against their records (`fairshrink verify`)."""
 
 import sys
 

@@ -1,6 +1,7 @@
 """The command `fairshrink`: each subcommand has help, works, and turns a user error into one message."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_study import ROOT, environment, git, study, write_data, write_study
 
+import fairshrink
 from fairshrink import registry
 from fairshrink.commands import list as listing
 from fairshrink.commands import main as commands
@@ -286,3 +288,9 @@ def test_a_clone_is_never_processed_with_the_code_of_another(tmp_path):
     assert "python -m fairshrink" in done.stderr
     assert str(ROOT) in done.stderr
     assert process(tmp_path / "elsewhere", str(start), PYTHONPATH=str(ROOT)).returncode == 0
+
+
+def test_the_documentation_has_each_subcommand_and_each_function():
+    page = (ROOT / "docs/commands.md").read_text()
+    assert sorted(re.findall(r"^\| `fairshrink (\w+)` \|", page, re.MULTILINE)) == NAMES
+    assert set(re.findall(r"fairshrink\.(\w+)\(", page)) == set(fairshrink.__all__)
