@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from stub_artifacts import dvc, make
-from tiny_study import environment, git, run, study, workspace, write_study
+from tiny_study import ROOT, environment, git, run, study, workspace, write_study
 
 from fairshrink.errors import UserError
 from fairshrink.store import artifacts
@@ -203,6 +203,35 @@ def test_uncommitted_study_keeps_its_artifacts_and_a_deleted_one_does_not(copied
     assert gc.find(root).items == []
     (root / "mine/variant.yml").unlink()
     assert unneeded(root) == third - mine - others
+
+
+FLAT = "5230c1b"
+"""The last commit of this project whose modules were all in one folder."""
+FLAT_JOBS = """
+import json; from fairshrink import grid, study
+print(json.dumps(list(grid.expand(study.load("config.yaml")))))
+"""
+
+
+def test_a_commit_from_before_modules_moved_into_folders_is_listed_by_its_own_code(tmp_path):
+    packed = subprocess.run(["git", "archive", FLAT, "fairshrink"], cwd=ROOT, capture_output=True)
+    if packed.returncode != 0:
+        pytest.skip(f"{FLAT} is not in this clone's history")
+    root = workspace(tmp_path / "r", content())
+    git(root, "rm", "-q", "-r", "configs")
+    commit(root)
+    git(root, "checkout", "-q", "-b", "flat")
+    git(root, "rm", "-q", "-r", "fairshrink")
+    shutil.rmtree(root / "fairshrink", ignore_errors=True)
+    subprocess.run(["tar", "x", "-C", str(root)], input=packed.stdout, check=True)
+    commit(root)
+    flat = set(json.loads(run(root, sys.executable, "-c", FLAT_JOBS).stdout))
+    git(root, "checkout", "-q", "main")
+    mine = {job["path"] for job in json.loads(run(root, sys.executable, "-c", JOBS.format(file="config.yaml")).stdout)}
+    found = needed.needed(root)
+    assert found.by_pointers == {}
+    assert {path.split("/")[1] for path in flat - mine} >= {"answers", "baselines", "compressed", "scores"}
+    assert found.paths == flat | mine
 
 
 def test_where_a_commits_code_cannot_list_its_studies_its_pointers_decide(copied):
