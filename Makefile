@@ -13,7 +13,7 @@ SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 # With -m the code of this folder runs, even if the environment is shared with other clones.
 FAIRSHRINK = $(BIN)/python -m fairshrink
 
-.PHONY: study env plan explain report share verify gc test test-slurm unit lint lint-python lint-rules format bench docs lock dag clean help
+.PHONY: study env plan explain report share verify gc test test-slurm unit lint lint-python lint-rules format bench mutations docs lock dag clean help
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another)
 	@$(SNAKEMAKE)
@@ -80,6 +80,9 @@ format: env ## fix the style
 bench: env ## planning of large studies; items per second of each metric, batched against one at a time
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/metrics.py
+
+mutations: env ## hundreds of random edits of the code: does each that changes scores change their keys? (hours)
+	$(BIN)/python benchmarks/mutations.py
 
 docs: env ## the generated pages of docs/, and the site, strictly, into site/
 	$(FAIRSHRINK) docs
