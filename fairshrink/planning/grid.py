@@ -288,11 +288,22 @@ def _tables(study: Study, checkpoints: list[Artifact], scores: list[Artifact]) -
     used = sorted({each.module for each in study.metrics})
     entries = [entry for name in used for entry in _entries("metrics", name, _SUMMARY)]
     described = {name: value for name, value in spec.items() if name not in ("checkpoints", "scores")}
-    described["names"] = sorted(each.name for each in checkpoints)
+    described["names"] = keys.digest([_names(checkpoints), sorted({canonical(_datasets(each)) for each in scores})])
     artifact = _artifact("aggregate", study.name, entries, described, scores, spec)
     spec |= {"out": f"{artifact.path}/tables", "figures": f"{artifact.path}/figures"}
     spec["files"] = outputs.outputs(spec)
     return artifact
+
+
+def _names(checkpoints: list[Artifact]) -> list[str]:
+    """What tables call each checkpoint: its name and identity, the method's family among it, are not in its own key."""
+    return sorted(canonical([each.name, each.spec["identity"]]) for each in checkpoints)
+
+
+def _datasets(score: Artifact) -> list[str]:
+    """A score table's name and the study's names of the data that it was made on."""
+    paths = [path for paths in score.spec["data"].values() for path in paths]
+    return [score.name, *sorted({path.split("/")[1].rsplit("-", 1)[0] for path in paths})]
 
 
 _SUMMARY = ("summarize", "HEADLINE", "KIND", "Settings")

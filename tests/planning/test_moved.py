@@ -20,7 +20,7 @@ print(json.dumps([list(grid.expand(reader.load("config.yaml"))), sys.modules["fa
 """
 MOVES = {
     "models.batching": "data.batches.batching",
-    "compression.unstructured.random": "compression.controls.random",
+    "metrics.weat": "metrics.embeddings.weat",
     "stats.estimates": "analysis.estimates",
 }
 
@@ -71,7 +71,7 @@ def move(folder, old: str, new: str) -> int:
 
 def test_moving_files_changes_no_key(folder):
     before = listed(folder)
-    assert any("-random-" in path for path in before)
+    assert any("/weat-" in path for path in before)
     repaired = {old: move(folder, old, new) for old, new in MOVES.items()}
     assert repaired["models.batching"] > 5
     assert repaired["stats.estimates"] > 5
@@ -79,7 +79,14 @@ def test_moving_files_changes_no_key(folder):
     assert listed(folder) == before
 
 
-def test_editing_a_file_that_was_moved_changes_keys(folder):
+def test_moving_a_method_to_another_family_changes_the_tables_which_name_it(folder):
+    before = listed(folder)
+    move(folder, "compression.unstructured.random", "compression.controls.random")
+    after = listed(folder)
+    assert {path.split("/")[1] for path in set(before) ^ set(after)} == {"published"}
+
+
+def test_editing_a_method_of_the_copy_changes_its_keys(folder):
     before = listed(folder)
     method = folder / "fairshrink/compression/unstructured/random.py"
     text = method.read_text(encoding="utf-8")
