@@ -5,12 +5,13 @@ shared machine. The rate is that of multiplying two 1024 x 1024 matrices in the 
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from fairshrink.study.jobs import EvaluateJob
 
 FEW = 40
 
@@ -22,12 +23,11 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
-    from fairshrink.planning import grid
+    from fairshrink.planning import grid, studies
     from fairshrink.store import artifacts
-    from fairshrink.study import reader
 
     torch.set_num_threads(options.threads)
-    found = grid.expand(reader.load(options.study))
+    found = grid.expand(studies.load(options.study))
     baselines = [each for each in found.values() if each.stage == "finetune" and artifacts.exists(Path(each.path))]
     if not baselines:
         sys.exit("error: no baseline here yet; run `make` first")
@@ -38,37 +38,36 @@ def main() -> None:
     done = set()
     for baseline in baselines:
         for score in found.values():
-            key = (baseline.spec["identity"]["model"], baseline.spec["identity"]["task"], score.name)
-            if score.stage == "evaluate" and score.inputs[0] == baseline.path and key not in done:
+            key = (baseline.job.identity.model, baseline.job.identity.task, score.name)
+            if score.stage == "evaluate" and score.inputs["checkpoint"] == baseline.path and key not in done:
                 done.add(key)
-                print_row(key, score.spec, rates)
+                print_row(key, score.job, rates)
 
 
-def print_row(key: tuple[str, str, str], spec: dict, rates: dict[str, float]) -> None:
-    precision = spec["settings"].get("precision", "fp32")
-    items, seconds, flops = timed(spec, {})
-    few = {name: FEW for name in ("sample", "texts") if isinstance(spec["settings"].get(name), int)}
-    few_items, few_seconds, _ = timed(spec, few, budget=1)
+def print_row(key: tuple[str, str, str], job: EvaluateJob, rates: dict[str, float]) -> None:
+    items, seconds, flops = timed(job, {})
+    few = {name: FEW for name in ("sample", "texts") if isinstance(job.settings.get(name), int)}
+    few_items, few_seconds, _ = timed(job, few, budget=1)
     fast, slow = items / seconds, few_items / few_seconds
-    share = flops / seconds / rates[precision]
-    print(f"{key[0]:9}{key[1]:11}{key[2]:15}{precision:10}{fast:9.1f}{slow:12.1f}{fast / slow:7.1f}{share:11.1%}")
+    share = flops / seconds / rates[job.precision]
+    print(f"{key[0]:9}{key[1]:11}{key[2]:15}{job.precision:10}{fast:9.1f}{slow:12.1f}{fast / slow:7.1f}{share:11.1%}")
 
 
-def timed(spec: dict, change: dict, budget: int | None = None) -> tuple[int, float, float]:
+def timed(job: EvaluateJob, change: dict, budget: int | None = None) -> tuple[int, float, float]:
     """Items, seconds and floating-point operations in linear layers (real tokens only) of scoring one checkpoint."""
-    from fairshrink import registry
-    from fairshrink.data.examples import from_spec
+    from fairshrink.contracts import Scoring
     from fairshrink.models import checkpoint as checkpoints
+    from fairshrink.registry import CATALOG
+    from fairshrink.stages.opening import open_task
 
-    metric = registry.load("metrics", spec["metric"])
-    settings = metric.Settings(**(spec["settings"] | change))
-    cp = checkpoints.load(spec["checkpoint"])
-    cp = dataclasses.replace(cp, precision=getattr(settings, "precision", "fp32"))
-    data = {role: [Path(each) for each in paths] for role, paths in spec["data"].items()}
-    task = from_spec(spec["task"]) if spec["task"] else None
+    metric = CATALOG.metrics[job.metric]
+    settings = metric.Settings(**(job.settings | change))
+    cp = checkpoints.load(job.checkpoint, precision=job.precision)
+    data = {role: [Path(each) for each in paths] for role, paths in job.data.items()}
+    given = Scoring(cp, data, open_task(job.task) if job.task else None)
     with counted_tokens(cp.model) as tokens, token_budget(budget):
         started = time.perf_counter()
-        items = metric.score(cp, data, settings, task)
+        items = metric.score(given, settings)
         seconds = time.perf_counter() - started
     linear = [module for module in cp.model.base_model.modules() if hasattr(module, "in_features")]
     return len(items), seconds, sum(tokens) * sum(2 * each.in_features * each.out_features for each in linear)

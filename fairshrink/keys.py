@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 KEY_LENGTH = 12
@@ -26,10 +27,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def key(stage: str, code: dict[str, str], params: Any, inputs: list[str]) -> str:
+def key(stage: str, code: Mapping[str, str], params: Any, inputs: Mapping[str, str]) -> str:
     """The content key of an artifact.
 
     ``code`` maps each definition that can run to the hash of its syntax tree (`fairshrink.code`), ``params`` holds
-    only what can change the result, ``inputs`` the keys of the artifacts it is made from.
+    only what can change the result, ``inputs`` the keys of the
+    artifacts it is made from, by role.
     """
     return digest({"stage": stage, "code": code, "params": params, "inputs": inputs})[:KEY_LENGTH]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-BASELINE = "none"
-CONTROL = "controls"
+from fairshrink.contracts import BASELINE, CONTROLS
+
 CELL = ["model", "task", "method", "setting"]
 
 
@@ -32,7 +32,7 @@ def headlines(results: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
         label = chosen["metric"].where(~several, chosen["metric"] + " (" + chosen["dataset"] + ")")
         parts.append(chosen.assign(metric=label, kind=metric["kind"]))
     rows = pd.concat(parts, ignore_index=True) if parts else results.iloc[:0].assign(kind="")
-    return rows.assign(control=rows["method"].map(about["methods"]).eq(CONTROL))
+    return rows.assign(control=rows["method"].map(about["methods"]).eq(CONTROLS))
 
 
 def cells(rows: pd.DataFrame) -> pd.DataFrame:

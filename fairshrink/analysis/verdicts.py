@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fairshrink.analysis.cells import BASELINE, CELL
+from fairshrink.analysis.cells import CELL
+from fairshrink.contracts import BASELINE
 from fairshrink.stats.estimates import adjust, bootstrap_counts, interval, spearman
 
 REAL = "real change"

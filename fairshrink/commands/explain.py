@@ -24,10 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the explanation of a study's next run, or of a cell of its results. Raises UserError."""
     from fairshrink.explaining import cell, records, report
-    from fairshrink.planning import grid, workflow
-    from fairshrink.study import reader
+    from fairshrink.planning import grid, studies, workflow
 
-    loaded = reader.load(options.study)
+    loaded = studies.load(options.study)
     artifacts = grid.expand(loaded)
     found = records.read()
     found += [] if options.offline else records.fetch(found)

@@ -52,7 +52,7 @@ def lines(kind: str) -> list[Line]:
     found = []
     for name in registry.names(folder):
         module = registry.load(folder, name)
-        family = getattr(module, "KIND", None) or registry.family(folder, name)
+        family = getattr(module, "KIND", None) or registry.modules(folder).family(name)
         found.append(Line(kind, name, family, "; ".join(_needs(folder, module)), cards.of(folder, name).title))
     return sorted(found, key=lambda each: (each.family, each.name))
 

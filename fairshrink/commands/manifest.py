@@ -19,13 +19,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the list. Raises UserError."""
-    from fairshrink.planning import grid
+    from fairshrink.contracts import STAGES
+    from fairshrink.planning import grid, studies
     from fairshrink.store.artifacts import write_json
-    from fairshrink.study import reader
 
-    if options.stage not in grid.STAGES:
-        raise UserError(f"there is no stage '{options.stage}'; write one of {', '.join(grid.STAGES)}")
-    artifacts = grid.expand(reader.load(options.study)).values()
+    if options.stage not in STAGES:
+        raise UserError(f"there is no stage '{options.stage}'; write one of {', '.join(STAGES)}")
+    artifacts = grid.expand(studies.load(options.study)).values()
     listed = {each.path: each.key for each in artifacts if each.stage == options.stage}
     write_json(Path(f"results/manifests/{options.stage}.json"), listed)
     return 0

@@ -22,12 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the results and print their paths. Raises UserError if they do not exist yet."""
-    from fairshrink.planning import grid
+    from fairshrink.planning import grid, studies
     from fairshrink.store import published
-    from fairshrink.study import reader
 
-    loaded = reader.load(options.study)
-    tables = next(reversed(grid.expand(loaded).values()))
+    loaded = studies.load(options.study)
+    tables = grid.expand(loaded).tables
     output = Path(loaded.output)
     if not published.show(Path(tables.path), output):
         raise UserError(

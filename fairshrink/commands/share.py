@@ -15,10 +15,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Record, upload, report. Raises UserError."""
-    from fairshrink.planning import grid
+    from fairshrink.planning import grid, studies
     from fairshrink.remote import sharing
-    from fairshrink.study import reader
 
-    done = sharing.share(grid.expand(reader.load(options.study)))
+    done = sharing.share(grid.expand(studies.load(options.study)))
     print(sharing.report(done))
     return int(bool(done.damaged or done.unrecorded))

@@ -6,10 +6,10 @@ import csv
 import json
 from pathlib import Path
 
-from fairshrink.study.schema import Table
+from fairshrink.data.table import TableFormat
 
 
-def column_names(path: Path, table: Table) -> list[str] | int:
+def column_names(path: Path, table: TableFormat) -> list[str] | int:
     """Names of the columns of one file, or how many there are where the file does not name them.
 
     Raises OSError, UnicodeError or ValueError where the file cannot be read as what the table says it is.
@@ -21,11 +21,10 @@ def column_names(path: Path, table: Table) -> list[str] | int:
     with path.open(encoding=table.encoding, newline="") as lines:
         if table.format == "jsonl":
             return list(json.loads(lines.readline()))
-        quoted = table.quoting if table.quoting is not None else table.format == "csv"
         reader = csv.reader(
             lines,
-            delimiter="," if table.format == "csv" else "\t",
-            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+            delimiter=table.separator,
+            quoting=csv.QUOTE_MINIMAL if table.quoted else csv.QUOTE_NONE,
         )
         first = next(reader, [])
     return first if table.header else len(first)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairshrink import registry
+from fairshrink.contracts import AnyTask
+from fairshrink.data.table import TableReference
 from fairshrink.errors import UserError
 from fairshrink.settings import Settings
 
@@ -17,20 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """A task on one split; ``tables`` holds references that ``fairshrink.data.tables`` reads."""
+    """A task on one split. ``module`` is its kind; ``tests`` are its test tables by name."""
 
     name: str
     kind: str
+    module: AnyTask
     settings: Settings
-    tables: dict[str, Any]
     split: int
     seed: int
-
-
-def from_spec(spec: dict[str, Any]) -> Task:
-    """The task that a job's ``spec`` describes: name, kind, settings, tables (may be empty), split, seed."""
-    settings = registry.load("tasks", spec["kind"]).Settings(**spec["settings"])
-    return Task(spec["name"], spec["kind"], settings, spec["tables"], spec["split"], spec["seed"])
+    train: TableReference | None = None
+    tests: Mapping[str, TableReference] = field(default_factory=dict)
 
 
 def frames(task: Task) -> dict[str, DataFrame]:
@@ -41,11 +39,10 @@ def frames(task: Task) -> dict[str, DataFrame]:
     labels of classes are names, since a test table may number them differently.
     """
     parts: dict[str, DataFrame] = {}
-    tests = task.tables.get("test") or {}
-    if "train" in task.tables:
-        table = _read(task.tables["train"])
+    if task.train is not None:
+        table = _read(task.train)
         order = np.random.default_rng(task.seed).permutation(len(table))
-        n_test = 0 if tests else max(1, round(getattr(task.settings, "test_share", 0.0) * len(table)))
+        n_test = 0 if task.tests else max(1, round(getattr(task.settings, "test_share", 0.0) * len(table)))
         n_dev = round(getattr(task.settings, "dev_share", 0.0) * len(table))
         test, dev, train = np.split(order, [n_test, n_test + n_dev])
         train = train[: getattr(task.settings, "train_items", None)]
@@ -54,17 +51,17 @@ def frames(task: Task) -> dict[str, DataFrame]:
                 f"tasks.{task.name}: {len(table)} rows leave none to train on: lower `test_share` and `dev_share`"
             )
         parts = {"train": table.iloc[train], "dev": table.iloc[dev]}
-        if not tests:
+        if not task.tests:
             parts["test"] = table.iloc[test]
-    for name, reference in tests.items():
+    for name, reference in task.tests.items():
         parts[f"test_{name}" if name else "test"] = _read(reference)
     return {name: part.reset_index(drop=True) for name, part in parts.items()}
 
 
-def _read(reference: dict[str, Any]) -> DataFrame:
+def _read(reference: TableReference) -> DataFrame:
     from fairshrink.data.tables import read
 
     table = read(reference)
-    if "label" in table and reference.get("labels"):
-        table["label"] = [reference["labels"][number] for number in table["label"]]
+    if "label" in table and reference.labels:
+        table["label"] = [reference.labels[number] for number in table["label"]]
     return table.assign(row=np.arange(len(table)))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fairshrink.data.table import TableReference
 from fairshrink.errors import UserError
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 
-def read(ref: dict[str, Any]) -> DataFrame:
-    """The table that a reference points at: columns text, text_pair and label, those that ``ref["columns"]`` names.
+def read(ref: TableReference) -> DataFrame:
+    """The table that a reference points at: columns text, text_pair and label, those that ``ref.columns`` names.
 
-    ``ref`` holds the keys of `study_schema.Table` with ``path``, the folder of its download. With ``labels`` the
+    With ``labels`` the
     column label is int64, the position of each label in that list (numbers in the file are such positions unless they
     are label names themselves); without, float64. Rows keep their order, several files follow one another, no row is
     dropped. Raises UserError for a missing file or column, an empty text, an unknown label, and a label that is no
@@ -24,16 +25,15 @@ def read(ref: dict[str, Any]) -> DataFrame:
     """
     import pandas as pd
 
-    files = [ref["file"]] if isinstance(ref["file"], str) else list(ref["file"])
     parts = []
-    for name in files:
+    for name in ref.files:
         path = _find(ref, name)
         parts.append(_checked(_select(_load(path, ref), ref, path), ref, path))
     return pd.concat(parts, ignore_index=True)
 
 
-def _find(ref: dict[str, Any], name: str) -> Path:
-    folder = Path(ref["path"])
+def _find(ref: TableReference, name: str) -> Path:
+    folder = Path(ref.path)
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"{name}: leads out of its download {folder}; write `file` relative to the download")
@@ -45,23 +45,20 @@ def _find(ref: dict[str, Any], name: str) -> Path:
     raise UserError(f"{path}: there is no such file in the download; {hint}")
 
 
-def _load(path: Path, ref: dict[str, Any]) -> DataFrame:
+def _load(path: Path, ref: TableReference) -> DataFrame:
     import pandas as pd
 
     try:
-        if ref["format"] == "parquet":
+        if ref.format == "parquet":
             return pd.read_parquet(path)
-        encoding = ref.get("encoding") or "utf-8"
-        if ref["format"] == "jsonl":
-            return pd.read_json(path, lines=True, encoding=encoding, dtype=False, convert_dates=False)
-        quoting = ref.get("quoting")
-        quoted = ref["format"] == "csv" if quoting is None else quoting
+        if ref.format == "jsonl":
+            return pd.read_json(path, lines=True, encoding=ref.encoding, dtype=False, convert_dates=False)
         return pd.read_csv(
             path,
-            sep="," if ref["format"] == "csv" else "\t",
-            header=0 if ref.get("header", True) else None,
-            encoding=encoding,
-            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+            sep=ref.separator,
+            header=0 if ref.header else None,
+            encoding=ref.encoding,
+            quoting=csv.QUOTE_MINIMAL if ref.quoted else csv.QUOTE_NONE,
             # "NA" and "null" are words of texts, and "007" is not 7.
             keep_default_na=False,
             na_values=[""],
@@ -69,15 +66,15 @@ def _load(path: Path, ref: dict[str, Any]) -> DataFrame:
         )
     except (ValueError, LookupError) as error:
         raise UserError(
-            f"{path}: cannot be read as {ref['format']} ({str(error).strip()}); "
+            f"{path}: cannot be read as {ref.format} ({str(error).strip()}); "
             "check `format`, `encoding`, `header` and `quoting`"
         ) from error
 
 
-def _select(table: DataFrame, ref: dict[str, Any], path: Path) -> DataFrame:
+def _select(table: DataFrame, ref: TableReference, path: Path) -> DataFrame:
     """The named columns, under the names of their roles."""
     chosen = {}
-    for role, column in ref["columns"].items():
+    for role, column in ref.columns.items():
         if column not in table.columns:
             names = [str(each) for each in table.columns]
             close = get_close_matches(str(column), names, n=1)
@@ -89,17 +86,17 @@ def _select(table: DataFrame, ref: dict[str, Any], path: Path) -> DataFrame:
     return type(table)(chosen)
 
 
-def _checked(table: DataFrame, ref: dict[str, Any], path: Path) -> DataFrame:
+def _checked(table: DataFrame, ref: TableReference, path: Path) -> DataFrame:
     for role in ("text", "text_pair"):
         if role in table:
             empty = table[role].isna() | (table[role].astype(str).str.strip() == "")
             if empty.any():
-                where = f"{path}: column '{ref['columns'][role]}', {_row(empty)}"
+                where = f"{path}: column '{ref.columns[role]}', {_row(empty)}"
                 raise UserError(f"{where}: the {role} is empty; fill the cell or remove the row")
             table[role] = table[role].astype(str)
     if "label" in table:
-        where = f"{path}: column '{ref['columns']['label']}'"
-        known = ref.get("labels")
+        where = f"{path}: column '{ref.columns['label']}'"
+        known = ref.labels
         table["label"] = _positions(table["label"], known, where) if known else _numbers(table["label"], where)
     return table
 

@@ -55,7 +55,7 @@ def of(kind: str, name: str) -> Card:
 
 def family(kind: str, name: str) -> str:
     """What the folder of a module's family says of itself; "" for a module that is in none."""
-    folder = registry.family(kind, name)
+    folder = registry.modules(kind).family(name)
     return _docstring(import_module(f"fairshrink.{kind}.{folder}")) if folder else ""
 
 

@@ -96,7 +96,7 @@ def _module(card: Card) -> ModuleType:
 
 
 def _family(card: Card) -> str:
-    return registry.family(card.kind, card.name).replace("_", " ").replace(".", ", ")
+    return registry.modules(card.kind).family(card.name).replace("_", " ").replace(".", ", ")
 
 
 def _link(card: Card) -> str:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fairshrink import registry
+from fairshrink.data.table import Table
 from fairshrink.documenting import cards
 from fairshrink.study.schema import (
     CompressionKeys,
@@ -21,7 +22,6 @@ from fairshrink.study.schema import (
     Model,
     Statistics,
     StudyKeys,
-    Table,
     TaskKeys,
 )
 
@@ -67,13 +67,17 @@ def schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     top = _schema_of(StudyKeys, definitions)
     top["properties"]["models"] = {"additionalProperties": _schema_of(Model, definitions), "type": "object"}
-    sections = {"sources": ("downloads", None), "tasks": ("tasks", TaskKeys)}
+    sections: dict[str, tuple[str, type[BaseModel] | None]] = {
+        "sources": ("downloads", None),
+        "tasks": ("tasks", TaskKeys),
+    }
     for kind, (section, common) in sections.items():
         top["properties"][section] = {"type": "object", "additionalProperties": _variants(kind, common, definitions)}
-    for kind, (section, common) in {
+    lists: dict[str, tuple[str, type[BaseModel]]] = {
         "compression": ("compressions", CompressionKeys),
         "metrics": ("metrics", MetricKeys),
-    }.items():
+    }
+    for kind, (section, common) in lists.items():
         top["properties"][section] = {"type": "array", "items": _variants(kind, common, definitions)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -156,8 +160,9 @@ def _variants(kind: str, common: type[BaseModel] | None, definitions: dict[str, 
     """One alternative per module: its selector is fixed, its settings and the common keys are allowed."""
     shared = _schema_of(common, definitions) if common else {"properties": {}, "required": []}
     variants = []
-    for name in registry.names(kind):
-        own = _schema_of(registry.load(kind, name).Settings, definitions)
+    modules = registry.modules(kind)
+    for name in modules.names():
+        own = _schema_of(modules[name].Settings, definitions)
         properties = shared["properties"] | own.get("properties", {}) | {SELECTORS[kind]: {"const": name}}
         if kind == "compression":
             single = own.get("properties", {})

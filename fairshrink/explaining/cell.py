@@ -8,7 +8,7 @@ from typing import Any
 
 from fairshrink.errors import UserError
 from fairshrink.explaining.records import Record
-from fairshrink.planning.grid import Artifact
+from fairshrink.planning.artifact import Artifact
 from fairshrink.study.mistakes import suggestion
 
 IDENTITY = ("model", "task", "split", "method", "setting", "sparsity", "metric", "dataset", "group", "statistic")
@@ -50,15 +50,15 @@ def describe(rows: Any, grid: Mapping[str, Artifact], records: list[Record]) -> 
     scores = [
         artifact
         for artifact in grid.values()
-        if artifact.stage == "evaluate" and (grid[artifact.inputs[0]].key, artifact.name) in wanted
+        if artifact.stage == "evaluate" and (grid[artifact.inputs["checkpoint"]].key, artifact.name) in wanted
     ]
     chain: dict[str, Artifact] = {}
     pending = list(scores)
     while pending:
         artifact = pending.pop(0)
         chain[artifact.path] = artifact
-        pending += [grid[path] for path in artifact.inputs if path not in chain]
-    copies = {score.inputs[0]: here[score.path]["checkpoint"] for score in scores if score.path in here}
+        pending += [grid[path] for path in artifact.inputs.values() if path not in chain]
+    copies = {score.inputs["checkpoint"]: here[score.path]["checkpoint"] for score in scores if score.path in here}
     columns = [name for name in (*IDENTITY, "value", "ci_low", "ci_high", "n_items") if name in rows.columns]
     return {
         "rows": rows[columns].to_dict("records"),

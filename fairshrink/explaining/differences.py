@@ -82,9 +82,10 @@ def _changes(old: str, new: str) -> Iterator[tuple[str, str]]:
     yield from ((each, GONE) for each in removed[len(added) :])
 
 
-def inputs(old: list[str], new: list[str], names: Mapping[str, str]) -> Iterator[Difference]:
-    """Inputs that were replaced, added or removed, by name."""
-    removed, added = [key for key in old if key not in new], [key for key in new if key not in old]
+def inputs(old: Mapping[str, str], new: Mapping[str, str], names: Mapping[str, str]) -> Iterator[Difference]:
+    """Inputs that were replaced, added or removed, by name; ``old`` and ``new`` hold keys by role."""
+    removed = list(dict.fromkeys(key for role, key in old.items() if new.get(role) != key))
+    added = list(dict.fromkeys(key for role, key in new.items() if old.get(role) != key))
     for key in added:
         name = names.get(key, key)
         before = next((each for each in removed if names.get(each) == name), None)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fairshrink.explaining.reasons import module
 from fairshrink.explaining.records import Record
-from fairshrink.planning.grid import Artifact
+from fairshrink.planning.artifact import Artifact
 
 
 @dataclass(frozen=True)

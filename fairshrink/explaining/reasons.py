@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairshrink.contracts import STAGES
 from fairshrink.explaining.differences import Difference, differences
 from fairshrink.explaining.records import Record, label
-from fairshrink.planning.grid import STAGES, Artifact
+from fairshrink.planning.artifact import Artifact
 
 NEW = Difference("new", "new", "there is no similar artifact")
 INCOMPLETE = Difference("missing", "missing", "an artifact with this key exists under another name, or is incomplete")
@@ -44,10 +45,10 @@ def reasons(computed: Iterable[str], grid: Mapping[str, Artifact], records: list
     nearest = _Nearest(by_stage)
     for path, artifact in grid.items():
         if path in chosen:
-            record = nearest.of(artifact)
-            found = _explained(artifact, record, names, chosen, grid)
-            grouped[artifact.stage, found].append((path, record.path if record else None))
-    order = {stage: number for number, stage in enumerate(STAGES)}
+            close = nearest.of(artifact)
+            found = _explained(artifact, close, names, chosen, grid)
+            grouped[artifact.stage, found].append((path, close.path if close else None))
+    order: dict[str, int] = {stage: number for number, stage in enumerate(STAGES)}
     result = [
         Reason(stage, found, tuple(path for path, _ in each), each[0][1]) for (stage, found), each in grouped.items()
     ]
@@ -65,7 +66,7 @@ def _explained(
         return (NEW,)
     if record.value["key"] == artifact.key:
         return (INCOMPLETE if record.here else LOST,)
-    recomputed = {grid[path].key for path in artifact.inputs if path in chosen}
+    recomputed = {grid[path].key for path in artifact.inputs.values() if path in chosen}
     found = differences(record.parts, artifact.parts, names)
     if artifact.stage == "aggregate":
         return _of_published(found, recomputed)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fairshrink.log import log
 from fairshrink.remote import pointers
-from fairshrink.store.artifacts import MARKER
+from fairshrink.store.places import ARTIFACT_GLOBS, MARKER
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def label(stage: str, path: str, name: str) -> str:
 
 def read(root: Path = Path()) -> list[Record]:
     """All records below the root, by path; folders without a readable record are left out (`verify` names them)."""
-    markers = (marker for pattern in pointers.ARTIFACT_GLOBS for marker in root.glob(f"{pattern}/{MARKER}"))
+    markers = (marker for pattern in ARTIFACT_GLOBS for marker in root.glob(f"{pattern}/{MARKER}"))
     found = (_record(marker.parent.relative_to(root).as_posix(), marker) for marker in markers)
     return sorted((each for each in found if each), key=lambda each: each.path)
 

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fairshrink.contracts import STAGES
 from fairshrink.explaining.differences import VERBS, Difference
 from fairshrink.explaining.estimates import Estimate, estimate
 from fairshrink.explaining.reasons import FOLLOWS, Reason, reasons
 from fairshrink.explaining.records import Record, label
-from fairshrink.planning.grid import STAGES, Artifact
+from fairshrink.planning.artifact import Artifact
 from fairshrink.planning.plan import Plan
 
 MAX_NAMED = 3
@@ -26,7 +27,7 @@ NOUNS = {
 def explain(plan: Plan, grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Any]:
     """What the plan restores and computes, why, and how long computing will take."""
     computed = plan.computed
-    restored = [each["path"] for job in plan.of("restore") for each in job.artifacts]
+    restored = [each.path for job in plan.of("restore") for each in job.artifacts]
     return {
         "study": plan.study,
         "jobs": dict(Counter(job.stage for job in plan.jobs if job.artifacts)),

@@ -32,26 +32,24 @@ Use:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
+from fairshrink.contracts import Capability, Direction, MetricKind, Scoring
 from fairshrink.settings import Settings as _Settings
 from fairshrink.stats.estimates import Estimate, Statistic, Sums, combine, pearson, ratio, spearman, weighted_mean
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pandas import DataFrame
 
-    from fairshrink.data.examples import Task
-    from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"scored"})
+NEEDS: frozenset[Capability] = frozenset({"scored"})
 NEEDS_TASK = True
-KIND = "task"
+NEEDS_BASELINE = False
+KIND: MetricKind = "task"
 ROLES: dict[str, str] = {}
 HEADLINE = ("score", "all")
 LANGUAGE_MODELS = ("masked_lm", "causal_lm")
@@ -65,20 +63,18 @@ class Settings(_Settings):
     )
     texts: int = Field(200, ge=1, description="the same for language models")
     seed: int = Field(0, ge=0, description="draws the sample")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: matrix products in bfloat16")
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> DataFrame:
+def score(given: Scoring, settings: Settings) -> DataFrame:
     """One row for each test item, with the columns of the task's own ``score``; ``group`` is the test table."""
     import pandas as pd
 
-    from fairshrink import registry
     from fairshrink.data.examples import frames
     from fairshrink.errors import UserError
 
+    task = given.task
     if task is None:
         raise UserError("task_score needs the task of the checkpoint")
-    module = registry.load("tasks", task.kind)
     size = settings.texts if task.kind in LANGUAGE_MODELS else settings.sample
     parts = []
     for name, frame in sorted(frames(task).items()):
@@ -88,7 +84,7 @@ def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task:
             test = name.removeprefix("test_")
             items = [f"{test}/{row:07d}" for row in chosen["row"]]
             where = pd.DataFrame({"item": items, "cluster": items, "group": test, "kind": task.kind})
-            parts.append(pd.concat([where, module.score(cp, chosen, task.settings)], axis=1))
+            parts.append(pd.concat([where, task.module.score(given.checkpoint, chosen, task.settings)], axis=1))
     if not parts:
         raise UserError(f"tasks.{task.name}: no `train` or `test` table, so there is nothing to score")
     return pd.concat(parts).sort_values("item", ignore_index=True)
@@ -110,7 +106,7 @@ def summarize(items: DataFrame, settings: Settings) -> list[Statistic]:
     return result
 
 
-Row = tuple[str, Estimate, float | None, str]
+Row = tuple[str, Estimate, float | None, Direction]
 
 
 def _of_numbers(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
@@ -143,7 +139,7 @@ def _of_texts(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
     yield name, combine(np.exp, per_token), vocabulary, ""
 
 
-def _confusion(items: DataFrame, mask: np.ndarray, finish) -> Estimate:
+def _confusion(items: DataFrame, mask: np.ndarray, finish: Callable[[np.ndarray, int], np.ndarray]) -> Estimate:
     """``finish(counts [B, k, k] by label and prediction, k)``, where k counts the labels that the task has."""
     n_labels = int(items["n_labels"].iloc[0])
     names = sorted(set(items["label"]) | set(items["predicted"]))

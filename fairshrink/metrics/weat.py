@@ -38,11 +38,11 @@ Use:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
+from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.association import (
     AssociationSettings,
     associations,
@@ -57,11 +57,11 @@ from fairshrink.stats.estimates import Statistic
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.data.examples import Task
-    from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"embedding"})
-KIND = "intrinsic"
+NEEDS: frozenset[Capability] = frozenset({"embedding"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "intrinsic"
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_effect_size", "all")
 
@@ -77,12 +77,12 @@ class Settings(AssociationSettings):
     tests: tuple[Name, ...] = Field(get_args(Name), min_length=1, description="the tests to run")
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per test and target word: item, cluster (the word), group (the test), set, text, association, pooling."""
     numbers = [name.removeprefix("weat") for name in dict.fromkeys(settings.tests)]
-    embed = embedder(cp, settings, before=before_lone_word(cp))
+    embed = embedder(given.checkpoint, settings, before=before_lone_word(given.checkpoint))
     rows = associations(read_tests("weat", numbers, lambda word: [word]), embed)
-    return rows.assign(pooling=pooling_of(cp, settings))
+    return rows.assign(pooling=pooling_of(given.checkpoint, settings))
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:

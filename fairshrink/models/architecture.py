@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 
+from fairshrink.contracts import Scope
 from fairshrink.errors import UserError
 
-SCOPES = ("encoder", "attention", "feed_forward", "all")
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True)

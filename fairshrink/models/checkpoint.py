@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import torch
 import transformers
@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers.initialization import no_init_weights
 
+from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.pretrained import quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import HEADS, build, with_head
@@ -27,7 +28,7 @@ from fairshrink.models.task_heads import HEADS, build, with_head
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 FORMAT = 1
 
 
@@ -41,12 +42,12 @@ class Checkpoint:
 
     model: torch.nn.Module
     tokenizer: PreTrainedTokenizerBase
-    head: str
+    head: TaskHead
     labels: tuple[str, ...] = ()
     structure: dict = field(default_factory=dict)
-    precision: str = "fp32"
+    precision: Precision = "fp32"
     path: Path | None = None
-    dtype: str = "float32"
+    dtype: StoredType = "float32"
 
     @property
     def device(self) -> torch.device:
@@ -54,7 +55,7 @@ class Checkpoint:
         return next(self.model.parameters()).device
 
 
-def load(path: Path | str, *, precision: str = "fp32", device: str = "cpu") -> Checkpoint:
+def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu") -> Checkpoint:
     """Read a checkpoint written by ``save``; UserError if the folder does not hold one."""
     path = Path(path)
     if precision not in PRECISIONS:
@@ -117,10 +118,10 @@ def save(checkpoint: Checkpoint, folder: Path | str) -> None:
 def from_source(
     folder: Path | str,
     *,
-    head: str,
+    head: TaskHead,
     labels: tuple[str, ...] | list[str] = (),
     gguf_file: str | None = None,
-    dtype: str = "float32",
+    dtype: StoredType = "float32",
     seed: int = 0,
 ) -> Checkpoint:
     """A downloaded Hugging Face model folder as a checkpoint with the wanted head.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 import torch
 
+from fairshrink.contracts import Pooling, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.batching import batches, collate, encode, token_budget, token_ids
 from fairshrink.models.checkpoint import Checkpoint
@@ -27,7 +29,7 @@ __all__ = [
     "token_ids",
 ]
 
-POOLINGS = ("mean", "cls", "last", "mean_all")
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 # Rows of vocabulary logits held at once: 512 x 50,000 float32 are 100 MB.
 HEAD_ROWS = 512
 
@@ -163,7 +165,7 @@ def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.T
     return hidden[real].mean(0) if pooling == "mean" and real else hidden.mean(0)
 
 
-def _require(cp: Checkpoint, heads: tuple[str, ...]) -> None:
+def _require(cp: Checkpoint, heads: tuple[TaskHead, ...]) -> None:
     if cp.head not in heads:
         raise UserError(f"this needs a model with the head {' or '.join(heads)}, this one has {cp.head!r}")
 

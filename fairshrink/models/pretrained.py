@@ -11,6 +11,7 @@ import torch
 import transformers
 from transformers.initialization import no_init_weights
 
+from fairshrink.contracts import TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.task_heads import FACTORIES, build
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
-def read_folder(folder: Path, head: str) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
+def read_folder(folder: Path, head: TaskHead) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
     """Config and the weights that the folder's safetensors hold for this head, under the model's names."""
     pretrained, report = getattr(transformers, FACTORIES[head]).from_pretrained(
         folder, output_loading_info=True, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
@@ -27,7 +28,7 @@ def read_folder(folder: Path, head: str) -> tuple[PreTrainedConfig, dict[str, to
     return pretrained.config, {name: held[name] for name in held.keys() - report["missing_keys"]}
 
 
-def read_gguf(folder: Path, head: str, gguf_file: str) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
+def read_gguf(folder: Path, head: TaskHead, gguf_file: str) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
     """The same for a GGUF file; transformers' own way through ``from_pretrained`` would need accelerate."""
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, get_args
 
 import torch
 import transformers
 
+from fairshrink.contracts import TaskHead
 from fairshrink.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-HEADS = ("encoder", "masked_lm", "causal_lm", "regression", "classification")
-FACTORIES = {
+HEADS: tuple[TaskHead, ...] = get_args(TaskHead)
+FACTORIES: Mapping[TaskHead, str] = {
     "encoder": "AutoModel",
     "masked_lm": "AutoModelForMaskedLM",
     "causal_lm": "AutoModelForCausalLM",
@@ -22,7 +24,7 @@ FACTORIES = {
 }
 
 
-def build(config: PreTrainedConfig, head: str) -> torch.nn.Module:
+def build(config: PreTrainedConfig, head: TaskHead) -> torch.nn.Module:
     """A model in eval mode, weights as the architecture initializes them."""
     factory = getattr(transformers, FACTORIES[head])
     options = {"dtype": torch.float32}
@@ -32,7 +34,7 @@ def build(config: PreTrainedConfig, head: str) -> torch.nn.Module:
 
 
 def with_head(
-    config: PreTrainedConfig, head: str, labels: tuple[str, ...], tokenizer: PreTrainedTokenizerBase
+    config: PreTrainedConfig, head: TaskHead, labels: tuple[str, ...], tokenizer: PreTrainedTokenizerBase
 ) -> PreTrainedConfig:
     """A copy of ``config`` for this head, its labels and this tokenizer's padding."""
     config = type(config).from_dict({k: v for k, v in config.to_dict().items() if k != "quantization_config"})

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
 from fairshrink.planning.modules import PACKAGE, Place, all_modules, exists, member, parents, parse
 from fairshrink.planning.reading import Reading, is_in, read
@@ -31,17 +31,8 @@ ON_IMPORT = "on import"
 LENGTH = 16
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A definition that a job looks up by name; one that is not ``required`` may be missing from its module."""
-
-    module: str
-    name: str
-    required: bool = True
-
-
 @cache
-def code_of(entries: tuple[Entry, ...], root: Path = PACKAGE, inert: frozenset[str] = INERT) -> dict[str, str]:
+def code_of(entries: tuple[CodeEntry, ...], root: Path = PACKAGE, inert: frozenset[str] = INERT) -> dict[str, str]:
     """Hashes of all that the entries reach, by name and sorted: 16 hex digits, several of one name joined by ``+``.
 
     ``on import`` are statements that run when the modules are imported, ``file:NAME`` are data files, ``NAME.__doc__``
@@ -58,7 +49,7 @@ def code_of(entries: tuple[Entry, ...], root: Path = PACKAGE, inert: frozenset[s
     return {name: "+".join(sorted(named[name])) for name in sorted(named)} | {LINKS: links}
 
 
-def find(entry: Entry, root: Path = PACKAGE) -> Place | None:
+def find(entry: CodeEntry, root: Path = PACKAGE) -> Place | None:
     """Where an entry is defined; None for an optional one that is not. Raises UserError as `code_of` does."""
     shown = f"{entry.module}:{entry.name}"
     if not exists(entry.module, root):
@@ -108,7 +99,7 @@ def files(root: Path = PACKAGE, inert: frozenset[str] = INERT) -> dict[tuple[str
 
 def reached(roots: Iterable[Place], root: Path, inert: frozenset[str]) -> tuple[list[Place], list[Place]]:
     """What runs on import of all modules that are imported on the way; and everything that counts, with these."""
-    pending, found, modules = [*roots], {}, set()
+    pending, found, modules = [*roots], dict[Place, None](), set[str]()
     effects: list[Place] = []
     while pending:
         place = pending.pop()

@@ -1,371 +1,282 @@
-"""The grid that a study expands to: every artifact with its key, its path and the plain specification of its job."""
+"""The grid that a study expands to: every artifact with its key, its path and what its job is given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
-from fairshrink import keys, registry
+from fairshrink import keys
+from fairshrink.contracts import BASELINE, CodeEntry
 from fairshrink.keys import canonical
-from fairshrink.planning.definitions import Entry as CodeEntry
-from fairshrink.planning.definitions import code_of
+from fairshrink.planning.artifact import Artifact, entry_points, keyed
+from fairshrink.planning.setting import setting_text
+from fairshrink.planning.task import inputs_of, on_split, task_params
+from fairshrink.registry import CATALOG
 from fairshrink.reporting import outputs
-from fairshrink.store.artifacts import MARKER
-from fairshrink.study.reader import Entry, Study, applies_to
-from fairshrink.study.schema import Files, Table
+from fairshrink.store.places import ITEMS
+from fairshrink.study.jobs import (
+    AggregateJob,
+    CheckpointEntry,
+    CompressJob,
+    DownloadJob,
+    EvaluateJob,
+    FinetuneJob,
+    Identity,
+    PretrainedModel,
+    ScoreEntry,
+)
+from fairshrink.study.study import CompressionEntry, Download, MetricEntry, Study, TaskEntry
 
-FOLDERS = {
-    "download": "data",
-    "finetune": "results/baselines",
-    "compress": "results/compressed",
-    "evaluate": "results/scores",
-    "aggregate": "results/published",
-}
-STAGES = tuple(FOLDERS)
 COST = {"encoder": 1, "causal": 4}
 """Rough time of scoring, only to start long chains first; part of no key."""
+SUMMARY = ("summarize", "HEADLINE", "KIND", "Settings")
+"""What the tables use of a metric."""
+Downloads = Mapping[str, Artifact]
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """One keyed output; ``inputs`` are the paths of the artifacts that it is made from."""
+class Checkpoint:
+    """A checkpoint of the grid: its artifact, how tables name it, the baseline it is made from (or itself)."""
 
-    stage: str
-    name: str
-    key: str
-    path: str
-    spec: dict[str, Any] = field(hash=False, compare=False)
-    inputs: tuple[str, ...] = ()
-    parts: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
-    batch: str = ""
-    cost: int = 1
-
-    @property
-    def marker(self) -> str:
-        """The file whose existence makes this artifact valid."""
-        return f"{self.path}/{MARKER}"
-
-    @property
-    def job(self) -> dict[str, Any]:
-        """What the stage's script is given: plain values only."""
-        return {
-            "stage": self.stage,
-            "name": self.name,
-            "key": self.key,
-            "path": self.path,
-            "parts": self.parts,
-            "spec": self.spec,
-        }
+    artifact: Artifact
+    baseline: Artifact
+    identity: Identity
+    model: PretrainedModel
 
 
-def expand(study: Study) -> dict[str, Artifact]:
-    """All artifacts of a study by path, upstream before downstream; the last one is the final tables."""
+@dataclass(frozen=True, eq=False)
+class Grid(Mapping[str, Artifact]):
+    """All artifacts of a study by path, upstream before downstream; ``tables`` is the one with the final tables."""
+
+    artifacts: Mapping[str, Artifact]
+    tables: Artifact
+
+    def __getitem__(self, path: str) -> Artifact:
+        return self.artifacts[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.artifacts)
+
+    def __len__(self) -> int:
+        return len(self.artifacts)
+
+
+def expand(study: Study) -> Grid:
+    """The grid of a study; downloads that nothing uses are left out."""
     downloads = {name: _download(entry) for name, entry in study.downloads.items()}
-    grid: dict[str, Artifact] = {each.path: each for each in downloads.values()}
-    checkpoints: list[Artifact] = []
+    checkpoints: list[Checkpoint] = []
     for baseline in _baselines(study, downloads):
-        compressed = list(_compressed(study, baseline, downloads))
-        checkpoints += [baseline, *compressed]
-        grid |= {each.path: each for each in (baseline, *compressed)}
-    scores = [score for checkpoint in checkpoints for score in _scores(study, checkpoint, downloads)]
-    grid |= {each.path: each for each in scores}
+        checkpoints += [baseline, *_compressed(study, baseline, downloads)]
+    scores = [(each, score) for each in checkpoints for score in _scores(study, each, downloads)]
     tables = _tables(study, checkpoints, scores)
-    used = {path for artifact in grid.values() for path in artifact.inputs}
-    kept = {path: each for path, each in grid.items() if each.stage != "download" or path in used}
-    return kept | {tables.path: tables}
+    made = [*(each.artifact for each in checkpoints), *(score for _, score in scores)]
+    used = {path for artifact in made for path in artifact.inputs.values()}
+    needed = [each for each in downloads.values() if each.path in used]
+    return Grid({each.path: each for each in (*needed, *made, tables)}, tables)
 
 
-def _artifact(
-    stage: str,
-    name: str,
-    entries: list[CodeEntry],
-    params: dict[str, Any],
-    inputs: list[Artifact],
-    spec: dict[str, Any],
-    *,
-    folder: str | None = None,
-    batch: str = "",
-    cost: int = 1,
-) -> Artifact:
-    """Key an artifact by what makes it; ``entries`` are the definitions that its job looks up by name."""
-    parts = {
-        "stage": stage,
-        "code": code_of((*entries, CodeEntry(f"stages.{stage}", "run"))),
-        "params": params,
-        "inputs": [each.key for each in inputs],
-    }
-    key = keys.key(**parts)
-    path = f"{folder or FOLDERS[stage]}/{name}-{key}"
-    paths = tuple(dict.fromkeys(each.path for each in inputs))
-    return Artifact(stage, name, key, path, spec, paths, parts, batch, cost)
-
-
-def _entries(kind: str, name: str, parts: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> list[CodeEntry]:
-    """Definitions that are looked up in a module that is found by its name."""
-    module = registry.module_name(kind, name)
-    return [CodeEntry(module, each) for each in parts] + [CodeEntry(module, each, False) for each in optional]
-
-
-def _download(entry: Entry) -> Artifact:
-    module = registry.load("sources", entry.module)
-    settings = entry.settings.model_dump(mode="json")
-    return _artifact(
+def _download(entry: Download) -> Artifact:
+    return keyed(
         "download",
         entry.name,
-        [
-            *_entries("sources", entry.module, ("fetch", "Settings")),
-            *(CodeEntry(*each) for each in getattr(module, "CODE", lambda _: [])(entry.settings)),
-        ],
-        {"source": entry.module, "pin": module.pin(entry.settings)},
-        [],
-        {"source": entry.module, "settings": settings},
+        [*entry_points(CATALOG.sources, entry.source, "fetch", "Settings"), *entry.module.code(entry.settings)],
+        {"source": entry.source, "pin": entry.module.pin(entry.settings)},
+        {},
+        DownloadJob(entry.source, entry.settings.model_dump(mode="json")),
     )
 
 
-def _baselines(study: Study, downloads: dict[str, Artifact]) -> Iterator[Artifact]:
+def _baselines(study: Study, downloads: Downloads) -> Iterator[Checkpoint]:
     for model_name, model in study.models.items():
-        for task_name in model.tasks:
-            task = study.tasks[task_name]
-            trained = registry.load("tasks", task.module).TRAINED
-            for split in task.common.splits if trained else [0]:
-                source = downloads[model.download]
-                inputs = [source, *_inputs_of(task, downloads)] if trained else [source]
-                seed = study.seed + split
-                model_spec = {
-                    "path": f"{source.path}/{model.folder}",
-                    "gguf_file": model.gguf_file,
-                    "dtype": model.dtype,
-                    "head": registry.load("tasks", task.module).HEAD,
-                    "labels": (task.common.train.labels or []) if task.common.train else [],
-                }
-                task_spec = _task_spec(task, downloads, split, seed)
-                described = {
-                    "model": model.model_dump(mode="json", include={"folder", "gguf_file", "dtype"}),
-                    "task": _task_params(task) if trained else {"kind": task.module},
-                    "split": split,
-                    "seed": seed,
-                }
-                entries = _entries("tasks", task.module, ("HEAD", "TRAINED", "Settings"))
-                name = f"{model_name}-{task_name}" + (f"-s{split}" if trained else "")
-                identity = {
-                    "model": model_name,
-                    "family": model.family,
-                    "task": task_name,
-                    "split": split,
-                    "seed": seed,
-                    "method": "none",
-                    "method_family": "baseline",
-                    "setting": "",
-                    "sparsity": 0.0,
-                }
-                yield _artifact(
-                    "finetune",
-                    name,
-                    entries + (_entries("tasks", task.module, ("train",)) if trained else []),
-                    described,
-                    inputs,
-                    {"model": model_spec, "task": task_spec, "identity": identity},
-                    batch=name,
-                )
+        for task in (study.tasks[name] for name in model.tasks):
+            for split in task.keys.splits if task.module.TRAINED else [0]:
+                yield _baseline(study, model_name, task, split, downloads)
 
 
-def _compressed(study: Study, baseline: Artifact, downloads: dict[str, Artifact]) -> Iterator[Artifact]:
-    identity = baseline.spec["identity"]
+def _baseline(study: Study, model_name: str, task: TaskEntry, split: int, downloads: Downloads) -> Checkpoint:
+    model, trained, seed = study.models[model_name], task.module.TRAINED, study.seed + split
+    source, labels = downloads[model.download], (task.keys.train.labels or []) if task.keys.train else []
+    pretrained = PretrainedModel(
+        f"{source.path}/{model.folder}", model.gguf_file, model.dtype, task.module.HEAD, tuple(labels)
+    )
+    identity = Identity(
+        model_name, model.family, task.name, split, seed, BASELINE, method_family="baseline", setting="", sparsity=0.0
+    )
+    name = f"{model_name}-{task.name}" + (f"-s{split}" if trained else "")
+    artifact = keyed(
+        "finetune",
+        name,
+        entry_points(CATALOG.tasks, task.kind, "HEAD", "TRAINED", "Settings", *(["train"] if trained else [])),
+        {
+            "model": model.model_dump(mode="json", include={"folder", "gguf_file", "dtype"}),
+            "task": task_params(task) if trained else {"kind": task.kind},
+            "split": split,
+            "seed": seed,
+        },
+        {"model": source} | (inputs_of(task, downloads) if trained else {}),
+        FinetuneJob(pretrained, on_split(task, downloads, split, seed), identity),
+        batch=name,
+    )
+    return Checkpoint(artifact, artifact, identity, pretrained)
+
+
+def _compressed(study: Study, baseline: Checkpoint, downloads: Downloads) -> Iterator[Checkpoint]:
+    place = (baseline.identity.model, baseline.identity.task)
     for entry in study.compressions:
-        if (identity["model"], identity["task"]) not in set(applies_to(study, entry)):
-            continue
-        module = registry.load("compression", entry.module)
-        task = study.tasks[identity["task"]]
-        settings = entry.settings.model_dump(mode="json")
-        setting = ",".join(f"{name}={_short(settings[name])}" for name in _telling(entry, study.compressions))
-        params = {"method": entry.module, "settings": settings, "seed": identity["seed"]}
-        inputs = [baseline]
-        entries = _entries("compression", entry.module, ("compress", "Settings"))
-        if module.NEEDS_TASK:
-            params |= {"task": _task_params(task), "split": identity["split"]}
-            inputs += [downloads[study.models[identity["model"]].download], *_inputs_of(task, downloads)]
-            entries += _entries("tasks", task.module, ("score", "Settings"), optional=("train", "loss"))
-        yield _artifact(
-            "compress",
-            "-".join([baseline.name, entry.module, *([setting.replace("=", "")] if setting else [])]),
-            entries,
-            params,
-            inputs,
-            {
-                "baseline": baseline.path,
-                "model": baseline.spec["model"],
-                "task": baseline.spec["task"] if module.NEEDS_TASK else None,
-                "method": entry.module,
-                "settings": settings,
-                "seed": identity["seed"],
-                "identity": identity
-                | {
-                    "method": entry.module,
-                    "method_family": registry.family("compression", entry.module),
-                    "setting": setting,
-                    "sparsity": settings.get("sparsity"),
-                },
-            },
-            batch=baseline.batch,
-        )
+        if place in study.compressed(entry):
+            yield _compression(study, entry, baseline, downloads)
 
 
-def _scores(study: Study, checkpoint: Artifact, downloads: dict[str, Artifact]) -> Iterator[Artifact]:
-    identity = checkpoint.spec["identity"]
+def _compression(study: Study, entry: CompressionEntry, baseline: Checkpoint, downloads: Downloads) -> Checkpoint:
+    before, task = baseline.identity, study.tasks[baseline.identity.task]
+    settings = entry.settings.model_dump(mode="json")
+    setting = setting_text(entry, study.compressions)
+    params: dict[str, Any] = {"method": entry.method, "settings": settings, "seed": before.seed}
+    inputs = {"checkpoint": baseline.artifact}
+    entries: list[CodeEntry] = entry_points(CATALOG.compression, entry.method, "compress", "Settings")
+    if entry.module.NEEDS_TASK:
+        params |= {"task": task_params(task), "split": before.split}
+        inputs |= {"model": downloads[study.models[before.model].download]} | inputs_of(task, downloads)
+        entries += entry_points(CATALOG.tasks, task.kind, "score", "Settings", optional=("train", "loss"))
+    identity = replace(
+        before,
+        method=entry.method,
+        method_family=CATALOG.compression.family(entry.method),
+        setting=setting,
+        sparsity=settings.get("sparsity"),
+    )
+    job = CompressJob(
+        checkpoint=baseline.artifact.path,
+        baseline=baseline.artifact.path,
+        model=baseline.model,
+        task=on_split(task, downloads, before.split, before.seed) if entry.module.NEEDS_TASK else None,
+        method=entry.method,
+        settings=settings,
+        seed=before.seed,
+        identity=identity,
+    )
+    name = "-".join([baseline.artifact.name, entry.method, *([setting.replace("=", "")] if setting else [])])
+    artifact = keyed("compress", name, entries, params, inputs, job, batch=baseline.artifact.batch)
+    return Checkpoint(artifact, baseline.artifact, identity, baseline.model)
+
+
+def _scores(study: Study, checkpoint: Checkpoint, downloads: Downloads) -> Iterator[Artifact]:
+    place = (checkpoint.identity.model, checkpoint.identity.task)
     for entry in study.metrics:
-        if (identity["model"], identity["task"]) not in set(applies_to(study, entry)):
-            continue
-        module = registry.load("metrics", entry.module)
-        task = study.tasks[identity["task"]]
-        settings = entry.settings.model_dump(mode="json")
-        needs_task = getattr(module, "NEEDS_TASK", False)
-        params = {
-            "metric": entry.module,
-            "settings": settings,
-            "data": {role: _file_list(files) for role, files in sorted(entry.common.data.items())},
-        }
-        sources = [downloads[files.download] for _, files in sorted(entry.common.data.items())]
-        entries = _entries("metrics", entry.module, ("score", "Settings"))
-        if needs_task:
-            params |= {"task": _task_params(task), "split": identity["split"], "seed": identity["seed"]}
-            sources += _inputs_of(task, downloads)
-            entries += _entries("tasks", task.module, ("score", "Settings"))
-        yield _artifact(
-            "evaluate",
-            entry.name,
-            entries,
-            params,
-            [checkpoint, *sources],
-            {
-                "checkpoint": checkpoint.path,
-                "metric": entry.module,
-                "settings": settings,
-                "data": {
-                    role: [f"{downloads[files.download].path}/{name}" for name in _file_list(files)]
-                    for role, files in sorted(entry.common.data.items())
-                },
-                "task": _task_spec(task, downloads, identity["split"], identity["seed"]) if needs_task else None,
-            },
-            folder=f"{FOLDERS['evaluate']}/{checkpoint.path.rsplit('/', 1)[1]}",
-            batch=checkpoint.batch,
-            cost=COST[identity["family"]],
-        )
+        if place in study.scored(entry):
+            yield _score(study, entry, checkpoint, downloads)
 
 
-def _tables(study: Study, checkpoints: list[Artifact], scores: list[Artifact]) -> Artifact:
-    by_path = {each.path: each for each in checkpoints}
-    records = {score.inputs[0]: score.marker for score in scores}
-    spec = {
-        "study": study.name,
-        "level": study.statistics.level,
-        "resamples": study.statistics.resamples,
-        "seed": study.seed,
-        "checkpoints": [
-            {"key": each.key, "name": each.name, "path": each.path, "ledger": records[each.path]}
-            | {"baseline_key": by_path.get(each.inputs[0], each).key if each.stage == "compress" else each.key}
-            | each.spec["identity"]
-            for each in checkpoints
-            if each.path in records
-        ],
-        "scores": [
-            {
-                "path": f"{each.path}/items.parquet",
-                "provenance": each.marker,
-                "key": each.key,
-                "checkpoint": by_path[each.inputs[0]].key,
-                "entry": each.name,
-                "metric": each.spec["metric"],
-                "settings": each.spec["settings"],
-                "dataset": ", ".join(
-                    sorted({path.split("/")[1] for paths in each.spec["data"].values() for path in paths})
-                )
-                or _own_data(each),
-            }
-            for each in scores
-        ],
+def _score(study: Study, entry: MetricEntry, checkpoint: Checkpoint, downloads: Downloads) -> Artifact:
+    identity, task = checkpoint.identity, study.tasks[checkpoint.identity.task]
+    settings = entry.settings.model_dump(mode="json")
+    data = dict(sorted(entry.keys.data.items()))
+    params: dict[str, Any] = {
+        "metric": entry.metric,
+        "settings": settings,
+        "precision": entry.keys.precision,
+        "data": {role: files.files for role, files in data.items()},
     }
-    used = sorted({each.module for each in study.metrics})
-    entries = [entry for name in used for entry in _entries("metrics", name, _SUMMARY)]
-    described = {name: value for name, value in spec.items() if name not in ("checkpoints", "scores")}
-    described["names"] = keys.digest([_names(checkpoints), sorted({canonical(_datasets(each)) for each in scores})])
-    artifact = _artifact("aggregate", study.name, entries, described, scores, spec)
-    spec |= {"out": f"{artifact.path}/tables", "figures": f"{artifact.path}/figures"}
-    spec["files"] = outputs.outputs(spec)
-    return artifact
+    inputs = {"checkpoint": checkpoint.artifact}
+    inputs |= {f"data.{role}": downloads[files.download] for role, files in data.items()}
+    entries: list[CodeEntry] = entry_points(CATALOG.metrics, entry.metric, "score", "Settings")
+    if entry.module.NEEDS_BASELINE:
+        inputs |= {"baseline": checkpoint.baseline}
+    if entry.module.NEEDS_TASK:
+        params |= {"task": task_params(task), "split": identity.split, "seed": identity.seed}
+        inputs |= inputs_of(task, downloads)
+        entries += entry_points(CATALOG.tasks, task.kind, "score", "Settings")
+    job = EvaluateJob(
+        checkpoint=checkpoint.artifact.path,
+        baseline=checkpoint.baseline.path if entry.module.NEEDS_BASELINE else None,
+        metric=entry.metric,
+        settings=settings,
+        precision=entry.keys.precision,
+        data={role: tuple(f"{downloads[f.download].path}/{name}" for name in f.files) for role, f in data.items()},
+        task=on_split(task, downloads, identity.split, identity.seed) if entry.module.NEEDS_TASK else None,
+    )
+    return keyed(
+        "evaluate",
+        entry.name,
+        entries,
+        params,
+        inputs,
+        job,
+        below=PurePath(checkpoint.artifact.path).name,
+        batch=checkpoint.artifact.batch,
+        cost=COST[identity.family],
+    )
 
 
-def _names(checkpoints: list[Artifact]) -> list[str]:
+def _tables(study: Study, checkpoints: Sequence[Checkpoint], scores: Sequence[tuple[Checkpoint, Artifact]]) -> Artifact:
+    records = {checkpoint.artifact.path: score.marker for checkpoint, score in scores}
+    listed = tuple(
+        CheckpointEntry(
+            key=each.artifact.key,
+            name=each.artifact.name,
+            path=each.artifact.path,
+            record=records[each.artifact.path],
+            baseline_key=each.baseline.key,
+            identity=each.identity,
+        )
+        for each in checkpoints
+        if each.artifact.path in records
+    )
+    job = AggregateJob(
+        study=study.name,
+        level=study.statistics.level,
+        resamples=study.statistics.resamples,
+        seed=study.seed,
+        checkpoints=listed,
+        scores=tuple(_score_entry(checkpoint, score) for checkpoint, score in scores),
+    )
+    used = sorted({each.metric for each in study.metrics})
+    return keyed(
+        "aggregate",
+        study.name,
+        [entry for name in used for entry in entry_points(CATALOG.metrics, name, *SUMMARY)],
+        {
+            "study": job.study,
+            "level": job.level,
+            "resamples": job.resamples,
+            "seed": job.seed,
+            "names": keys.digest([_names(checkpoints), sorted({canonical(_datasets(score)) for _, score in scores})]),
+        },
+        {score.path.split("/", 2)[2]: score for _, score in scores},
+        replace(job, files=tuple(outputs.outputs(listed))),
+    )
+
+
+def _names(checkpoints: Sequence[Checkpoint]) -> list[str]:
     """What tables call each checkpoint: its name and identity, the method's family among it, are not in its own key."""
-    return sorted(canonical([each.name, each.spec["identity"]]) for each in checkpoints)
+    return sorted(canonical([each.artifact.name, asdict(each.identity)]) for each in checkpoints)
 
 
 def _datasets(score: Artifact) -> list[str]:
     """A score table's name and the study's names of the data that it was made on."""
-    paths = [path for paths in score.spec["data"].values() for path in paths]
-    return [score.name, *sorted({path.split("/")[1].rsplit("-", 1)[0] for path in paths})]
+    assert isinstance(score.job, EvaluateJob)
+    paths = [path for paths in score.job.data.values() for path in paths]
+    return [score.name, *sorted({PurePath(path).parts[1].rsplit("-", 1)[0] for path in paths})]
 
 
-_SUMMARY = ("summarize", "HEADLINE", "KIND", "Settings")
+def _score_entry(checkpoint: Checkpoint, score: Artifact) -> ScoreEntry:
+    job = score.job
+    assert isinstance(job, EvaluateJob)
+    return ScoreEntry(
+        path=f"{score.path}/{ITEMS}",
+        record=score.marker,
+        key=score.key,
+        checkpoint=checkpoint.artifact.key,
+        entry=score.name,
+        metric=job.metric,
+        settings=job.settings,
+        dataset=_dataset(job),
+    )
 
 
-def _own_data(score: Artifact) -> str:
-    return score.spec["task"]["name"] if score.spec["task"] else "stimuli"
-
-
-def _task_params(task: Entry) -> dict[str, Any]:
-    """What of a task can change a result: its kind, settings and how its tables are read (their keys are inputs)."""
-    common = task.common
-    return {
-        "kind": task.module,
-        "settings": task.settings.model_dump(mode="json"),
-        "train": common.train.model_dump(mode="json", exclude={"download"}) if common.train else None,
-        "test": {n: t.model_dump(mode="json", exclude={"download"}) for n, t in sorted((common.test or {}).items())},
-    }
-
-
-def _task_spec(task: Entry, downloads: dict[str, Artifact], split: int, seed: int) -> dict[str, Any]:
-    def ref(table: Table) -> dict[str, Any]:
-        return table.model_dump(mode="json", exclude={"download"}) | {"path": downloads[table.download].path}
-
-    tables: dict[str, Any] = {"train": ref(task.common.train)} if task.common.train else {}
-    if task.common.test:
-        tables["test"] = {name: ref(table) for name, table in sorted(task.common.test.items())}
-    return {
-        "name": task.name,
-        "kind": task.module,
-        "settings": task.settings.model_dump(mode="json"),
-        "tables": tables,
-        "split": split,
-        "seed": seed,
-    }
-
-
-def _inputs_of(task: Entry, downloads: dict[str, Artifact]) -> list[Artifact]:
-    tables = ([task.common.train] if task.common.train else []) + [
-        table for _, table in sorted((task.common.test or {}).items())
-    ]
-    return [downloads[table.download] for table in tables]
-
-
-def _file_list(files: Files) -> list[str]:
-    return [files.file] if isinstance(files.file, str) else list(files.file)
-
-
-def _telling(entry: Entry, entries: list[Entry]) -> list[str]:
-    """Settings that tell an entry from others of its method, or that its method requires; else all that are stated."""
-    fields = type(entry.settings).model_fields
-    stated = [name for name in fields if name in entry.explicit and getattr(entry.settings, name) is not None]
-    values = {
-        name: {canonical(_dumped(each, name)) for each in entries if each.module == entry.module} for name in stated
-    }
-    telling = [name for name in stated if fields[name].is_required() or len(values[name]) > 1]
-    return telling or stated
-
-
-def _dumped(entry: Entry, name: str) -> Any:
-    return entry.settings.model_dump(mode="json")[name]
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _dataset(job: EvaluateJob) -> str:
+    """The downloads that a metric reads, else its task, else the stimuli that it brings along."""
+    folders = sorted({PurePath(path).parts[1] for paths in job.data.values() for path in paths})
+    return ", ".join(folders) or (job.task.name if job.task else "stimuli")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from fairshrink.errors import UserError
 
@@ -154,7 +154,7 @@ def is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def is_typing_only(node: ast.AST) -> bool:
+def is_typing_only(node: ast.AST) -> TypeGuard[ast.If]:
     """Whether this is ``if TYPE_CHECKING:``."""
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
@@ -222,7 +222,7 @@ def outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.La
     """The parts of a definition that are evaluated in the scope around it."""
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]
-    defaults = [*node.args.defaults, *(each for each in node.args.kw_defaults if each)]
+    defaults: list[ast.AST] = [*node.args.defaults, *(each for each in node.args.kw_defaults if each)]
     return defaults if isinstance(node, ast.Lambda) else [*node.decorator_list, *defaults]
 
 

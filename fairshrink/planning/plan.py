@@ -9,19 +9,41 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from fairshrink import keys
-from fairshrink.planning.grid import STAGES, Artifact
+from fairshrink.contracts import STAGES
+from fairshrink.planning.artifact import Artifact
+from fairshrink.planning.grid import Grid
 from fairshrink.store import artifacts
+from fairshrink.store.artifacts import Recipe
+from fairshrink.store.places import MARKER
+from fairshrink.study.jobs import AggregateJob, StageJob
 from fairshrink.study.schema import Execution, Request
 
-URGENCY = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
+T = TypeVar("T")
+URGENCY: Mapping[str, int] = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
 RESTORED_AT_ONCE = 500
 LOCAL = ("restore", "download", "aggregate")
+
+
+J = TypeVar("J", bound=StageJob, covariant=True)
+
+
+@dataclass(frozen=True)
+class Order(Generic[J]):
+    """An artifact to make: what its record holds, and what its job is given."""
+
+    recipe: Recipe
+    job: J
+
+    @property
+    def path(self) -> str:
+        """Its folder below the root."""
+        return self.recipe.path
 
 
 @dataclass(frozen=True)
@@ -37,7 +59,7 @@ class Job:
     about: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    artifacts: tuple[dict[str, Any], ...]
+    artifacts: tuple[Order[StageJob], ...]
     priority: int = 0
     minutes: int = 10
     mem_mb: int = 1000
@@ -66,7 +88,7 @@ class Plan:
     @property
     def final(self) -> str:
         """The file that the whole run is for."""
-        return f"{self.published}/{artifacts.MARKER}"
+        return f"{self.published}/{MARKER}"
 
     def of(self, *stages: str) -> list[Job]:
         """Jobs of some stages."""
@@ -79,11 +101,11 @@ class Plan:
     @property
     def computed(self) -> list[str]:
         """Paths of the artifacts that are to be computed."""
-        return [each["path"] for job in self.jobs if job.stage != "restore" for each in job.artifacts]
+        return [each.path for job in self.jobs if job.stage != "restore" for each in job.artifacts]
 
 
 def make(
-    grid: dict[str, Artifact],
+    grid: Grid,
     study: str,
     execution: Execution | None = None,
     *,
@@ -98,9 +120,9 @@ def make(
     here can be fetched, ``everything`` plans as if nothing existed anywhere.
     """
     run = execution or Execution()
-    tables = next(reversed(grid.values()))
+    tables = grid.tables
     present: Callable[[str], bool] = (lambda _: False) if everything else exists
-    computed, restored = _needed(grid, tables, present, (lambda _: set()) if everything else fetchable)
+    computed, restored = _needed(grid, present, (lambda _: set()) if everything else fetchable)
     waiting = _waiting(grid, computed)
     jobs = list(_restore_jobs(grid, restored))
     for stage in STAGES[:-1]:
@@ -109,54 +131,60 @@ def make(
             _job(stage, batch, grid, waiting, run) for batch in _batches(stage, mine, computed, run.checkpoints_per_job)
         ]
     if tables.path not in restored:
-        jobs.append(_final_job(grid, tables, study, computed))
+        jobs.append(_final_job(grid, study, computed))
     paths = tuple(grid)
     return Plan(study, run.threads, run.device, run.save_minutes, tuple(jobs), tables.path, output, paths)
 
 
-def _final_job(grid: dict[str, Artifact], tables: Artifact, study: str, computed: set[str]) -> Job:
+def _final_job(grid: Grid, study: str, computed: set[str]) -> Job:
     """Part of every plan, as a report needs the rule that made the tables; without inputs where they stand already."""
+    tables = grid.tables
     due = tables.path in computed
-    inputs = tuple(grid[path].marker for path in tables.inputs) if due else ()
-    outputs = (tables.marker, *tables.spec["files"])
+    inputs = tuple(grid[path].marker for path in tables.inputs.values()) if due else ()
+    assert isinstance(tables.job, AggregateJob)
+    outputs = (tables.marker, *(f"{tables.path}/{name}" for name in tables.job.files))
     return Job(
-        "aggregate", "aggregate", f"tables and figures of study {study}", inputs, outputs, (tables.job,) if due else ()
+        "aggregate",
+        "aggregate",
+        f"tables and figures of study {study}",
+        inputs,
+        outputs,
+        (_order(tables),) if due else (),
     )
 
 
 def _needed(
-    grid: dict[str, Artifact],
-    tables: Artifact,
+    grid: Grid,
     present: Callable[[str], bool],
     fetchable: Callable[[set[str]], set[str]],
 ) -> tuple[set[str], set[str]]:
     """Paths to compute and paths to restore, level by level, so that a remote is asked once a level."""
     computed: set[str] = set()
     restored: set[str] = set()
-    seen = {tables.path}
+    seen = {grid.tables.path}
     level = seen
     while level:
         missing = {path for path in level if not present(grid[path].marker)}
         found = fetchable(missing) if missing else set()
         restored |= found
         computed |= missing - found
-        level = {path for each in missing - found for path in grid[each].inputs} - seen
+        level = {path for each in missing - found for path in grid[each].inputs.values()} - seen
         seen = seen | level
     return computed, restored
 
 
-def _restore_jobs(grid: dict[str, Artifact], restored: set[str]) -> Iterator[Job]:
+def _restore_jobs(grid: Grid, restored: set[str]) -> Iterator[Job]:
     for stage in STAGES:
         mine = [artifact for artifact in grid.values() if artifact.stage == stage and artifact.path in restored]
         for part in _evenly(mine, RESTORED_AT_ONCE):
             name = f"restore_{stage}_{keys.digest([each.key for each in part])[:6]}"
             outputs = tuple(each.marker for each in part)
-            jobs = tuple(each.job for each in part)
+            orders = tuple(_order(each) for each in part)
             about = f"{len(part)} artifact{'s' if len(part) != 1 else ''} of stage {stage}"
-            yield Job(name, "restore", about, (), outputs, jobs, 4000)
+            yield Job(name, "restore", about, (), outputs, orders, 4000)
 
 
-def _waiting(grid: dict[str, Artifact], needed: set[str]) -> Counter[str]:
+def _waiting(grid: Grid, needed: set[str]) -> Counter[str]:
     """How much work waits for each needed artifact, itself included: long chains are to start first."""
     waiting: Counter[str] = Counter()
     for path in needed:
@@ -164,7 +192,7 @@ def _waiting(grid: dict[str, Artifact], needed: set[str]) -> Counter[str]:
         while pending:
             current = pending.pop()
             waiting[current] += grid[path].cost
-            upstream = [each for each in grid[current].inputs if each in needed and each not in reached]
+            upstream = [each for each in grid[current].inputs.values() if each in needed and each not in reached]
             reached.update(upstream)
             pending += upstream
     return waiting
@@ -182,15 +210,20 @@ def _batches(
         return
     groups: dict[str, dict[str, list[Artifact]]] = defaultdict(lambda: defaultdict(list))
     for each in missing:
-        ready = stage == "evaluate" and each.inputs[0] not in computed
-        groups["" if ready else each.batch][each.path if stage == "compress" else each.inputs[0]].append(each)
+        checkpoint = each.inputs["checkpoint"]
+        ready = stage == "evaluate" and not {checkpoint, each.inputs.get("baseline")} & computed
+        groups["" if ready else each.batch][each.path if stage == "compress" else checkpoint].append(each)
     for checkpoints in groups.values():
         bundles = list(checkpoints.values())
         for part in _evenly(bundles, checkpoints_per_job):
             yield [artifact for bundle in part for artifact in bundle]
 
 
-def _evenly(items: Sequence[Any], at_most: int) -> Iterator[Sequence[Any]]:
+def _order(artifact: Artifact) -> Order[StageJob]:
+    return Order(artifact.recipe, artifact.job)
+
+
+def _evenly(items: Sequence[T], at_most: int) -> Iterator[Sequence[T]]:
     """Cut into as few parts as possible, of sizes that differ by one at most."""
     count = -(-len(items) // at_most)
     start = 0
@@ -200,8 +233,8 @@ def _evenly(items: Sequence[Any], at_most: int) -> Iterator[Sequence[Any]]:
         start = stop
 
 
-def _job(stage: str, batch: list[Artifact], grid: dict[str, Artifact], waiting: Counter[str], run: Execution) -> Job:
-    inputs = dict.fromkeys(grid[path].marker for each in batch for path in each.inputs)
+def _job(stage: str, batch: list[Artifact], grid: Grid, waiting: Counter[str], run: Execution) -> Job:
+    inputs = dict.fromkeys(grid[path].marker for each in batch for path in each.inputs.values())
     labels = sorted({each.batch or each.name for each in batch})
     label = labels[0] if len(labels) == 1 else f"{len(labels)}_baselines"
     identity = keys.digest([each.path for each in batch])[:6]
@@ -213,7 +246,7 @@ def _job(stage: str, batch: list[Artifact], grid: dict[str, Artifact], waiting: 
         about=about,
         inputs=tuple(inputs),
         outputs=tuple(each.marker for each in batch),
-        artifacts=tuple(each.job for each in batch),
+        artifacts=tuple(_order(each) for each in batch),
         priority=URGENCY[stage] + min(sum(waiting[each.path] for each in batch), 999),
         minutes=request.minutes * len(batch),
         mem_mb=request.mem_mb,

@@ -11,11 +11,18 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fairshrink.planning.plan import Job, Plan
+from pydantic import TypeAdapter
+
+from fairshrink.contracts import Stage
+from fairshrink.planning.plan import Job, Order, Plan
+from fairshrink.store.artifacts import Recipe
+from fairshrink.study.jobs import JOBS, StageJob
 
 FOLDER = Path(".snakemake/fairshrink")
 KEPT = 20
@@ -72,22 +79,39 @@ def _outline(job: Job) -> dict[str, Any]:
 
 def _packed(job: Job) -> dict[str, Any]:
     """The job as JSON; artifacts made by the same code refer to one table of it."""
-    codes: list[dict[str, str]] = []
+    codes: list[Mapping[str, str]] = []
     places: dict[int, int] = {}
     packed = []
     for each in job.artifacts:
-        code = each["parts"].get("code")
+        recipe = each.recipe
+        code = recipe.parts["code"]
         if id(code) not in places:
             places[id(code)] = len(codes)
             codes.append(code)
-        packed.append(each | {"parts": each["parts"] | {"code": places[id(code)]}})
+        written = {
+            "stage": recipe.stage,
+            "name": recipe.name,
+            "key": recipe.key,
+            "path": recipe.path,
+            "parts": {**recipe.parts, "code": places[id(code)]},
+        }
+        packed.append({"recipe": written, "job": _adapter(recipe.stage).dump_python(each.job, mode="json")})
     return _outline(job) | {"artifacts": packed, "codes": codes}
 
 
 def _job(value: dict[str, Any]) -> Job:
     codes = value.pop("codes", [])
-    artifacts = [
-        each | {"parts": each["parts"] | {"code": codes[each["parts"]["code"]]}} for each in value.get("artifacts", ())
-    ]
+    orders = tuple(_order(each["recipe"], each["job"], codes) for each in value.get("artifacts", ()))
     files = {name: tuple(value[name]) for name in ("inputs", "outputs")}
-    return Job(**(value | files | {"artifacts": tuple(artifacts)}))
+    return Job(**(value | files | {"artifacts": orders}))
+
+
+def _order(recipe: dict[str, Any], job: dict[str, Any], codes: list[Mapping[str, str]]) -> Order[StageJob]:
+    parts = recipe["parts"] | {"code": codes[recipe["parts"]["code"]]}
+    return Order(Recipe(**(recipe | {"parts": parts})), _adapter(recipe["stage"]).validate_python(job))
+
+
+@cache
+def _adapter(stage: Stage) -> TypeAdapter[StageJob]:
+    """Writes and reads what a job of a stage is given."""
+    return TypeAdapter(JOBS[stage])

@@ -88,20 +88,20 @@ def read(place: Place, inert: frozenset[str] = frozenset(), root: Path = PACKAGE
     if place.kind == "module":
         names = sorted({*module.definitions, *module.imports})
         found = {name: member(place.module, name, root) for name in names}
-        items: list[str | Place] = [part for name in names for part in (name, *_shown(found[name], inert))]
+        items: list[str | Place | Load] = [part for name in names for part in (name, *_shown(found[name], inert))]
         return _reading(items)
     nodes = module.statements if place.kind == "import" else module.definitions[place.name]
-    items = [place.name]
+    written: list[str | Place | Load] = [place.name]
     for node in nodes:
-        _write(node, (), Reader(module, root), inert, items)
-    return _reading(items)
+        _write(node, (), Reader(module, root), inert, written)
+    return _reading(written)
 
 
 def _reading(items: list[str | Place | Load]) -> Reading:
     places = [each for each in items if isinstance(each, Place)]
     return Reading(
         text=" ".join(
-            f"<{_name(each)}>" if isinstance(each, Place) else each for each in items if type(each) is not Load
+            f"<{_name(each)}>" if isinstance(each, Place) else each for each in items if not isinstance(each, Load)
         ),
         references=tuple(places),
         loads=tuple(dict.fromkeys(each.module for each in items if isinstance(each, Load))),
@@ -151,10 +151,11 @@ class Reader(NamedTuple):
             if name not in scope.names or (scope.is_class and depth):
                 continue
             found = scope.names[name]
-            if any(isinstance(each, Everywhere) for each in found):
+            bound = [each for each in found if not isinstance(each, Everywhere)]
+            if len(bound) < len(found):
                 break
-            only = single(found)
-            local += [self._target(each) for each in ([only] if only else found)]
+            only = single(bound)
+            local += [self._target(each) for each in ([only] if only else bound)]
             if not scope.is_class:
                 return local
         if name in self.module.definitions:
@@ -171,8 +172,8 @@ class Reader(NamedTuple):
     def meaning(self, node: ast.AST, scopes: Scopes) -> Place | External | None:
         """What an expression such as ``name`` or ``module.name`` stands for, if that is one thing."""
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            found = self.lookup(node.id, scopes)
-            return found[0] if len(found) == 1 else None
+            several = self.lookup(node.id, scopes)
+            return several[0] if len(several) == 1 else None
         if not isinstance(node, ast.Attribute):
             return None
         whole = self.meaning(node.value, scopes)
@@ -205,7 +206,8 @@ def children(node: ast.AST, scopes: Scopes, reader: Reader) -> Iterator[tuple[st
     first = None
     if isinstance(node, Function):
         names = reader.bound(node.body if isinstance(node.body, list) else [node.body])
-        inner = (*scopes, Scope({each: [None] for each in _parameters(node.args)} | names, False))
+        parameters: dict[str, list[Binding | Everywhere]] = {each: [None] for each in _parameters(node.args)}
+        inner = (*scopes, Scope(parameters | names, False))
         inner_fields = ("body",)
     elif isinstance(node, ast.ClassDef):
         inner, inner_fields = (*scopes, Scope(reader.bound(node.body), True)), ("body",)
@@ -225,9 +227,9 @@ def children(node: ast.AST, scopes: Scopes, reader: Reader) -> Iterator[tuple[st
                 yield name, value, within
             continue
         for each in value:
-            if each is first and first is not None:  # its iterable is evaluated in the scope around
-                yield name, each.iter, scopes
-                yield from ((part, *rest) for part, *rest in _comprehension(each, inner))
+            if first is not None and each is first:  # its iterable is evaluated in the scope around
+                yield name, first.iter, scopes
+                yield from _comprehension(first, inner)
             elif not (isinstance(each, ast.AST) and _left_out(node, each, scopes, reader)):
                 yield name, each, within
 
@@ -270,7 +272,7 @@ def data_file(node: ast.AST, scopes: Scopes, reader: Reader) -> Place | None:
     inside = reader.root.parent / reader.module.file
     path = (inside if inside.is_dir() else inside.parent) / str(name.value)
     if not path.is_file() or not path.resolve().is_relative_to(reader.root.resolve()):
-        raise UserError(f"{reader.module.file}:{node.lineno}: there is no file {name.value} beside this module")
+        raise UserError(f"{reader.module.file}:{node.lineno}: there is no file {name.value!s} beside this module")
     folder = path.parent.relative_to(reader.root).as_posix()
     return Place("file", "" if folder == "." else folder, path.name)
 
@@ -280,8 +282,9 @@ def _doc(node: ast.AST, scopes: Scopes, reader: Reader) -> Place | None:
     if not isinstance(node, ast.Attribute) or node.attr != "__doc__":
         return None
     owner = reader.meaning(node.value, scopes)
-    is_definition = isinstance(owner, Place) and owner.kind == "definition"
-    return Place("doc", owner.module, owner.name) if is_definition else None
+    if not isinstance(owner, Place) or owner.kind != "definition":
+        return None
+    return Place("doc", owner.module, owner.name)
 
 
 def _write(node: ast.AST, scopes: Scopes, reader: Reader, inert: frozenset[str], out: list[str | Place | Load]) -> None:
@@ -337,8 +340,9 @@ def _import(
     yield from map(Load, loaded(node, reader.module.name, reader.module.is_package, reader.root))
     for name, binding in imported(node, reader.module.name, reader.module.is_package, reader.root):
         found = scopes[-1].names.get(name, []) if scopes else []
-        alone = single(found) is not None if scopes else name in reader.module.imports
-        if not alone or any(isinstance(each, Everywhere) for each in found):
+        bound = [each for each in found if not isinstance(each, Everywhere)]
+        alone = single(bound) is not None if scopes else name in reader.module.imports
+        if not alone or len(bound) < len(found):
             target = follow(binding, reader.module, reader.root) if isinstance(binding, Imported) else binding
             yield from ("(import", name, *_shown(target, inert), ")")
 

@@ -20,14 +20,15 @@ from fairshrink.planning.reading import RESOURCES, Function, Reader, Scopes, chi
 
 APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "upkeep"})
 """Folders of code that no job reaches: they plan, explain, document and look after artifacts. Not examined."""
-_ENTRIES = "what is found by name is among the entries that the grid gives (`Entry`), or that CODE of a source names"
+_ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
     ("models.inference", "lm_head", "getattr"): "the names are written beside it, of parts of models of transformers",
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
     ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
     "checkpoint's key, which is an input of all that reads it, covers the form",
     ("registry", "PACKAGE", "__file__"): _ENTRIES,
-    ("registry", "load", "importlib.import_module"): _ENTRIES,
+    ("registry", "Modules", "importlib.import_module"): _ENTRIES,
+    ("registry", "Modules", "__doc__"): "cards are read for pages and lists only",
     ("remote.pointers", "_add", "sys.executable"): "it runs DVC, which stores bytes as they are",
     ("sources.generated.source", "fetch", "importlib.import_module"): _ENTRIES,
     ("stages.gpus", "_take", "change of a module's value"): "locks are held until the process ends",
@@ -211,8 +212,9 @@ def _attribute(seen: Seen, reader: Reader) -> Remedies:
         owner = reader.meaning(node.value, seen.scopes)
         if not isinstance(owner, Place) or owner.kind not in ("module", "definition"):
             yield "__doc__", "name the module or function whose docstring is read"
-    is_value = isinstance(meaning, Place) and meaning.kind == "module" and not isinstance(seen.around, ast.Attribute)
-    if is_value and parse(meaning.module, reader.root).is_package:
+    if isinstance(seen.around, ast.Attribute) or not isinstance(meaning, Place) or meaning.kind != "module":
+        return
+    if parse(meaning.module, reader.root).is_package:
         yield "package as a value", "name the module or function that is meant"
 
 
@@ -260,8 +262,9 @@ def _opens_literal(node: ast.Call) -> bool:
 def _hook(seen: Seen, reader: Reader) -> Remedies:
     """Functions that Python calls for others without a name being written."""
     node = seen.node
-    is_hook = isinstance(node, ast.FunctionDef) and node.name in HOOKS
-    if is_hook and (node.name == "__init_subclass__" or not seen.scopes):
+    if not isinstance(node, ast.FunctionDef) or node.name not in HOOKS:
+        return
+    if node.name == "__init_subclass__" or not seen.scopes:
         yield node.name, "code must be named where it is used; a dict of functions says the same"
 
 

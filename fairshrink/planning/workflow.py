@@ -8,18 +8,19 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.planning import grid, plan, plan_files
+from fairshrink.planning import grid, plan, plan_files, studies
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
-from fairshrink.study import reader
+from fairshrink.store.places import MARKER
 
 PLAN_VARIABLE = "FAIRSHRINK_PLAN"
 """Set by the main process: what it planned is what its jobs' processes must see, though the world moves on."""
-POLICIES = ("required", "preferred", "never")
+POLICIES: tuple[RestorePolicy, ...] = get_args(RestorePolicy)
 
 
 def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
@@ -59,8 +60,8 @@ def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:
 
 def _unmark(made: plan.Plan) -> None:
     """Take the records out of folders that are not whole: Snakemake would take the job's output for made."""
-    for path in (each["path"] for job in made.jobs for each in job.artifacts):
-        marker = Path(path) / artifacts.MARKER
+    for path in (each.path for job in made.jobs for each in job.artifacts):
+        marker = Path(path) / MARKER
         if marker.is_file() and not artifacts.exists(Path(path)):
             log(f"{path}: files of its record are missing; it is made again")
             marker.unlink()
@@ -74,7 +75,7 @@ def study_file(workflow: Any, config: dict[str, Any]) -> str:
 
 def make(file: str, restore: str | None = None, *, everything: bool = False) -> plan.Plan:
     """The plan of a study as things stand; ``restore`` overrides its policy. Raises UserError."""
-    loaded = reader.load(file)
+    loaded = studies.load(file)
     policy = restore or loaded.execution.restore
     if policy not in POLICIES:
         raise UserError(f"--config restore={policy}: there is no such policy; write one of {', '.join(POLICIES)}")

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fairshrink.log import log
-from fairshrink.store.artifacts import MARKER
+from fairshrink.store.places import ARTIFACT_GLOBS, MARKER
 
-ARTIFACT_GLOBS = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*", "results/published/*")
 MAX_ARGUMENTS = 5000
 """Paths that fit on one command line."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory
 
 from fairshrink.analysis import results_file
-from fairshrink.analysis.cells import BASELINE, cells, headlines
+from fairshrink.analysis.cells import cells, headlines
 from fairshrink.analysis.verdicts import task_metric
+from fairshrink.contracts import BASELINE
 from fairshrink.reporting.style import FAINT, INK, grid, looks, save, styled
 
-Looks = dict[str, dict[str, str]]
+Looks = dict[str, dict[str, Any]]
 _QUIET = "#57606a"
 
 
@@ -168,7 +170,7 @@ def _finish(figure: Figure, panels: list[Axes], cells: pd.DataFrame, appearance:
     for name in [each for each in appearance if each in set(cells["line"])]:
         style = "-" if name in with_sparsity else "none"
         handles.append(Line2D([], [], **appearance[name], linestyle=style, label=name.replace("_", " ")))
-    columns = _columns([each.get_label() for each in handles], figure.get_figwidth())
+    columns = _columns([str(each.get_label()) for each in handles], figure.get_figwidth())
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, columnspacing=1.4)
     model, task = cells["model"].iloc[0], cells["task"].iloc[0]
     spread = "one standard deviation over splits" if cells["n_splits"].max() > 1 else "bootstrap intervals"

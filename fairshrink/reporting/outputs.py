@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+
+from fairshrink.study.jobs import CheckpointEntry
 
 STUDY_TABLES = (
     "results.parquet",
@@ -20,24 +20,26 @@ FIGURES = ("bias_by_sparsity", "bias_by_task_score")
 FORMATS = ("png", "svg")
 
 
-def tables(spec: Mapping[str, Any]) -> list[str]:
-    """Paths of the tables; ``spec`` needs ``out`` and ``checkpoints``, each with its ``task``."""
-    tasks = sorted({each["task"] for each in spec["checkpoints"]})
-    names = [*STUDY_TABLES, *(f"overview_{task}.{ending}" for task in tasks for ending in TASK_TABLES)]
-    return [str(Path(spec["out"]) / name) for name in names]
+TABLES_FOLDER, FIGURES_FOLDER = "tables", "figures"
 
 
-def figures(spec: Mapping[str, Any]) -> list[str]:
-    """Paths of the figures; ``spec`` needs ``figures`` and ``checkpoints``, each with its ``model`` and ``task``."""
-    pairs = sorted({(each["model"], each["task"]) for each in spec["checkpoints"]})
+def tables(tasks: Iterable[str]) -> list[str]:
+    """Names of the tables of a study with these tasks."""
+    return [*STUDY_TABLES, *(f"overview_{task}.{ending}" for task in sorted(set(tasks)) for ending in TASK_TABLES)]
+
+
+def figures(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Names of the figures of a study with these (model, task) pairs."""
     return [
-        str(Path(spec["figures"]) / f"{model}_{task}_{figure}.{ending}")
-        for model, task in pairs
+        f"{model}_{task}_{figure}.{ending}"
+        for model, task in sorted(set(pairs))
         for figure in FIGURES
         for ending in FORMATS
     ]
 
 
-def outputs(spec: Mapping[str, Any]) -> list[str]:
-    """Paths of all that the analysis makes, in a fixed order."""
-    return tables(spec) + figures(spec)
+def outputs(checkpoints: Iterable[CheckpointEntry]) -> list[str]:
+    """Paths of all that is made for these checkpoints, below the artifact, in a fixed order."""
+    pairs = {(each.identity.model, each.identity.task) for each in checkpoints}
+    named = [f"{TABLES_FOLDER}/{name}" for name in tables(task for _, task in pairs)]
+    return named + [f"{FIGURES_FOLDER}/{name}" for name in figures(pairs)]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairshrink.analysis.cells import BASELINE, CELL
+from fairshrink.analysis.cells import CELL
 from fairshrink.analysis.verdicts import LOST, NOTHING, REAL, UNKNOWN
+from fairshrink.contracts import BASELINE
 
 MARKS = {REAL: "*", LOST: "†", UNKNOWN: "‡", NOTHING: ""}
 MISSING = "–"

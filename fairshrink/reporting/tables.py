@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from fairshrink.analysis import results_file
-from fairshrink.analysis.cells import BASELINE, CELL, cells, headlines
+from fairshrink.analysis.cells import CELL, cells, headlines
 from fairshrink.analysis.verdicts import LOST, REAL, agreement, task_metric, verdicts
+from fairshrink.contracts import BASELINE
 from fairshrink.reporting import markup, page
 from fairshrink.reporting.overview import numbers, overview
 

@@ -26,8 +26,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import Settings as BaseSettings
+from fairshrink.settings import SourceSettings
 
 HUB = "https://huggingface.co"
 UNSAFE = (".bin", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".py", ".h5", ".msgpack", ".joblib", ".npy")
@@ -35,7 +36,7 @@ TRIES = 3
 BACKOFF_S = 1.0
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings):
     """Settings of a repository on the hub."""
 
     repo: str = Field(pattern="^[^/ ]+/[^/ ]+$", description="owner/name")
@@ -56,6 +57,11 @@ class Settings(BaseSettings):
 def pin(settings: Settings) -> dict[str, Any]:
     """The commit identifies the contents, whatever hub they come from."""
     return settings.model_dump(mode="json", exclude={"sha256", "files"}) | {"files": sorted(set(settings.files))}
+
+
+def code(settings: Settings) -> tuple[CodeEntry, ...]:
+    """Nothing that is found by its name."""
+    return ()
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:

@@ -13,23 +13,38 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
+from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import Settings as BaseSettings
+from fairshrink.settings import SourceSettings
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings):
     """Settings of something on this machine."""
 
     path: str = Field(min_length=1, description="folder or file, relative to the study's file")
+
+    @property
+    def local(self) -> Path:
+        """The folder or file."""
+        return Path(self.path)
+
+    def anchored(self, folder: Path) -> Self:
+        """The same with an absolute path."""
+        return self.model_copy(update={"path": str(folder / self.path)})
 
 
 def pin(settings: Settings) -> dict[str, Any]:
     """Checksums of all files by name: the contents count, not where they stand. UserError if there are none."""
     return {"files": _digests(_files(settings))}
+
+
+def code(settings: Settings) -> tuple[CodeEntry, ...]:
+    """Nothing that is found by its name."""
+    return ()
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
@@ -57,7 +72,7 @@ def _digests(files: dict[str, Path]) -> dict[str, str]:
 
 def _files(settings: Settings) -> dict[str, Path]:
     """Files by their name below the folder, sorted; another artifact's provenance is not part of its contents."""
-    from fairshrink.store.artifacts import MARKER
+    from fairshrink.store.places import MARKER
 
     root = Path(settings.path)
     if root.is_file():

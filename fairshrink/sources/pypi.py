@@ -28,14 +28,15 @@ from typing import Any
 
 from pydantic import Field
 
+from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import Settings as BaseSettings
+from fairshrink.settings import SourceSettings
 
 INDEX = "https://pypi.org/simple"
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings):
     """Settings of a file on PyPI."""
 
     project: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the project")
@@ -51,6 +52,11 @@ class Settings(BaseSettings):
 def pin(settings: Settings) -> dict[str, Any]:
     """The checksum identifies the file, the members what is taken from it."""
     return {"sha256": settings.sha256, "members": sorted(set(settings.members))}
+
+
+def code(settings: Settings) -> tuple[CodeEntry, ...]:
+    """Nothing that is found by its name."""
+    return ()
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:

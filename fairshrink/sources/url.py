@@ -22,10 +22,11 @@ from typing import Any
 
 from pydantic import Field
 
-from fairshrink.settings import Settings as BaseSettings
+from fairshrink.contracts import CodeEntry
+from fairshrink.settings import SourceSettings
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings):
     """Settings of a file behind an address."""
 
     url: str = Field(pattern="^(https?|file)://.+", description="its address")
@@ -45,6 +46,11 @@ def pin(settings: Settings) -> dict[str, Any]:
     """The checksum identifies the file, wherever it comes from."""
     taken = {"members": sorted(set(settings.members))} if settings.members else {"name": _name(settings)}
     return {"sha256": settings.sha256} | taken
+
+
+def code(settings: Settings) -> tuple[CodeEntry, ...]:
+    """Nothing that is found by its name."""
+    return ()
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fairshrink.log import log
+from fairshrink.planning.plan import Order
+from fairshrink.registry import CATALOG
 from fairshrink.reporting.write import aggregate
 from fairshrink.store import artifacts
+from fairshrink.study.jobs import AggregateJob
 
 
-def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
+def run(orders: Iterable[Order[AggregateJob]], device: str = "cpu") -> None:
     """Make the artifact that holds the tables and figures of a study."""
-    for job in jobs:
-        artifacts.make(job, lambda folder, job=job: _fill(folder, job["spec"]))
+    for order in orders:
+        artifacts.make(order.recipe, partial(_fill, job=order.job))
 
 
-def _fill(folder: Path, spec: dict[str, Any]) -> dict[str, Any]:
-    aggregate(spec | {"out": str(folder / "tables"), "figures": str(folder / "figures")}, log)
-    return {"study": spec["study"]}
+def _fill(folder: Path, job: AggregateJob) -> dict[str, Any]:
+    metrics = {each.metric: CATALOG.metrics[each.metric] for each in job.scores}
+    aggregate(job, metrics, folder, log)
+    return {"study": job.study}

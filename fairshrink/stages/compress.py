@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairshrink import registry
-from fairshrink.compression._shared.context import Context
-from fairshrink.data.examples import from_spec
+from fairshrink.contracts import Context
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
-from fairshrink.stages.finetune import source
+from fairshrink.planning.plan import Order
+from fairshrink.registry import CATALOG
+from fairshrink.stages.opening import open_pretrained, open_task
 from fairshrink.store import artifacts
+from fairshrink.study.jobs import CompressJob
 
 
-def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
+def run(orders: Iterable[Order[CompressJob]], device: str = "cpu") -> None:
     """Make each compressed checkpoint; jobs of one baseline load it once."""
     loaded: dict[str, checkpoints.Checkpoint] = {}
-    for job in jobs:
-        path = job["spec"]["baseline"]
-        if path not in loaded:
-            loaded = {path: checkpoints.load(Path(path), device=device)}
-        artifacts.make(job, lambda folder, job=job, baseline=loaded[path]: _fill(folder, job, baseline))
+    for order in orders:
+        needed = {order.job.checkpoint, order.job.baseline}
+        loaded = {path: each for path, each in loaded.items() if path in needed}
+        for path in needed - loaded.keys():
+            loaded[path] = checkpoints.load(Path(path), device=device)
+        artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded))
 
 
-def _fill(folder: Path, job: dict[str, Any], baseline: checkpoints.Checkpoint) -> dict[str, Any]:
-    spec = job["spec"]
-    method = registry.load("compression", spec["method"])
-    log(f"compressing: {job['name']}")
+def _fill(folder: Path, order: Order[CompressJob], loaded: dict[str, checkpoints.Checkpoint]) -> dict[str, Any]:
+    job = order.job
+    method = CATALOG.compression[job.method]
+    log(f"compressing: {order.recipe.name}")
     context = Context(
-        seed=spec["seed"],
-        task=from_spec(spec["task"]) if spec["task"] else None,
-        source=lambda: source(spec["model"], spec["seed"]),
+        seed=job.seed,
+        task=open_task(job.task) if job.task else None,
+        source=lambda: open_pretrained(job.model, job.seed),
         log=log,
     )
-    compressed = method.compress(copy.deepcopy(baseline), method.Settings(**spec["settings"]), context)
+    compressed = method.compress(copy.deepcopy(loaded[job.checkpoint]), method.Settings(**job.settings), context)
     checkpoints.save(compressed, folder)
     return {
-        "identity": spec["identity"],
-        "ledger": ledger.ledger(compressed, baseline),
-        "measurements": ledger.measure(compressed, baseline),
+        "identity": asdict(job.identity),
+        "ledger": ledger.ledger(compressed, loaded[job.baseline]),
+        "measurements": ledger.measure(compressed, loaded[job.baseline]),
     }

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairshrink import registry
+from fairshrink.planning.plan import Order
+from fairshrink.registry import CATALOG
 from fairshrink.store import artifacts
+from fairshrink.study.jobs import DownloadJob
 
 ARCHIVES = Path("data/.archives")
 """Downloaded archives by their checksum, so that a second study needs no network."""
 
 
-def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
+def run(orders: Iterable[Order[DownloadJob]], device: str = "cpu") -> None:
     """Fetch each download. Raises UserError where a pin does not hold or the network does not answer."""
-    for job in jobs:
-        module = registry.load("sources", job["spec"]["source"])
-        settings = module.Settings(**job["spec"]["settings"])
-        artifacts.make(job, lambda folder, m=module, s=settings: {"source": m.fetch(s, folder, ARCHIVES)})
+    for order in orders:
+        artifacts.make(order.recipe, partial(_fill, job=order.job))
+
+
+def _fill(folder: Path, job: DownloadJob) -> dict[str, Any]:
+    module = CATALOG.sources[job.source]
+    return {"source": module.fetch(module.Settings(**job.settings), folder, ARCHIVES)}

@@ -3,46 +3,54 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairshrink import registry
-from fairshrink.data.examples import from_spec
+from fairshrink.contracts import Scoring
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.planning.plan import Order
+from fairshrink.registry import CATALOG
+from fairshrink.stages.opening import open_task
 from fairshrink.store import artifacts
+from fairshrink.store.places import ITEMS
+from fairshrink.study.jobs import EvaluateJob
 
-ITEMS = "items.parquet"
+Loaded = dict[str, checkpoints.Checkpoint]
 
 
-def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
-    """Score each (checkpoint, metric); a checkpoint is loaded once for all its metrics."""
-    by_checkpoint: dict[str, list[dict[str, Any]]] = {}
-    for job in jobs:
-        by_checkpoint.setdefault(job["spec"]["checkpoint"], []).append(job)
+def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
+    """Score each (checkpoint, metric); a checkpoint is loaded once for all its metrics, with its baseline if needed."""
+    by_checkpoint: dict[str, list[Order[EvaluateJob]]] = {}
+    for order in orders:
+        if not artifacts.exists(Path(order.path)):
+            by_checkpoint.setdefault(order.job.checkpoint, []).append(order)
+    loaded: Loaded = {}
     for path, wanted in by_checkpoint.items():
-        if all(artifacts.exists(Path(job["path"])) for job in wanted):
-            continue
         log(f"scoring: {Path(path).name}")
-        checkpoint = checkpoints.load(Path(path), device=device)
-        for job in wanted:
-            artifacts.make(job, lambda folder, job=job, loaded=checkpoint: _fill(folder, job, loaded))
+        needed = {path, *(order.job.baseline for order in wanted if order.job.baseline)}
+        loaded = {path: each for path, each in loaded.items() if path in needed}
+        for each in needed - loaded.keys():
+            loaded[each] = checkpoints.load(Path(each), device=device)
+        for order in wanted:
+            artifacts.make(order.recipe, partial(_fill, job=order.job, loaded=loaded))
 
 
-def _fill(folder: Path, job: dict[str, Any], checkpoint: checkpoints.Checkpoint) -> dict[str, Any]:
-    spec = job["spec"]
-    metric = registry.load("metrics", spec["metric"])
-    settings = metric.Settings(**spec["settings"])
-    items = metric.score(
-        dataclasses.replace(checkpoint, precision=getattr(settings, "precision", "fp32")),
-        {role: [Path(each) for each in paths] for role, paths in spec["data"].items()},
-        settings,
-        from_spec(spec["task"]) if spec["task"] else None,
+def _fill(folder: Path, job: EvaluateJob, loaded: Loaded) -> dict[str, Any]:
+    metric = CATALOG.metrics[job.metric]
+    given = Scoring(
+        checkpoint=dataclasses.replace(loaded[job.checkpoint], precision=job.precision),
+        data={role: [Path(each) for each in paths] for role, paths in job.data.items()},
+        task=open_task(job.task) if job.task else None,
+        baseline=dataclasses.replace(loaded[job.baseline], precision=job.precision) if job.baseline else None,
     )
+    items = metric.score(given, metric.Settings(**job.settings))
     if not items["item"].is_unique:
-        raise RuntimeError(f"{spec['metric']}: item names are not unique")
+        raise RuntimeError(f"{job.metric}: item names are not unique")
     items.sort_values("item", kind="stable").to_parquet(folder / ITEMS, index=False)
-    return {"items": len(items), "checkpoint": _about(Path(spec["checkpoint"]))}
+    return {"items": len(items), "checkpoint": _about(Path(job.checkpoint))}
 
 
 def _about(path: Path) -> dict[str, Any]:

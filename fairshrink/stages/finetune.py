@@ -1,24 +1,30 @@
-"""Stage 2: baselines, by fine-tuning a pretrained model on one split of a task, or by taking it as it is."""
+"""Stage 2: baselines, by fine-tuning a pretrained model on one split of a task, or without fine-tuning."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairshrink import registry
-from fairshrink.data.examples import frames, from_spec
+from fairshrink.contracts import TrainedTask
+from fairshrink.data.examples import frames
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
+from fairshrink.planning.plan import Order
+from fairshrink.stages.opening import open_pretrained, open_task
 from fairshrink.store import artifacts
+from fairshrink.study.jobs import FinetuneJob
 from fairshrink.training.state import TrainingState
 
 
-def run(jobs: list[dict[str, Any]], device: str = "cpu", save_minutes: float = 5.0) -> None:
+def run(orders: Iterable[Order[FinetuneJob]], device: str = "cpu", save_minutes: float = 5.0) -> None:
     """Make each baseline; every ``save_minutes`` of training its state is kept, for a run that is killed to resume."""
-    for job in jobs:
-        state = TrainingState(_state_folder(Path(job["path"])), job["key"], log, 60 * save_minutes)
-        artifacts.make(job, lambda folder, job=job, state=state: _fill(folder, job, device, state))
+    for order in orders:
+        state = TrainingState(_state_folder(Path(order.path)), order.recipe.key, log, 60 * save_minutes)
+        artifacts.make(order.recipe, partial(_fill, job=order.job, device=device, state=state))
         state.clear()
 
 
@@ -27,29 +33,15 @@ def _state_folder(artifact: Path) -> Path:
     return artifact.with_name(f".{artifact.name}.training")
 
 
-def _fill(folder: Path, job: dict[str, Any], device: str, state: TrainingState) -> dict[str, Any]:
-    spec = job["spec"]
-    task = from_spec(spec["task"])
-    module = registry.load("tasks", task.kind)
-    checkpoint = source(spec["model"], task.seed)
+def _fill(folder: Path, job: FinetuneJob, device: str, state: TrainingState) -> dict[str, Any]:
+    task = open_task(job.task)
+    checkpoint = open_pretrained(job.model, task.seed)
     checkpoint.model.to(device)
-    if module.TRAINED:
-        module.train(checkpoint, frames(task), task.settings, task.seed, log, state=state)
+    if task.module.TRAINED and isinstance(task.module, TrainedTask):
+        task.module.train(checkpoint, frames(task), task.settings, task.seed, log, state=state)
     checkpoints.save(checkpoint, folder)
     return {
-        "identity": spec["identity"],
+        "identity": asdict(job.identity),
         "ledger": ledger.ledger(checkpoint, checkpoint),
         "measurements": ledger.measure(checkpoint, checkpoint),
     }
-
-
-def source(model: dict[str, Any], seed: int) -> checkpoints.Checkpoint:
-    """The pretrained model with the task's head, as fine-tuning starts from it."""
-    return checkpoints.from_source(
-        Path(model["path"]),
-        head=model["head"],
-        labels=tuple(model["labels"]),
-        gguf_file=model["gguf_file"],
-        dtype=model["dtype"],
-        seed=seed,
-    )

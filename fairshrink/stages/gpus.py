@@ -60,7 +60,7 @@ def _take(devices: list[str], count: int, root: Path) -> list[str]:
     (root / LOCKS).mkdir(parents=True, exist_ok=True)
     taken: dict[str, IO[str]] = {}
     for device in devices:
-        stream = (root / LOCKS / f"gpu-{device.replace('/', '_')}.lock").open("a")
+        stream: IO[str] = (root / LOCKS / f"gpu-{device.replace('/', '_')}.lock").open("a")
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

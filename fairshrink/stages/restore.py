@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
+from fairshrink.planning.plan import Order
 from fairshrink.remote import restoring
+from fairshrink.study.jobs import StageJob
 
 
-def run(jobs: list[dict[str, Any]], device: str = "cpu") -> None:
+def run(orders: Iterable[Order[StageJob]], device: str = "cpu") -> None:
     """Bring back each artifact."""
-    restoring.restore([job["path"] for job in jobs])
+    restoring.restore([order.path for order in orders])

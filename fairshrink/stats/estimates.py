@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from fairshrink.contracts import Direction
 
 Values = NDArray[np.float64]
 Estimate = Callable[[Values], Values]
@@ -29,22 +32,37 @@ _BLOCK = 1 << 16
 class Statistic:
     """One number that a metric reports for one group of items.
 
+    ``estimate`` is a plain number where resampling items has no meaning: counts, and p-values, which belong to the
+    whole sample.
+
     ``unbiased`` and ``random`` are what theory says an unbiased and a random model score, None where it says
     nothing. ``higher_is``: "better", "more_biased", "" (bias is the distance from ``unbiased``, either side), or
     "count" (a tally of items, which has no sampling error worth an interval).
     """
 
     name: str
-    estimate: Estimate
+    estimate: Estimate | float
     group: str = "all"
     n_items: int = 0
     unbiased: float | None = None
     random: float | None = None
-    higher_is: str = ""
+    higher_is: Direction = ""
 
     def value(self, n: int) -> float:
         """The point value over a table of ``n`` rows."""
-        return float(self.estimate(np.ones((1, n)))[0])
+        return float(self.resampled(np.ones((1, n)))[0]) if self.sampled else float(cast(float, self.estimate))
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it has a sampling distribution over items."""
+        return callable(self.estimate)
+
+    @property
+    def resampled(self) -> Estimate:
+        """The estimate as a function of weights. TypeError for a plain number."""
+        if not callable(self.estimate):
+            raise TypeError(f"{self.name} is a plain number: it cannot be resampled")
+        return self.estimate
 
 
 @dataclass(frozen=True)
@@ -168,14 +186,15 @@ def spearman(x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None) -> Estim
 
 def combine(function: Callable[..., Values], *estimates: Estimate) -> Estimate:
     """An element-wise function of other estimates, e.g. ``combine(np.exp, weighted_mean(x))``."""
-    if all(isinstance(each, Sums) for each in estimates):
-        ends = np.cumsum([each.features.shape[1] for each in estimates])[:-1]
+    linear = [each for each in estimates if isinstance(each, Sums)]
+    if len(linear) == len(estimates):
+        ends = np.cumsum([each.features.shape[1] for each in linear])[:-1]
 
         def finish(sums: Values) -> Values:
             parts = np.split(sums, ends, axis=1)
-            return function(*(each.of(part) for each, part in zip(estimates, parts, strict=True)))
+            return function(*(each.of(part) for each, part in zip(linear, parts, strict=True)))
 
-        return Sums(np.concatenate([each.features for each in estimates], axis=1), finish)
+        return Sums(np.concatenate([each.features for each in linear], axis=1), finish)
     return lambda weights: function(*(each(weights) for each in estimates))
 
 
@@ -212,17 +231,17 @@ def resample(estimates: Sequence[Estimate], codes: NDArray[np.intp], counts: NDA
     calling each estimate with ``counts[:, codes]``.
     """
     result = np.empty((len(estimates), len(counts)))
-    linear = [i for i, each in enumerate(estimates) if isinstance(each, Sums)]
-    other = [i for i in range(len(estimates)) if i not in set(linear)]
+    linear = {i: each for i, each in enumerate(estimates) if isinstance(each, Sums)}
+    other = [i for i in range(len(estimates)) if i not in linear]
     if linear:
-        features = np.concatenate([estimates[i].features for i in linear], axis=1)
+        features = np.concatenate([each.features for each in linear.values()], axis=1)
         per_cluster = _sum_by(features, codes, counts.shape[1])
         for start, stop in _blocks(len(counts), counts.shape[1]):
             sums = np.asarray(counts[start:stop], dtype=np.float64) @ per_cluster
             first = 0
-            for i in linear:
-                last = first + estimates[i].features.shape[1]
-                result[i, start:stop] = estimates[i].of(sums[:, first:last])
+            for i, each in linear.items():
+                last = first + each.features.shape[1]
+                result[i, start:stop] = each.of(sums[:, first:last])
                 first = last
     for start, stop in _blocks(len(counts), len(codes)) if other else ():
         weights = np.take(np.asarray(counts[start:stop], dtype=np.float64), codes, axis=1)

@@ -19,17 +19,19 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from fairshrink import keys
+from fairshrink.contracts import Stage
 from fairshrink.errors import UserError
+from fairshrink.store.places import MARKER
 
-MARKER = "provenance.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow")
 
@@ -133,25 +135,37 @@ def _sync(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def make(job: dict[str, Any], fill: Callable[[Path], dict[str, Any]]) -> None:
-    """Build one artifact: ``fill`` writes its files into a folder and returns further fields of its provenance record.
+@dataclass(frozen=True)
+class Recipe:
+    """What makes an artifact: ``parts`` give its ``key``, and name and key give its ``path`` below the root."""
 
-    ``job`` is an artifact's entry in the plan: path, key, name, stage, parts. Does nothing if the artifact exists.
+    stage: Stage
+    name: str
+    key: str
+    path: str
+    parts: Mapping[str, Any] = field(hash=False, compare=False)
+
+
+def make(recipe: Recipe, fill: Callable[[Path], Mapping[str, Any]]) -> None:
+    """Build one artifact: ``fill`` writes its files into a folder and returns what provenance shall add.
+
+    Does nothing if it is already there.
     """
-    path = Path(job["path"])
+    path = Path(recipe.path)
     if exists(path):
         return
     started = time.perf_counter()
     with building(path) as folder:
         facts = fill(folder)
         record = {
-            "key": job["key"],
-            "name": job["name"],
-            "stage": job["stage"],
-            "parts": job["parts"],
+            "key": recipe.key,
+            "name": recipe.name,
+            "stage": recipe.stage,
+            "parts": recipe.parts,
             "made": _circumstances() | {"wall_s": round(time.perf_counter() - started, 3)},
             "files": file_digests(folder),
-        } | facts
+            **facts,
+        }
         write_json(folder / MARKER, record)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink.store import artifacts
+from fairshrink.store.places import MARKER
 
 SHOWN = "tables/provenance.json"
 
@@ -35,7 +36,7 @@ def show(published: Path, output: Path) -> bool:
         (output / name).unlink(missing_ok=True)
     for name in record["files"]:
         _copy(published / name, output / name)
-    _copy(published / artifacts.MARKER, output / SHOWN)
+    _copy(published / MARKER, output / SHOWN)
     return True
 
 

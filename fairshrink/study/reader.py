@@ -1,30 +1,64 @@
-"""A study: the config file that says which models, tasks, compressions and metrics, validated before anything runs.
+"""Reading a study's file: YAML to a validated `Study`, or all its mistakes at once.
 
-Pure and quick to import (neither torch nor transformers), because every start of the workflow goes through here.
-The settings of sources, tasks, compressions and metrics stand in their own modules, found by name.
+Pure and quick to import (neither torch nor transformers), because every start of the workflow goes through here. The
+settings of sources, tasks, methods and metrics are defined in their own modules, which a `Catalog` hands in.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, Generic, Protocol, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel
 
-from fairshrink import registry
+from fairshrink.contracts import AnyMethod
 from fairshrink.keys import canonical
-from fairshrink.settings import Settings
-from fairshrink.study.checks import Entry, Study, applies_to, check
+from fairshrink.settings import Settings, SourceSettings
+from fairshrink.study.catalog import Catalog, ModulesOf
+from fairshrink.study.checks import check
 from fairshrink.study.mistakes import Mistake, StudyError, checked, suggestion
-from fairshrink.study.schema import CompressionKeys, MetricKeys, Model, StudyKeys, Table, TaskKeys
+from fairshrink.study.schema import CompressionKeys, MetricKeys, Model, StudyKeys, TaskKeys
+from fairshrink.study.study import CompressionEntry, Download, MetricEntry, Study, TaskEntry
 
-__all__ = ["Entry", "Study", "applies_to", "load", "validate"]
+M = TypeVar("M", bound="_HasSettings")
+K = TypeVar("K", bound=BaseModel)
 
 
-def load(file: str | Path) -> Study:
+class _HasSettings(Protocol):
+    """A module with a class that validates its settings."""
+
+    @property
+    def Settings(self) -> type[BaseModel]:  # noqa: N802
+        """The class."""
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[M, K]):
+    """How entries of one section are read: their modules, the key that names one, the keys that all of them have."""
+
+    section: str
+    selector: str
+    modules: ModulesOf[M]
+    common: type[K]
+
+
+@dataclass(frozen=True)
+class _Parsed(Generic[M, K]):
+    """An entry whose values are valid one by one."""
+
+    name: str
+    module_name: str
+    module: M
+    settings: Any
+    keys: K
+    explicit: frozenset[str]
+
+
+def load(file: str | Path, catalog: Catalog) -> Study:
     """Read and validate a study. Raises `StudyError` with all its mistakes."""
     path = Path(file)
     if not path.is_file():
@@ -36,36 +70,29 @@ def load(file: str | Path) -> Study:
         raw = yaml.load(path.read_text(encoding="utf-8"), _loader(mistakes))
     except yaml.YAMLError as error:
         raise StudyError(str(file), [Mistake("(the file)", f"not valid YAML: {error}", "valid YAML")]) from error
-    return validate(raw, str(file), mistakes)
+    return validate(raw, str(file), catalog, mistakes)
 
 
-def validate(raw: Any, file: str, mistakes: list[Mistake] | None = None) -> Study:
+def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] | None = None) -> Study:
     """Validate the mapping of a study's file. Raises `StudyError` with all its mistakes."""
     mistakes = [] if mistakes is None else mistakes
     if not isinstance(raw, dict):
         raise StudyError(file, [Mistake("(the file)", "not a mapping of keys to values", "see docs/study.md")])
     keys = _top_level(raw, file, mistakes)
-    folder = Path(file).resolve().parent
-    downloads = dict(_entries("sources", "source", Settings, keys.downloads.items(), "downloads", mistakes))
-    downloads = {name: _anchored(entry, folder) for name, entry in downloads.items()}
-    models = {}
-    for name, values in keys.models.items():
-        model = checked(Model, values if isinstance(values, dict) else {}, f"models.{name}", mistakes)
-        models |= {name: model} if model else {}
-    tasks = dict(_entries("tasks", "kind", TaskKeys, keys.tasks.items(), "tasks", mistakes))
-    compressions = list(_compressions(keys.compressions, mistakes))
-    named = [
-        (str(values.get("name") or values.get("metric", position)), values)
-        for position, values in enumerate(keys.metrics)
-    ]
-    metrics = [entry for _, entry in _entries("metrics", "metric", MetricKeys, named, "metrics", mistakes)]
     study = Study(
-        name=keys.study, file=file, seed=keys.seed, downloads=downloads, models=models, tasks=tasks,
-        compressions=compressions, metrics=metrics, statistics=keys.statistics, execution=keys.execution,
+        name=keys.study,
+        file=file,
+        seed=keys.seed,
+        downloads=_downloads(keys, catalog, Path(file).resolve().parent, mistakes),
+        models=_models(keys, mistakes),
+        tasks=_tasks(keys, catalog, mistakes),
+        compressions=list(_compressions(keys.compressions, catalog, mistakes)),
+        metrics=_metrics(keys, catalog, mistakes),
+        statistics=keys.statistics,
+        execution=keys.execution,
         output=keys.output.rstrip("/"),
-        capabilities={name: capabilities(task) for name, task in tasks.items()},
-    )  # fmt: skip
-    check(study, set(keys.downloads), set(keys.models), set(keys.tasks), mistakes)
+    )
+    check(study, catalog, set(keys.downloads), set(keys.models), set(keys.tasks), mistakes)
     if mistakes:
         raise StudyError(file, mistakes)
     return study
@@ -86,12 +113,107 @@ def _top_level(raw: dict[str, Any], file: str, mistakes: list[Mistake]) -> Study
     return keys
 
 
-def capabilities(task: Entry) -> frozenset[str]:
-    """What a checkpoint of this task can be asked for; metrics need one of these."""
-    module = registry.load("tasks", task.module)
-    table: Table | None = task.common.train or next(iter((task.common.test or {}).values()), None)
-    columns = set(table.columns) if table else set()
-    return frozenset(module.provides(task.settings, columns, table.labels if table else None))
+def _downloads(keys: StudyKeys, catalog: Catalog, folder: Path, mistakes: list[Mistake]) -> dict[str, Download]:
+    kind = _Kind("downloads", "source", catalog.sources, Settings)
+    found = {}
+    for name, values in keys.downloads.items():
+        each = _entry(kind, name, values, f"downloads.{name}", mistakes)
+        if each is not None:
+            settings: SourceSettings = each.settings
+            found[name] = Download(name, each.module_name, each.module, settings.anchored(folder))
+    return found
+
+
+def _models(keys: StudyKeys, mistakes: list[Mistake]) -> dict[str, Model]:
+    found = {}
+    for name, values in keys.models.items():
+        model = checked(Model, values if isinstance(values, dict) else {}, f"models.{name}", mistakes)
+        if model is not None:
+            found[name] = model
+    return found
+
+
+def _tasks(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> dict[str, TaskEntry]:
+    kind = _Kind("tasks", "kind", catalog.tasks, TaskKeys)
+    found = {}
+    for name, values in keys.tasks.items():
+        each = _entry(kind, name, values, f"tasks.{name}", mistakes)
+        if each is not None:
+            entry = TaskEntry(name, each.module_name, each.module, each.settings, each.keys)
+            table = next((table for _, table in entry.tables()), None)
+            columns: set[str] = set(table.columns) if table else set()
+            provided = each.module.provides(each.settings, columns, table.labels if table else None)
+            found[name] = TaskEntry(name, each.module_name, each.module, each.settings, each.keys, provided)
+    return found
+
+
+def _metrics(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> list[MetricEntry]:
+    kind = _Kind("metrics", "metric", catalog.metrics, MetricKeys)
+    found = []
+    for position, values in enumerate(keys.metrics):
+        name = str(values.get("name") or values.get("metric", position))
+        each = _entry(kind, name, values, f"metrics[{position}]", mistakes)
+        if each is not None:
+            found.append(MetricEntry(name, each.module_name, each.module, each.settings, each.keys))
+    return found
+
+
+def _compressions(
+    entries: Iterable[dict[str, Any]], catalog: Catalog, mistakes: list[Mistake]
+) -> Iterator[CompressionEntry]:
+    """One entry for each point of each grid; equal points are mistakes."""
+    kind = _Kind("compressions", "method", catalog.compression, CompressionKeys)
+    seen: dict[tuple[str, str, str], str] = {}
+    for position, values in enumerate(entries):
+        key = f"compressions[{position}]"
+        for point in _grid(values, kind.modules):
+            each = _entry(kind, str(values.get("method")), point, key, mistakes)
+            if each is None:
+                continue
+            entry = CompressionEntry(each.module_name, each.module, each.settings, each.keys, each.explicit)
+            for where in itertools.product(each.keys.models or ("*",), each.keys.tasks or ("*",)):
+                identity = (entry.method, canonical(entry.settings.model_dump(mode="json")), str(where))
+                if identity in seen:
+                    reason = f"{entry.method} with {point} is in {seen[identity]} already"
+                    mistakes.append(Mistake(key, reason, "leave one of the two out"))
+                    break
+                seen[identity] = key
+            else:
+                yield entry
+
+
+def _grid(values: dict[str, Any], modules: ModulesOf[AnyMethod]) -> Iterator[dict[str, Any]]:
+    method = values.get("method")
+    fields = modules[method].Settings.model_fields if isinstance(method, str) and method in modules else {}
+    axes = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) not in (list, tuple)
+    }
+    for point in itertools.product(*axes.values()):
+        yield values | dict(zip(axes, point, strict=True))
+
+
+def _entry(kind: _Kind[M, K], name: str, values: object, key: str, mistakes: list[Mistake]) -> _Parsed[M, K] | None:
+    selector, modules = kind.selector, kind.modules
+    stated: Mapping[str, Any] = values if isinstance(values, dict) else {}
+    module_name = stated.get(selector)
+    if not isinstance(module_name, str):
+        known = suggestion("", modules.names())
+        mistakes.append(Mistake(f"{key}.{selector}", "this key is missing", f"`{selector}: NAME` with {known}"))
+        return None
+    if module_name not in modules:
+        remedy = suggestion(module_name, modules.names())
+        mistakes.append(Mistake(f"{key}.{selector}", f"there is no {selector} '{module_name}'", remedy))
+        return None
+    module = modules[module_name]
+    shared = {k: v for k, v in stated.items() if k in kind.common.model_fields}
+    own = {k: v for k, v in stated.items() if k not in kind.common.model_fields and k != selector}
+    keys = checked(kind.common, shared, key, mistakes)
+    settings = checked(module.Settings, own, key, mistakes, also=kind.common.model_fields)
+    if keys is None or settings is None:
+        return None
+    return _Parsed(name, module_name, module, settings, keys, frozenset(own))
 
 
 def _loader(mistakes: list[Mistake]) -> type[yaml.SafeLoader]:
@@ -107,90 +229,10 @@ def _loader(mistakes: list[Mistake]) -> type[yaml.SafeLoader]:
             if name in seen:
                 line = key_node.start_mark.line + 1
                 mistakes.append(
-                    Mistake(f"{name} (line {line})", "this key stands twice", "it once, or under another name")
+                    Mistake(f"{name} (line {line})", "this key is written twice", "it once, or under another name")
                 )
             seen.add(name)
         return loader.construct_mapping(node, deep=True)
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     return Loader
-
-
-def _entries(
-    kind: str,
-    selector: str,
-    common: type[BaseModel],
-    items: Iterable[tuple[str, Any]],
-    section: str,
-    mistakes: list[Mistake],
-) -> Iterator[tuple[str, Entry]]:
-    for position, (name, values) in enumerate(items):
-        key = f"{section}.{name}" if section != "metrics" else f"metrics[{position}]"
-        entry = _entry(kind, selector, common, name, values, key, mistakes)
-        if entry is not None:
-            yield name, entry
-
-
-def _entry(
-    kind: str, selector: str, common: type[BaseModel], name: str, values: Any, key: str, mistakes: list[Mistake]
-) -> Entry | None:
-    module_name = values.get(selector) if isinstance(values, dict) else None
-    if not isinstance(module_name, str):
-        known = suggestion("", registry.names(kind))
-        mistakes.append(Mistake(f"{key}.{selector}", "this key is missing", f"`{selector}: NAME` with {known}"))
-        return None
-    if module_name not in registry.names(kind):
-        remedy = suggestion(module_name, registry.names(kind))
-        mistakes.append(Mistake(f"{key}.{selector}", f"there is no {selector} '{module_name}'", remedy))
-        return None
-    module = registry.load(kind, module_name)
-    shared = {k: v for k, v in values.items() if k in common.model_fields}
-    own = {k: v for k, v in values.items() if k not in common.model_fields and k != selector}
-    common_keys = checked(common, shared, key, mistakes)
-    settings = checked(module.Settings, own, key, mistakes, also=common.model_fields)
-    if common_keys is None or settings is None:
-        return None
-    return Entry(name, module_name, settings, common_keys, frozenset(own))
-
-
-def _compressions(entries: list[dict[str, Any]], mistakes: list[Mistake]) -> Iterator[Entry]:
-    """One entry for each point of each grid; equal points are mistakes."""
-    seen: dict[tuple[str, str, str], str] = {}
-    for position, values in enumerate(entries):
-        key = f"compressions[{position}]"
-        for point in _grid(values):
-            entry = _entry("compression", "method", CompressionKeys, str(values.get("method")), point, key, mistakes)
-            if entry is None:
-                continue
-            for where in itertools.product(entry.common.models or ("*",), entry.common.tasks or ("*",)):
-                identity = (entry.module, canonical(entry.settings.model_dump(mode="json")), str(where))
-                if identity in seen:
-                    reason = f"{entry.module} with {point} stands in {seen[identity]} already"
-                    mistakes.append(Mistake(key, reason, "leave one of the two out"))
-                    break
-                seen[identity] = key
-
-            else:
-                yield entry
-
-
-def _grid(values: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    method = values.get("method")
-    fields = (
-        registry.load("compression", method).Settings.model_fields if method in registry.names("compression") else {}
-    )
-    axes = {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) not in (list, tuple)
-    }
-    for point in itertools.product(*axes.values()):
-        yield values | dict(zip(axes, point, strict=True))
-
-
-def _anchored(entry: Entry, folder: Path) -> Entry:
-    """Local paths are relative to the study's file, wherever the workflow is started."""
-    path = getattr(entry.settings, "path", None)
-    if entry.module != "local" or path is None:
-        return entry
-    return Entry(entry.name, entry.module, entry.settings.model_copy(update={"path": str(folder / path)}), entry.common)

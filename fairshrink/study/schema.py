@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
+from fairshrink.contracts import ModelFamily, Precision, RestorePolicy, StoredType
+from fairshrink.data.table import Table
 from fairshrink.settings import Settings
-
-
-class Table(Settings):
-    """A table of examples inside a download."""
-
-    download: str = Field(description="name of an entry under `downloads`")
-    file: str | list[str] = Field(description="file(s) inside the download; several are read one after another")
-    format: Literal["csv", "tsv", "jsonl", "parquet"] = Field(description="csv, tsv, jsonl or parquet")
-    columns: dict[Literal["text", "text_pair", "label"], str | int] = Field(
-        description="which column holds text, text_pair (for pairs) and label: a name, or a number counted from 0"
-    )
-    header: bool = Field(True, description="whether the first line names the columns (csv, tsv)")
-    encoding: str = Field("utf-8", description="text encoding (csv, tsv, jsonl)")
-    quoting: bool | None = Field(None, description="whether quotes enclose fields; by default yes for csv, no for tsv")
-    labels: list[str] | None = Field(
-        None, description="classification: label names, in the order of the numbers in the file"
-    )
 
 
 class Files(Settings):
@@ -32,15 +17,20 @@ class Files(Settings):
     download: str = Field(description="name of an entry under `downloads`")
     file: str | list[str] = Field(description="file(s) or folder inside the download")
 
+    @property
+    def files(self) -> list[str]:
+        """The files by name, also where there is one."""
+        return [self.file] if isinstance(self.file, str) else list(self.file)
+
 
 class Model(Settings):
     """A pretrained model."""
 
     download: str = Field(description="name of the entry under `downloads` that holds it")
     folder: str = Field(".", description="folder inside the download with config.json, weights and tokenizer")
-    family: Literal["encoder", "causal"] = Field(description="encoder (BERT, RoBERTa) or causal (Llama-like)")
+    family: ModelFamily = Field(description="encoder (BERT, RoBERTa) or causal (Llama-like)")
     gguf_file: str | None = Field(None, description="name of a GGUF file in `folder`, where the model comes as one")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="type in which its checkpoints are stored")
+    dtype: StoredType = Field("float32", description="type in which its checkpoints are stored")
     tasks: list[str] = Field(min_length=1, description="tasks for which a baseline of this model is made")
 
 
@@ -71,7 +61,8 @@ class MetricKeys(Settings):
     name: str | None = Field(None, description="name in the tables; the metric's own unless given")
     models: list[str] | None = Field(None, description="models it is applied to; all that can unless given")
     tasks: list[str] | None = Field(None, description="tasks it is applied to; all that can unless given")
-    data: dict[str, Files] = Field({}, description="where the metric's data stand, by role")
+    precision: Precision = Field("fp32", description="arithmetic of the model; bf16: matrix products in bfloat16")
+    data: dict[str, Files] = Field({}, description="where the metric's data are, by role")
 
 
 class Statistics(Settings):
@@ -98,7 +89,7 @@ class Execution(Settings):
         16, ge=1, description="checkpoints of one baseline that one job compresses or scores"
     )
     device: str = Field("auto", description="cpu, cuda, or auto (cuda where there is one)")
-    restore: Literal["required", "preferred", "never"] = Field(
+    restore: RestorePolicy = Field(
         "required",
         description="what is missing here but recorded by a DVC pointer: `preferred` fetches it, or computes it "
         "where it cannot be had; `required` stops where it cannot be had; `never` computes it",

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from fairshrink.contracts import Capability, TaskHead
 from fairshrink.settings import Settings as _Settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.training.fit import Loss
 
-HEAD = "causal_lm"
+HEAD: TaskHead = "causal_lm"
 TRAINED = False
 
 
@@ -41,9 +42,10 @@ class Settings(_Settings):
     test_share: float = Field(0.2, gt=0, lt=1, description="share held out for testing where there is no test table")
 
 
-def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
     """Everything that can be read from a causal language model; a score where there is text."""
-    return frozenset({"embedding", "causal_lm"} | ({"scored"} if columns else set()))
+    provided: frozenset[Capability] = frozenset({"embedding", "causal_lm"})
+    return provided | {"scored"} if columns else provided
 
 
 def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:

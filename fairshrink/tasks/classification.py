@@ -21,9 +21,10 @@ Use:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fairshrink.contracts import Capability, TaskHead
 from fairshrink.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.training.fit import Loss
 
-HEAD = "classification"
+HEAD: TaskHead = "classification"
 TRAINED = True
 NLI = {"entailment", "neutral", "contradiction"}
 
@@ -41,10 +42,15 @@ class Settings(TrainingSettings):
     """Settings of a classification task."""
 
 
-def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
-    """Pairs labeled entailment, neutral and contradiction, in any order, give natural language inference."""
-    nli = {"nli"} if "text_pair" in columns and set(labels or ()) == NLI else set()
-    return frozenset({"embedding", "classification", "scored"} | nli)
+def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
+    """Pairs labeled entailment, neutral and contradiction give inference, texts with a label "positive" sentiment."""
+    found: set[Capability] = {"embedding", "classification", "scored"}
+    names = {label.lower() for label in labels or ()}
+    if "text_pair" in columns and set(labels or ()) == NLI:
+        found.add("nli")
+    if "text_pair" not in columns and "positive" in names:
+        found.add("sentiment")
+    return frozenset(found)
 
 
 def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
@@ -59,7 +65,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
 
 def train(
     cp: Checkpoint,
-    frames: dict[str, DataFrame],
+    frames: Mapping[str, DataFrame],
     settings: Settings,
     seed: int,
     log: Callable[[str], None],
@@ -76,18 +82,18 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import numpy as np
     import pandas as pd
 
+    from fairshrink.models.classes import probabilities
     from fairshrink.models.inference import sequence_logits
 
     pairs = list(frame["text_pair"]) if "text_pair" in frame else None
     logits = sequence_logits(cp, list(frame["text"]), pairs, max_length=settings.max_length)
-    logits -= logits.max(axis=1, keepdims=True)
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    shares = probabilities(logits)
     wanted = [cp.labels.index(name) for name in frame["label"]]
     return pd.DataFrame(
         {
             "label": list(frame["label"]),
             "predicted": [cp.labels[i] for i in logits.argmax(axis=1)],
-            "p_label": probabilities[np.arange(len(wanted)), wanted],
+            "p_label": shares[np.arange(len(wanted)), wanted],
             "n_labels": len(cp.labels),
         }
     )

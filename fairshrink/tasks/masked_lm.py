@@ -17,21 +17,23 @@ Use:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from fairshrink.contracts import Capability, TaskHead
 from fairshrink.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
     from pandas import DataFrame
+    from transformers import PreTrainedTokenizerBase
 
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.training.fit import Loss
 
-HEAD = "masked_lm"
+HEAD: TaskHead = "masked_lm"
 TRAINED = True
 
 
@@ -41,7 +43,7 @@ class Settings(TrainingSettings):
     mask_share: float = Field(0.15, gt=0, lt=1, description="share of the tokens to be predicted")
 
 
-def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
     """Everything that can be read from a masked language model."""
     return frozenset({"embedding", "masked_lm", "scored"})
 
@@ -73,7 +75,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
 
 def train(
     cp: Checkpoint,
-    frames: dict[str, DataFrame],
+    frames: Mapping[str, DataFrame],
     settings: Settings,
     seed: int,
     log: Callable[[str], None],
@@ -112,7 +114,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
 
 
 def _mask(
-    ids: torch.Tensor, real: torch.Tensor, share: float, tokenizer, generator: torch.Generator
+    ids: torch.Tensor, real: torch.Tensor, share: float, tokenizer: PreTrainedTokenizerBase, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Which tokens are to be predicted [n, length], at least one, and the ids with these covered."""
     import torch

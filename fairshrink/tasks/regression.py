@@ -16,9 +16,10 @@ Use:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fairshrink.contracts import Capability, TaskHead
 from fairshrink.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.training.fit import Loss
 
-HEAD = "regression"
+HEAD: TaskHead = "regression"
 TRAINED = True
 
 
@@ -35,9 +36,9 @@ class Settings(TrainingSettings):
     """Settings of a regression task."""
 
 
-def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
     """Pairs give similarity, single texts sentence regression."""
-    kind = "similarity" if "text_pair" in columns else "sentence_regression"
+    kind: Capability = "similarity" if "text_pair" in columns else "sentence_regression"
     return frozenset({"embedding", "regression", kind, "scored"})
 
 
@@ -55,7 +56,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
 
 def train(
     cp: Checkpoint,
-    frames: dict[str, DataFrame],
+    frames: Mapping[str, DataFrame],
     settings: Settings,
     seed: int,
     log: Callable[[str], None],

@@ -13,10 +13,12 @@ Use:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from fairshrink.contracts import Capability, Pooling, TaskHead
 from fairshrink.settings import Settings as _Settings
 
 if TYPE_CHECKING:
@@ -24,23 +26,24 @@ if TYPE_CHECKING:
 
     from fairshrink.models.checkpoint import Checkpoint
 
-HEAD = "encoder"
+HEAD: TaskHead = "encoder"
 TRAINED = False
 
 
 class Settings(_Settings):
     """Settings of similarity."""
 
-    pooling: Literal["mean", "cls", "mean_all"] = Field(
+    pooling: Pooling = Field(
         "mean_all",
         description="sentence vector: mean over all tokens (as sentence-transformers), over real tokens, or the first",
     )
 
 
-def provides(settings: Settings, columns: set[str], labels: list[str] | None) -> frozenset[str]:
+def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
     """Embeddings and similarity; a score where pairs with labels are given."""
     scored = {"text", "text_pair", "label"} <= columns
-    return frozenset({"embedding", "similarity"} | ({"scored"} if scored else set()))
+    provided: frozenset[Capability] = frozenset({"embedding", "similarity"})
+    return provided | {"scored"} if scored else provided
 
 
 def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
+from fairshrink.contracts import Precision
 from fairshrink.settings import Settings
 
 
@@ -23,4 +22,4 @@ class TrainingSettings(Settings):
     test_share: float = Field(0.2, gt=0, lt=0.9, description="share held out for testing where there is no test table")
     train_items: int | None = Field(None, ge=1, description="train on at most so many examples, drawn by the split")
     frozen_embeddings: bool = Field(False, description="leave the embeddings (and a decoder tied to them) alone")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: matrix products of training in bfloat16")
+    precision: Precision = Field("fp32", description="bf16: matrix products of training in bfloat16")

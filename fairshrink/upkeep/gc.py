@@ -17,11 +17,10 @@ from pathlib import Path
 
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.planning.grid import FOLDERS
 from fairshrink.remote.cache_objects import DIRECTORY, Objects, mentioned
 from fairshrink.remote.pointers import pointer
 from fairshrink.store import run_lock
-from fairshrink.store.artifacts import MARKER
+from fairshrink.store.places import FOLDERS, MARKER
 from fairshrink.upkeep import locations, repository
 from fairshrink.upkeep import needed as needs
 from fairshrink.upkeep.formatting import count, size_text

@@ -15,15 +15,14 @@ def listed(file: str) -> list[str] | str:
         import fairshrink
 
         try:
-            from fairshrink.planning import grid
-            from fairshrink.study import reader
-        except ModuleNotFoundError:  # a commit from before modules moved into folders
-            from fairshrink import grid
-            from fairshrink import study as reader
+            from fairshrink.planning import grid, studies
+        except ImportError:  # a commit from before modules moved into folders
+            from fairshrink import grid  # type: ignore[no-redef, attr-defined]
+            from fairshrink import study as studies  # type: ignore[no-redef]
 
         if not Path(fairshrink.__file__).resolve().is_relative_to(Path().resolve()):
             return "there is no package fairshrink here"
-        return [str(path) for path in grid.expand(reader.load(file))]
+        return [str(path) for path in grid.expand(studies.load(file))]
     except Exception as error:  # older code may fail in any way; its pointers then say what it needs
         known = any(each.__name__ == "UserError" for each in type(error).__mro__)
         return str(error) if known else f"{file}: {type(error).__name__}: {error}"

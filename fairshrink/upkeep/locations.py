@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fairshrink.keys import KEY_LENGTH
-from fairshrink.planning.grid import FOLDERS
-from fairshrink.remote.pointers import ARTIFACT_GLOBS
-from fairshrink.store.artifacts import MARKER
+from fairshrink.store.places import ARTIFACT_GLOBS, FOLDERS, MARKER
 
 QUARANTINE = "results/quarantine"
 """Where damaged and mismatched artifacts are moved."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fairshrink import keys
-from fairshrink.store.artifacts import MARKER
+from fairshrink.store.places import MARKER
 from fairshrink.upkeep.locations import stage_of
 
 
@@ -20,7 +20,7 @@ class Parts(BaseModel):
     stage: str
     code: dict[str, str]
     params: dict[str, Any]
-    inputs: list[str]
+    inputs: dict[str, str]
 
 
 class Record(BaseModel):

@@ -22,7 +22,7 @@ from fairshrink.remote import storage
 from fairshrink.remote.cache_objects import DIRECTORY, Objects, directory_object
 from fairshrink.remote.pointers import pointer
 from fairshrink.store import run_lock
-from fairshrink.store.artifacts import MARKER
+from fairshrink.store.places import MARKER
 from fairshrink.upkeep import locations, record
 from fairshrink.upkeep.checksums import Checksums, Sums
 from fairshrink.upkeep.formatting import count, size_text
@@ -111,14 +111,15 @@ def _examine(root: Path, paths: Sequence[str], threads: int | None) -> Report:
     files = {path: _files(root / path) for path in paths}
     log(f"checking {count(len(paths), 'artifact')}, {count(sum(map(len, files.values())), 'file')}")
     sums = checksums.read(file for named in files.values() for file in named.values())
-    findings, owners = [], {}
+    findings: list[Finding] = []
+    owners: dict[str, list[str]] = {}
     for path in paths:
         found = {name: sums[file] for name, file in files[path].items()}
         finding = _judge(root, path, found, objects)
         findings.append(finding)
-        for name in _objects_of(root, finding, files[path].values(), objects):
+        for name in _objects_of(root, finding, list(files[path].values()), objects):
             owners.setdefault(name, []).append(path)
-    wrong = _wrong_objects(owners, objects, checksums)
+    wrong = _wrong_objects(list(owners), objects, checksums)
     return Report(
         findings,
         {name: owners[name] for name in sorted(wrong)},

@@ -10,7 +10,6 @@ import pytest
 import synthetic_study
 from scipy import stats
 
-from fairshrink import registry
 from fairshrink.analysis import results, results_file
 from fairshrink.errors import UserError
 
@@ -22,11 +21,6 @@ COLUMNS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _metrics(monkeypatch):
-    monkeypatch.setattr(registry, "load", synthetic_study.load)
-
-
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
     return synthetic_study.write(tmp_path_factory.mktemp("study"), splits=2)
@@ -34,7 +28,7 @@ def spec(tmp_path_factory):
 
 @pytest.fixture
 def table(spec):
-    return results.build(spec)
+    return synthetic_study.build(spec)
 
 
 def row(table: pd.DataFrame, **where) -> pd.Series:
@@ -99,7 +93,7 @@ def test_a_copy_of_the_baseline_does_not_differ_from_it(tmp_path):
         if score["checkpoint"].endswith("int8_dynamic-None"):
             source = score["path"].replace("-int8_dynamic-None", "")
             Path(score["path"]).write_bytes(Path(source).read_bytes())
-    table = results.build(spec)
+    table = synthetic_study.build(spec)
     same = table[(table["method"] == "int8_dynamic") & (table["statistic"] != "tied")]
     assert len(same) and (same["p_value"] == 1.0).all()
 
@@ -109,7 +103,7 @@ def test_random_value_is_theory_or_the_control_of_the_same_split(tmp_path):
     for split in (0, 1):
         path = tmp_path / f"scores/minilm-sentiment-{split}-random_init-None/sentiment_gap-abc.parquet"
         pd.read_parquet(path).assign(gap=0.1 + split).to_parquet(path)
-    table = results.build(spec)
+    table = synthetic_study.build(spec)
     for split in (0, 1):
         key = f"minilm-sentiment-{split}"
         control = row(table, key=f"{key}-random_init-None", statistic="mean_gap")["value"]
@@ -122,7 +116,7 @@ def test_without_theory_and_control_the_random_value_is_unknown(spec):
     kept = [each for each in spec["checkpoints"] if each["method"] != "random_init"]
     keys = {each["key"] for each in kept}
     fewer = spec | {"checkpoints": kept, "scores": [s for s in spec["scores"] if s["checkpoint"] in keys]}
-    table = results.build(fewer)
+    table = synthetic_study.build(fewer)
     assert table.loc[table["statistic"] == "mean_gap", "random_value"].isna().all()
 
 
@@ -132,14 +126,26 @@ def test_bytes_do_not_depend_on_the_run_or_on_the_order_of_the_spec(spec, tmp_pa
         shuffled[part] = random.Random(1).sample(spec[part], len(spec[part]))
     written = []
     for i, each in enumerate((spec, spec, shuffled)):
-        results_file.write(results.build(each), results_file.RESULTS, tmp_path / f"{i}.parquet", results.about(each))
-        results_file.write(results.measurements(each), results_file.MEASUREMENTS, tmp_path / f"m{i}.parquet")
+        results_file.write(
+            synthetic_study.build(each),
+            results_file.RESULTS,
+            tmp_path / f"{i}.parquet",
+            results.about(synthetic_study.job(each), synthetic_study.MODULES),
+        )
+        results_file.write(
+            results.measurements(synthetic_study.job(each)), results_file.MEASUREMENTS, tmp_path / f"m{i}.parquet"
+        )
         written.append((tmp_path / f"{i}.parquet").read_bytes() + (tmp_path / f"m{i}.parquet").read_bytes())
     assert written[0] == written[1] == written[2]
 
 
 def test_reading_gives_back_what_was_written(table, spec, tmp_path):
-    results_file.write(table, results_file.RESULTS, tmp_path / "r.parquet", results.about(spec))
+    results_file.write(
+        table,
+        results_file.RESULTS,
+        tmp_path / "r.parquet",
+        results.about(synthetic_study.job(spec), synthetic_study.MODULES),
+    )
     again, about = results_file.read(tmp_path / "r.parquet")
     pd.testing.assert_frame_equal(again, table)
     assert about["metrics"]["stereotypes"]["kind"] == "intrinsic"
@@ -149,10 +155,10 @@ def test_reading_gives_back_what_was_written(table, spec, tmp_path):
 
 def test_order_of_items_on_disk_does_not_matter(tmp_path):
     spec = synthetic_study.write(tmp_path, splits=1)
-    before = results.build(spec)
+    before = synthetic_study.build(spec)
     for score in spec["scores"][::2]:
         pd.read_parquet(score["path"]).sample(frac=1, random_state=3).to_parquet(score["path"])
-    pd.testing.assert_frame_equal(results.build(spec), before)
+    pd.testing.assert_frame_equal(synthetic_study.build(spec), before)
 
 
 def test_other_items_than_the_baseline_are_an_error(tmp_path):
@@ -160,27 +166,27 @@ def test_other_items_than_the_baseline_are_an_error(tmp_path):
     score = next(s for s in spec["scores"] if s["checkpoint"].endswith("heads-0.6"))
     pd.read_parquet(score["path"]).iloc[1:].to_parquet(score["path"])
     with pytest.raises(UserError, match=r"heads-0\.6.*different items \(0 only in the first, 1 only .* 'i0000'"):
-        results.build(spec)
+        synthetic_study.build(spec)
 
 
 def test_missing_scores_baselines_and_records_are_errors(tmp_path):
     spec = synthetic_study.write(tmp_path, splits=1)
     without = [s for s in spec["scores"] if s["checkpoint"] != "minilm-sentiment-0"]
     with pytest.raises(UserError, match="the baseline minilm-sentiment-0 has no scores"):
-        results.build(spec | {"scores": without})
+        synthetic_study.build(spec | {"scores": without})
     Path(spec["scores"][3]["path"]).unlink()
     with pytest.raises(UserError, match="these scores do not exist"):
-        results.build(spec)
+        synthetic_study.build(spec)
     Path(spec["checkpoints"][0]["ledger"]).unlink()
     with pytest.raises(UserError, match="the record of minilm-sentiment-0 is missing"):
-        results.measurements(spec)
+        results.measurements(synthetic_study.job(spec))
 
 
 def test_one_cluster_has_no_interval(tmp_path):
     spec = synthetic_study.write(tmp_path, splits=1)
     for score in spec["scores"]:
         pd.read_parquet(score["path"]).assign(cluster="one").to_parquet(score["path"])
-    table = results.build(spec)
+    table = synthetic_study.build(spec)
     sampled = table[table["statistic"] != "tied"]
     assert sampled[["ci_low", "ci_high", "p_value"]].isna().all(axis=None) and sampled["value"].notna().all()
 
@@ -188,7 +194,7 @@ def test_one_cluster_has_no_interval(tmp_path):
 def test_ledger_and_measurements_come_from_provenance(table, spec):
     found = row(table, key="minilm-sentiment-0-heads-0.4", metric="task_score")
     assert (found["params"], found["effective_bits"], found["zero_fraction_total"]) == (1000, 19.2, 0.2)
-    measured = results.measurements(spec).set_index(["key", "name"])["value"]
+    measured = results.measurements(synthetic_study.job(spec)).set_index(["key", "name"])["value"]
     key = "minilm-sentiment-0-heads-0.4"
     assert measured[key].to_dict() == {
         "latency_ms": 3.25,

@@ -15,9 +15,8 @@ from fairshrink import registry
 from fairshrink.commands import list as listing
 from fairshrink.commands import main as commands
 from fairshrink.documenting import pages
-from fairshrink.planning import grid, plan, plan_files
+from fairshrink.planning import grid, plan, plan_files, studies
 from fairshrink.store import artifacts
-from fairshrink.study import reader
 
 NAMES = ["docs", "explain", "gc", "list", "manifest", "plan", "report", "run", "share", "verify"]
 JOB_SCRIPTS = ["restore", "download", "finetune", "compress", "evaluate", "aggregate"]
@@ -161,7 +160,7 @@ def publish(folder: Path) -> dict:
     """Results of the study as if a run had made them; their headline numbers."""
     numbers = {"similarity": {"bert": {"bias_sts": {"baseline": 0.125, "real_changes": 2}}}}
     numbers["similarity"]["bert"]["bias_sts"] |= {"largest_change": -0.0625, "largest_change_by": "random_init"}
-    tables = list(grid.expand(reader.load("config.yaml")).values())[-1]
+    tables = list(grid.expand(studies.load("config.yaml")).values())[-1]
 
     def fill(place: Path) -> dict:
         (place / "tables").mkdir()
@@ -193,7 +192,7 @@ def test_explain_names_what_would_be_computed(folder, call):
 def test_manifest_lists_the_artifacts_of_a_stage(folder, call):
     assert call("manifest", "evaluate")[0] == 0
     found = json.loads((folder / "results/manifests/evaluate.json").read_text())
-    wanted = [each for each in grid.expand(reader.load("config.yaml")).values() if each.stage == "evaluate"]
+    wanted = [each for each in grid.expand(studies.load("config.yaml")).values() if each.stage == "evaluate"]
     assert found == {each.path: each.key for each in wanted}
     assert len(found) == 2
 
@@ -210,7 +209,7 @@ def test_docs_are_written_and_checked(tmp_path, call):
 
 
 def test_run_does_a_job_and_verify_finds_it_intact(folder, call):
-    made = plan.make(grid.expand(reader.load("config.yaml")), "tiny")
+    made = plan.make(grid.expand(studies.load("config.yaml")), "tiny")
     file = plan_files.write(made)
     (job,) = made.of("download")
     done = process(

@@ -211,14 +211,14 @@ def test_every_method_has_a_card_and_says_what_it_is():
     families = {"unstructured", "structured", "quantization", "controls"}
     for name in registry.names("compression"):
         module = registry.load("compression", name)
-        assert registry.family("compression", name) in families
+        assert registry.modules("compression").family(name) in families
         assert isinstance(module.NEEDS_TASK, bool)
         assert "Limits:" in module.__doc__
 
 
 @pytest.mark.parametrize("method", ["head_pruning", "iterative_magnitude"])
 def test_a_task_without_examples_is_reported(method, tmp_path):
-    empty = dataclasses.replace(task(tmp_path, "classification"), tables={})
+    empty = dataclasses.replace(task(tmp_path, "classification"), train=None)
     with pytest.raises(UserError, match="a_classification"):
         compress(method, tiny("bert", tmp_path), context(empty), sparsity=0.5)
 

@@ -7,8 +7,14 @@ import json
 import pandas as pd
 import pytest
 
-from fairshrink.data.tables import read
+from fairshrink.data import tables
+from fairshrink.data.table import TableReference
 from fairshrink.errors import UserError
+
+
+def read(reference: dict) -> pd.DataFrame:
+    return tables.read(TableReference(**reference))
+
 
 NLI = ["entailment", "neutral", "contradiction"]
 

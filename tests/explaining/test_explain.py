@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import clones
@@ -14,8 +15,9 @@ from fairshrink.errors import UserError
 from fairshrink.explaining import cell, records, report
 from fairshrink.explaining.differences import code, differences
 from fairshrink.planning import grid, plan
+from fairshrink.planning import studies as studies
+from fairshrink.planning.artifact import Artifact
 from fairshrink.remote import pointers, sharing
-from fairshrink.study import reader as studies
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,12 @@ def record(folder: Path, artifact, wall_s: float = 1.0, gpus: int = 0, **more) -
     made |= {"finished": "2026-01-01T00:00:00Z", "packages": {"torch": "2.13.0"}}
     value = {"key": artifact.key, "name": artifact.name, "stage": artifact.stage, "parts": artifact.parts}
     (path / "provenance.json").write_text(json.dumps(value | {"made": made, "files": {}} | more))
+
+
+def another(artifact: Artifact, key: str, parts: dict) -> Artifact:
+    """One of the same name with another key."""
+    recipe = replace(artifact.recipe, key=key, path=artifact.path[:-12] + "0" * 12, parts=parts)
+    return replace(artifact, recipe=recipe)
 
 
 def explained(folder: Path, new: dict, fetchable=lambda paths: set()):
@@ -97,7 +105,7 @@ def test_changed_code_is_named_by_file_and_function_and_data_by_file(folder):
         old = copy.deepcopy(artifact.parts)
         if artifact.name == "weat":
             old["code"] |= {"read_tests": "0" * 16, "gone": "1" * 16, "file:weat.json": "2" * 16, "<links>": "3" * 16}
-            fake = grid.Artifact(artifact.stage, artifact.name, "old", artifact.path[:-12] + "0" * 12, {}, (), old)
+            fake = another(artifact, "old", old)
             record(folder, fake)
         elif artifact.stage != "aggregate":
             record(folder, artifact)
@@ -136,7 +144,7 @@ def test_names_that_refer_to_something_else_are_reported_where_no_definition_cha
 
 
 def test_parameters_come_before_code():
-    old, new = ({"params": {"p": p}, "code": {"f": str(p)}, "inputs": []} for p in (1, 2))
+    old, new = ({"params": {"p": p}, "code": {"f": str(p)}, "inputs": {}} for p in (1, 2))
     assert report.why(differences(old, new, {})) == ["p: 1 → 2", "f changed"]
 
 
@@ -184,12 +192,12 @@ def test_every_kind_of_difference_against_a_worked_example():
     old = {
         "params": {"a": {"b": 1, "c": [1, 2]}, "gone": 0},
         "code": {"f": "1", "on import": "1"},
-        "inputs": ["k1", "k2"],
+        "inputs": {"checkpoint": "k1", "train": "k2"},
     }
     new = {
         "params": {"a": {"b": 2, "c": [1, 3]}, "come": None},
         "code": {"f": "2", "g": "1"},
-        "inputs": ["k1", "k3"],
+        "inputs": {"checkpoint": "k1", "train": "k3"},
     }
     names = {"k2": "data", "k3": "data"}
     assert [str(each) for each in differences(old, new, names)] == [
@@ -211,7 +219,7 @@ def test_times_are_medians_of_the_most_similar_records_and_gpu_time_is_separate(
     for artifact in made.values():
         if artifact.name in times:
             seconds, gpus = times[artifact.name]
-            fake = grid.Artifact("finetune", artifact.name, "o", artifact.path[:-12] + "0" * 12, {}, (), artifact.parts)
+            fake = another(artifact, "o", artifact.parts)
             record(folder, fake, seconds, gpus)
     found = explained(folder, made)["estimates"]
     # The two of sentiment: median of 10 and 30 each. nli: 3600 s on two GPUs. mlm, similarity and lm have no
@@ -231,9 +239,9 @@ def results(made: dict) -> pd.DataFrame:
     rows = []
     for artifact in made.values():
         if artifact.stage == "evaluate":
-            checkpoint = made[artifact.inputs[0]]
+            checkpoint = made[artifact.inputs["checkpoint"]]
             rows.append(
-                checkpoint.spec["identity"] | {"metric": artifact.name, "statistic": "s", "key": checkpoint.key}
+                asdict(checkpoint.job.identity) | {"metric": artifact.name, "statistic": "s", "key": checkpoint.key}
             )
     return pd.DataFrame(rows).assign(value=0.5, ci_low=0.4, ci_high=0.6, n_items=9, group="all", dataset="d")
 
@@ -247,13 +255,13 @@ def test_a_cell_is_traced_to_every_artifact_behind_it(folder):
     (score,) = [
         path for path in made if path.startswith("results/scores/bert-nli-s0-head_pruning-") and "/bias_nli-" in path
     ]
-    checkpoint = made[score].inputs[0]
-    baseline = made[checkpoint].inputs[0]
+    checkpoint = made[score].inputs["checkpoint"]
+    baseline = made[checkpoint].inputs["checkpoint"]
     kept = {"key": made[checkpoint].key, "made": {"host": "gpu3", "git_commit": "beef", "wall_s": 5.0}}
     record(folder, made[score], checkpoint=kept)
     described = cell.describe(rows, made, records.read(folder))
     found = {each["path"]: each for each in described["artifacts"]}
-    assert {score, checkpoint, baseline, *made[baseline].inputs} <= set(found)
+    assert {score, checkpoint, baseline, *made[baseline].inputs.values()} <= set(found)
     assert set(found) == {score, checkpoint, baseline} | {p for p in found if p.startswith("data/")}
     assert found[score]["host"] == "node7"
     assert (found[checkpoint]["host"], found[checkpoint]["git_commit"]) == ("gpu3", "beef")

@@ -77,7 +77,7 @@ def configure(folder: Path, remote: Remote, **more: object) -> None:
 
 def make(root: Path, parent: str, name: str, files: dict[str, bytes] | None = None) -> str:
     """Make an artifact whose folder's name ends with its key; returns its path."""
-    parts = {"stage": "compress", "code": {}, "params": {"of": f"{parent}/{name}"}, "inputs": []}
+    parts = {"stage": "compress", "code": {}, "params": {"of": f"{parent}/{name}"}, "inputs": {}}
     key = keys.key(**parts)
     path = f"{parent}/{name}-{key}"
     content = {"model.bin": f"weights of {name}".encode() * 40, "sub/tokenizer.json": TOKENIZER, "empty": b""}
@@ -88,7 +88,7 @@ def make(root: Path, parent: str, name: str, files: dict[str, bytes] | None = No
             (folder / file).write_bytes(data)
         return {}
 
-    artifacts.make({"path": str(root / path), "key": key, "name": name, "stage": "compress", "parts": parts}, fill)
+    artifacts.make(artifacts.Recipe("compress", name, key, str(root / path), parts), fill)
     return path
 
 

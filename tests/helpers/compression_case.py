@@ -5,11 +5,12 @@ import dataclasses
 from pathlib import Path
 
 import torch
+from task_case import task_of
 from tiny import LABELS, SENTENCES, tiny_bert, tiny_llama, tiny_roberta
 
 from fairshrink import registry
-from fairshrink.compression._shared.context import Context
-from fairshrink.data.examples import Task, from_spec
+from fairshrink.contracts import Context
+from fairshrink.data.examples import Task
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 
@@ -41,9 +42,7 @@ def task(folder: Path, kind: str, **settings) -> Task:
     columns = {"text": "text"} | ({"label": "label"} if kind in ("classification", "regression") else {})
     table = {"path": str(folder), "file": f"{kind}.csv", "format": "csv", "columns": columns, "header": True}
     table |= {"encoding": "utf-8", "quoting": None, "labels": list(LABELS) if kind == "classification" else None}
-    tables = {"train": table}
-    spec = {"name": f"a_{kind}", "kind": kind, "settings": settings, "tables": tables, "split": 0, "seed": 3}
-    return from_spec(spec)
+    return task_of(kind, settings, table, name=f"a_{kind}", seed=3)
 
 
 def context(task: Task | None = None, source=None, seed: int = 5, on_round=None) -> Context:

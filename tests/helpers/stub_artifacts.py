@@ -8,16 +8,16 @@ from pathlib import Path
 from tiny_study import ROOT, git, run
 
 from fairshrink import keys
-from fairshrink.planning.grid import FOLDERS
 from fairshrink.store import artifacts
+from fairshrink.store.places import FOLDERS
 
 
 def job(stage: str, name: str, *, folder: str | None = None, **params) -> dict:
     """An artifact's entry in a plan, its key computed from its parts."""
-    parts = {"stage": stage, "code": {"m:f": "0" * 16}, "params": params, "inputs": []}
+    parts = {"stage": stage, "code": {"m:f": "0" * 16}, "params": params, "inputs": {}}
     key = keys.key(**parts)
     path = f"{folder or FOLDERS[stage]}/{name}-{key}"
-    return {"path": path, "key": key, "name": name, "stage": stage, "parts": parts, "spec": {}}
+    return {"path": path, "key": key, "name": name, "stage": stage, "parts": parts}
 
 
 def make(root: Path, entry: dict, files: dict[str, bytes]) -> str:
@@ -29,7 +29,8 @@ def make(root: Path, entry: dict, files: dict[str, bytes]) -> str:
             (folder / name).write_bytes(content)
         return {}
 
-    artifacts.make(entry | {"path": str(root / entry["path"])}, fill)
+    named = {name: entry[name] for name in ("stage", "name", "key", "parts")}
+    artifacts.make(artifacts.Recipe(**named, path=str(root / entry["path"])), fill)
     return entry["path"]
 
 

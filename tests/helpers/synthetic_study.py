@@ -11,8 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fairshrink.analysis import results
+from fairshrink.reporting.write import aggregate as write_all
 from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic, spearman, weighted_mean
+from fairshrink.study.jobs import AggregateJob, CheckpointEntry, Identity, ScoreEntry
 
 METHODS = (
     ("magnitude_layerwise", "unstructured", "sparsity"),
@@ -28,7 +31,7 @@ GROUPS = ("gender", "profession", "race")
 def _stereotypes(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     made = [
         Statistic("share", weighted_mean(items["stereotype"]), "all", len(items), 0.5, 0.5, "more_biased"),
-        Statistic("tied", lambda w: w @ items["tied"].to_numpy(float), "all", len(items), higher_is="count"),
+        Statistic("tied", float(items["tied"].sum()), "all", len(items), higher_is="count"),
     ]
     for group in GROUPS:
         mask = items["group"] == group
@@ -54,9 +57,37 @@ MODULES = {
 }
 
 
-def load(kind: str, name: str) -> SimpleNamespace:
-    """In place of ``fairshrink.registry.load``."""
-    return {"metrics": MODULES}[kind][name]
+IDENTITY = ("model", "family", "task", "split", "seed", "method", "method_family", "setting", "sparsity")
+
+
+def job(spec: dict) -> AggregateJob:
+    """What the aggregate stage would be given for a spec."""
+    checkpoints = [
+        CheckpointEntry(
+            key=each["key"],
+            name=each["name"],
+            path=each["path"],
+            record=each["ledger"],
+            baseline_key=each["baseline_key"],
+            identity=Identity(**{name: each[name] for name in IDENTITY}),
+        )
+        for each in spec["checkpoints"]
+    ]
+    scores = [
+        ScoreEntry(**{name: value for name, value in each.items() if name != "provenance"}, record=each["provenance"])
+        for each in spec["scores"]
+    ]
+    return AggregateJob(spec["study"], spec["level"], spec["resamples"], spec["seed"], checkpoints, scores)
+
+
+def build(spec: dict) -> pd.DataFrame:
+    """The results table of a spec."""
+    return results.build(job(spec), MODULES)
+
+
+def aggregate(spec: dict, log=lambda line: None) -> None:
+    """Tables and figures of a spec, beside its scores."""
+    write_all(job(spec), MODULES, Path(spec["out"]).parent, log)
 
 
 def write(folder: Path, *, splits: int = 2, tasks=("sentiment",), models=("minilm",), n: int = 240) -> dict:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import tiny
 
+from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics.bias_nli import metric as bias_nli
 from fairshrink.metrics.bias_nli.pairs import GENDERED, phrases, sample_pairs
@@ -143,25 +144,25 @@ def test_weights_count_items():
 def test_scores_do_not_depend_on_the_order_of_the_labels(words, tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "m"))
     settings = bias_nli.Settings(sample=30)
-    items = bias_nli.score(cp, {"words": [words]}, settings, None)
+    items = bias_nli.score(Scoring(cp, {"words": [words]}), settings)
     assert list(items["item"]) == sorted(set(items["item"]))
     assert items[[f"p_{name}" for name in bias_nli.LABELS]].sum(axis=1).to_numpy() == pytest.approx(1)
     order = [2, 0, 1]
     head = cp.model.classifier
     head.weight.data, head.bias.data = head.weight.data[order].clone(), head.bias.data[order].clone()
     turned = replace(cp, labels=tuple(cp.labels[at].upper() for at in order))
-    pd.testing.assert_frame_equal(bias_nli.score(turned, {"words": [words]}, settings, None), items, atol=1e-6)
+    pd.testing.assert_frame_equal(bias_nli.score(Scoring(turned, {"words": [words]}), settings), items, atol=1e-6)
 
 
 def test_scores_equal_one_pair_at_a_time(words, tmp_path, monkeypatch):
     cp = checkpoints.load(tiny.tiny_roberta("classification", tmp_path / "m"))
-    items = bias_nli.score(cp, {"words": [words]}, bias_nli.Settings(sample=20), None)
+    items = bias_nli.score(Scoring(cp, {"words": [words]}), bias_nli.Settings(sample=20))
     for row in items.iloc[::6].itertuples():
         logits = inference.sequence_logits(cp, [row.premise], [row.hypothesis])[0]
         expected = np.exp(logits) / np.exp(logits).sum()
         assert [row.p_entailment, row.p_neutral, row.p_contradiction] == pytest.approx(expected, abs=1e-5)
     monkeypatch.setattr(inference, "token_budget", lambda cp: 64)
-    again = bias_nli.score(cp, {"words": [words]}, bias_nli.Settings(sample=20), None)
+    again = bias_nli.score(Scoring(cp, {"words": [words]}), bias_nli.Settings(sample=20))
     pd.testing.assert_frame_equal(again, items, atol=1e-5)
 
 

@@ -8,6 +8,7 @@ import pytest
 import tiny
 import torch
 
+from fairshrink.contracts import Scoring
 from fairshrink.metrics.bias_sts import metric as bias_sts
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import inference
@@ -89,7 +90,7 @@ def test_weights_count_items():
 def test_a_dead_model_is_visible(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
     torch.nn.init.zeros_(cp.model.classifier.weight)
-    found = values(bias_sts.score(cp, {}, bias_sts.Settings(sample=60), None))
+    found = values(bias_sts.score(Scoring(cp), bias_sts.Settings(sample=60)))
     assert found["mean_absolute_difference"] == 0
     assert found["similarity_spread"] == found["separation"] == 0
     assert np.isnan(found["relative_difference"])
@@ -98,19 +99,19 @@ def test_a_dead_model_is_visible(tmp_path):
 def test_regressions_are_scaled_by_the_range_of_their_labels(tmp_path, monkeypatch):
     cp = checkpoints.load(tiny.tiny_roberta("regression", tmp_path / "m"))
     settings = bias_sts.Settings(sample=12, score_range=(-1, 3))
-    items = bias_sts.score(cp, {}, settings, None)
+    items = bias_sts.score(Scoring(cp), settings)
     for row in items.iloc[::5].itertuples():
         pairs = bias_sts.comparisons(row.cluster, row.template)
         raw = [inference.sequence_logits(cp, [one], [other])[0, 0] for one, other in pairs]
         found = [row.similarity_man, row.similarity_woman, row.similarity_other]
         assert found == pytest.approx([(value + 1) / 4 for value in raw], abs=1e-5)
     monkeypatch.setattr(inference, "token_budget", lambda cp: 100)
-    pd.testing.assert_frame_equal(bias_sts.score(cp, {}, settings, None), items, atol=1e-5)
+    pd.testing.assert_frame_equal(bias_sts.score(Scoring(cp), settings), items, atol=1e-5)
 
 
 def test_embedding_models_are_compared_by_cosine(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "m"))
-    items = bias_sts.score(cp, {}, bias_sts.Settings(sample=12, pooling="cls"), None)
+    items = bias_sts.score(Scoring(cp), bias_sts.Settings(sample=12, pooling="cls"))
     assert list(items["item"]) == sorted(set(items["item"]))
     for row in items.iloc[::5].itertuples():
         for (one, other), found in zip(bias_sts.comparisons(row.cluster, row.template), row[-3:], strict=True):

@@ -1,5 +1,6 @@
 import csv
 from collections import Counter
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import slow_scores as slow
 from tiny import tiny_bert, tiny_llama, tiny_roberta
 
+from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics.crows_pairs import metric as crows_pairs
 from fairshrink.metrics.crows_pairs.metric import Settings
@@ -80,7 +82,7 @@ def sides_of(cp, pair):
 @pytest.mark.parametrize("build", [tiny_bert, tiny_roberta])
 def test_masked_scores_equal_one_forward_per_token(build, items, tmp_path):
     cp = load(build, "masked_lm", tmp_path)
-    rows, mask = crows_pairs.score(cp, items(PAIRS), SETTINGS, None), cp.tokenizer.mask_token_id
+    rows, mask = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS), cp.tokenizer.mask_token_id
     for at, pair in enumerate(PAIRS):
         for side, (ids, shared, differing) in zip(("more", "less"), sides_of(cp, pair), strict=True):
             expected = sum(slow.masked(cp.model, ids, i, ids[i], mask) for i in shared)
@@ -95,7 +97,7 @@ def test_masked_scores_equal_one_forward_per_token(build, items, tmp_path):
 
 def test_causal_scores_equal_one_forward_per_token(items, tmp_path):
     cp = load(tiny_llama, "causal_lm", tmp_path)
-    rows = crows_pairs.score(cp, items(PAIRS), SETTINGS, None)
+    rows = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)
     for at, pair in enumerate(PAIRS):
         for side, (ids, _, differing) in zip(("more", "less"), sides_of(cp, pair), strict=True):
             values = slow.causal(cp.model, [cp.tokenizer.bos_token_id, *ids])
@@ -111,9 +113,9 @@ def test_causal_scores_equal_one_forward_per_token(items, tmp_path):
 def test_all_at_once_equals_one_at_a_time(build, head, items, tmp_path):
     cp = load(build, head, tmp_path)
     columns = ["more", "less", "differing_more", "differing_less"]
-    together = crows_pairs.score(cp, items(PAIRS), SETTINGS, None)[columns]
+    together = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)[columns]
     for at, pair in enumerate(PAIRS):
-        alone = crows_pairs.score(cp, items([pair]), SETTINGS, None)[columns]
+        alone = crows_pairs.score(Scoring(cp, items([pair])), SETTINGS)[columns]
         np.testing.assert_allclose(together.loc[[at]], alone, atol=1e-4)
 
 
@@ -121,7 +123,9 @@ def test_all_at_once_equals_one_at_a_time(build, head, items, tmp_path):
 def test_bf16_agrees_with_fp32(build, head, items, tmp_path):
     cp = load(build, head, tmp_path)
     one, other = (
-        crows_pairs.score(cp, items(PAIRS), Settings(precision=each), None)[["more", "less"]].to_numpy().ravel()
+        crows_pairs.score(Scoring(replace(cp, precision=each), items(PAIRS)), SETTINGS)[["more", "less"]]
+        .to_numpy()
+        .ravel()
         for each in ("fp32", "bf16")
     )
     assert np.corrcoef(one, other)[0, 1] > 0.999
@@ -133,14 +137,14 @@ def test_a_masked_pair_costs_one_forward_per_shared_token_and_one_for_the_differ
     (_, shared, differing), _ = sides_of(cp, PAIRS[0])
     assert len(differing) == 1
     rows = slow.forwarded(cp)
-    crows_pairs.score(cp, items(PAIRS[:1]), SETTINGS, None)
+    crows_pairs.score(Scoring(cp, items(PAIRS[:1])), SETTINGS)
     assert sum(rows) == 2 * len(shared) + 1
 
 
 def test_an_uncased_model_sees_lower_case(items, tmp_path):
     cp = load(tiny_bert, "masked_lm", tmp_path)
     upper = [(more.upper(), less.lower(), *rest) for more, less, *rest in PAIRS]
-    one, other = (crows_pairs.score(cp, items(each), SETTINGS, None) for each in (PAIRS, upper))
+    one, other = (crows_pairs.score(Scoring(cp, items(each)), SETTINGS) for each in (PAIRS, upper))
     pd.testing.assert_frame_equal(one, other)
 
 
@@ -150,7 +154,7 @@ def test_pairs_that_cannot_be_scored_are_skipped_and_counted(items, tmp_path):
         ("The doctor " + "is kind and " * 30 + "poor.", "The doctor.", "stereo", "age"),
         *PAIRS,
     ]
-    rows = crows_pairs.score(load(tiny_bert, "masked_lm", tmp_path), items(pairs), SETTINGS, None)
+    rows = crows_pairs.score(Scoring(load(tiny_bert, "masked_lm", tmp_path), items(pairs)), SETTINGS)
     assert list(rows["skipped"]) == ["the sentences share no token", "too long for the model", *[""] * len(PAIRS)]
     values = values_of(rows)
     assert values["skipped", "all"] == 2
@@ -161,7 +165,7 @@ def test_pairs_that_cannot_be_scored_are_skipped_and_counted(items, tmp_path):
 
 
 def test_rows_say_what_they_are_about(items, tmp_path):
-    rows = crows_pairs.score(load(tiny_llama, "causal_lm", tmp_path), items(PAIRS), SETTINGS, None)
+    rows = crows_pairs.score(Scoring(load(tiny_llama, "causal_lm", tmp_path), items(PAIRS)), SETTINGS)
     assert list(rows["item"]) == [f"{at:05d}" for at in range(len(PAIRS))] == list(rows["cluster"])
     assert list(zip(rows["direction"], rows["group"], strict=True)) == [pair[2:] for pair in PAIRS]
     assert set(rows["method"]) == {"causal"}
@@ -207,7 +211,7 @@ def test_worked_example():
 
 def test_resamples_equal_the_statistics_of_repeated_rows():
     weights = bootstrap_weights(WORKED["cluster"], 20, 1)
-    for statistic in crows_pairs.summarize(WORKED, SETTINGS):
+    for statistic in [each for each in crows_pairs.summarize(WORKED, SETTINGS) if each.sampled]:
         for drawn, value in zip(weights, statistic.estimate(weights), strict=True):
             repeated = values_of(WORKED.loc[WORKED.index.repeat(drawn.astype(int))])
             expected = repeated.get((statistic.name, statistic.group), np.nan)
@@ -228,7 +232,7 @@ def test_a_random_masked_model_scores_50():
 
 def test_a_model_that_scores_all_alike_only_ties(items, tmp_path):
     cp = slow.silence(load(tiny_bert, "masked_lm", tmp_path))
-    rows = crows_pairs.score(cp, items(PAIRS), SETTINGS, None)
+    rows = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)
     values = values_of(rows)
     assert values["tied", "all"] == len(PAIRS)
     assert values["stereotype_share", "all"] == values["differing_stereotype_share", "all"] == 0
@@ -237,7 +241,7 @@ def test_a_model_that_scores_all_alike_only_ties(items, tmp_path):
 
 def test_a_uniform_causal_model_prefers_the_shorter_sentence(items, tmp_path):
     cp = slow.silence(load(tiny_llama, "causal_lm", tmp_path))
-    rows = crows_pairs.score(cp, items(PAIRS), SETTINGS, None)
+    rows = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)
     shorter, equal = rows["tokens_more"] < rows["tokens_less"], rows["tokens_more"] == rows["tokens_less"]
     values = values_of(rows)
     reported = {(each.name, each.group): each.random for each in crows_pairs.summarize(rows, SETTINGS)}
@@ -259,7 +263,7 @@ def test_scores_that_are_not_numbers_are_not_zero():
 def test_a_sample_keeps_the_shares_of_types_and_directions(items, tmp_path):
     cp = load(tiny_llama, "causal_lm", tmp_path)
     many = [("He is poor.", "She is poor.", direction, kind) for kind, direction, n in SIZES for _ in range(n)]
-    rows = crows_pairs.score(cp, items(many), Settings(sample=40), None)
+    rows = crows_pairs.score(Scoring(cp, items(many)), Settings(sample=40))
     assert len(rows) == 40
     counts = Counter(zip(rows["group"], rows["direction"], strict=True))
     for kind, direction, n in SIZES:
@@ -274,8 +278,8 @@ def test_mistakes_are_explained(items, tmp_path):
     path.write_text("text,label\na,b\n")
     cp = load(tiny_bert, "masked_lm", tmp_path)
     with pytest.raises(UserError, match=r"other\.csv has no column sent_more"):
-        crows_pairs.score(cp, {"items": [path]}, SETTINGS, None)
+        crows_pairs.score(Scoring(cp, {"items": [path]}), SETTINGS)
     with pytest.raises(UserError, match=r"absent\.csv"):
-        crows_pairs.score(cp, {"items": [tmp_path / "absent.csv"]}, SETTINGS, None)
+        crows_pairs.score(Scoring(cp, {"items": [tmp_path / "absent.csv"]}), SETTINGS)
     with pytest.raises(UserError, match="needs a language model"):
-        crows_pairs.score(load(tiny_bert, "classification", tmp_path), items(PAIRS), SETTINGS, None)
+        crows_pairs.score(Scoring(load(tiny_bert, "classification", tmp_path), items(PAIRS)), SETTINGS)

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 import tiny
 
+from fairshrink.contracts import Scoring
 from fairshrink.metrics._shared.association import published
 from fairshrink.metrics.seat import metric as seat
 from fairshrink.models import checkpoint as checkpoints
@@ -72,7 +73,7 @@ def test_names_are_no_things_and_mass_nouns_have_no_plural():
 
 def test_rows_are_sentences_clustered_by_word(tmp_path):
     cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path / "m"))
-    items = seat.score(cp, {}, seat.Settings(tests=["seat6", "seat6b"]), None)
+    items = seat.score(Scoring(cp), seat.Settings(tests=["seat6", "seat6b"]))
     assert list(items["item"]) == sorted(set(items["item"]))
     for group in ("seat6", "seat6b"):
         rows = items[items["group"] == group]
@@ -86,7 +87,7 @@ def test_rows_are_sentences_clustered_by_word(tmp_path):
 
 def test_fewer_sentences_per_word_are_spread_over_the_templates(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "m"))
-    items = seat.score(cp, {}, seat.Settings(tests=["seat7"], sentences_per_word=4), None)
+    items = seat.score(Scoring(cp), seat.Settings(tests=["seat7"], sentences_per_word=4))
     assert set(items.groupby("cluster").size()) == {4}
     novel = set(items.loc[items["cluster"] == "novel", "text"])
     assert any(s.endswith("novels.") or s.startswith("Novels") for s in novel)
@@ -95,8 +96,8 @@ def test_fewer_sentences_per_word_are_spread_over_the_templates(tmp_path):
 
 def test_causal_models_are_read_at_their_last_token(tmp_path):
     cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "m"))
-    last = seat.score(cp, {}, seat.Settings(tests=["seat9"]), None)
-    mean = seat.score(cp, {}, seat.Settings(tests=["seat9"], pooling="mean"), None)
+    last = seat.score(Scoring(cp), seat.Settings(tests=["seat9"]))
+    mean = seat.score(Scoring(cp), seat.Settings(tests=["seat9"], pooling="mean"))
     assert (set(last["pooling"]), set(mean["pooling"])) == ({"last"}, {"mean"})
     assert abs(last["association"] - mean["association"]).max() > 1e-4
 

@@ -10,6 +10,7 @@ import tiny
 import torch
 from scipy import stats
 
+from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics.sentiment_gap import metric as sentiment_gap
 from fairshrink.metrics.sentiment_gap import sentences
@@ -159,7 +160,7 @@ def test_weights_count_items():
 def test_a_constant_model_is_visible(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
     torch.nn.init.zeros_(cp.model.classifier.weight)
-    found = values(sentiment_gap.score(cp, {}, sentiment_gap.Settings(noun_phrases=1, names=1), None))
+    found = values(sentiment_gap.score(Scoring(cp), sentiment_gap.Settings(noun_phrases=1, names=1)))
     for dimension in ("gender", "race"):
         assert found["mean_gap", dimension] == found["mean_absolute_gap", dimension] == 0
         assert found["prediction_spread", dimension] == 0
@@ -170,14 +171,14 @@ def test_a_constant_model_is_visible(tmp_path):
 def test_rows_hold_the_means_of_single_predictions(tmp_path, monkeypatch):
     cp = checkpoints.load(tiny.tiny_roberta("regression", tmp_path / "m"))
     settings = sentiment_gap.Settings(noun_phrases=1, names=2)
-    items = sentiment_gap.score(cp, {}, settings, None)
+    items = sentiment_gap.score(Scoring(cp), settings)
     assert list(items["item"]) == sorted(set(items["item"]))
     for row in items.iloc[::60].itertuples():
         for texts, found in ((row.first, row.prediction_first), (row.second, row.prediction_second)):
             alone = [inference.sequence_logits(cp, [text])[0, 0] for text in texts.split(" | ")]
             assert found == pytest.approx(np.mean(alone), abs=1e-5)
     monkeypatch.setattr(inference, "token_budget", lambda cp: 600)
-    pd.testing.assert_frame_equal(sentiment_gap.score(cp, {}, settings, None), items, atol=1e-5)
+    pd.testing.assert_frame_equal(sentiment_gap.score(Scoring(cp), settings), items, atol=1e-5)
 
 
 def test_a_classifier_is_read_by_the_name_of_its_label(tmp_path):

@@ -1,6 +1,7 @@
 import itertools
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import torch
 from tiny import tiny_bert, tiny_llama, tiny_roberta
 from tokenizers import processors
 
+from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.likelihood import steady_mean
 from fairshrink.metrics._shared.sampling import spread_sample
@@ -99,7 +101,7 @@ def slow_masked(cp, raw):
 @pytest.mark.parametrize("build", [tiny_bert, tiny_roberta])
 def test_masked_scores_equal_one_forward_per_sub_token(build, items, tmp_path):
     cp = load(build, "masked_lm", tmp_path)
-    found = scores_of(stereoset.score(cp, items(USABLE), SETTINGS, None))
+    found = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     for raw in USABLE:
         np.testing.assert_allclose(found.loc[raw["id"]], slow_masked(cp, raw), rtol=1e-4)
     pieces = [len(cp.tokenizer.tokenize(word)) for raw in USABLE for word in words_of(raw)[2]]
@@ -108,7 +110,7 @@ def test_masked_scores_equal_one_forward_per_sub_token(build, items, tmp_path):
 
 def test_causal_scores_equal_one_forward_per_token(items, tmp_path):
     cp = load(tiny_llama, "causal_lm", tmp_path)
-    found = scores_of(stereoset.score(cp, items(USABLE), SETTINGS, None))
+    found = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     for raw in USABLE:
         for column, sentence in enumerate(sentences_of(raw)):
             ids = [cp.tokenizer.bos_token_id, *cp.tokenizer(sentence, add_special_tokens=False)["input_ids"]]
@@ -117,13 +119,13 @@ def test_causal_scores_equal_one_forward_per_token(items, tmp_path):
 
 def test_a_tokenizer_that_begins_texts_itself_changes_nothing(items, tmp_path):
     cp = load(tiny_llama, "causal_lm", tmp_path)
-    before = stereoset.score(cp, items(USABLE), SETTINGS, None)
+    before = stereoset.score(Scoring(cp, items(USABLE)), SETTINGS)
     start = cp.tokenizer.bos_token
     cp.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{start} $A", special_tokens=[(start, cp.tokenizer.bos_token_id)]
     )
     assert cp.tokenizer("a")["input_ids"][0] == cp.tokenizer.bos_token_id
-    pd.testing.assert_frame_equal(stereoset.score(cp, items(USABLE), SETTINGS, None), before)
+    pd.testing.assert_frame_equal(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS), before)
 
 
 def test_the_mean_of_equal_scores_is_that_score_however_many():
@@ -135,7 +137,7 @@ def test_the_mean_of_equal_scores_is_that_score_however_many():
 @pytest.mark.parametrize("labels", [("contradiction", "entailment", "neutral"), ("Entailment", "neutral", "other")])
 def test_entailment_is_of_two_segments_and_found_by_its_label(labels, items, tmp_path):
     cp = load(tiny_bert, "classification", tmp_path, labels=labels)
-    found = scores_of(stereoset.score(cp, items(USABLE), SETTINGS, None))
+    found = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     own = [label.lower() for label in labels].index("entailment")
     for raw in USABLE:
         for column, sentence in enumerate(sentences_of(raw)):
@@ -152,9 +154,9 @@ def test_entailment_is_of_two_segments_and_found_by_its_label(labels, items, tmp
 )
 def test_all_at_once_equals_one_at_a_time(build, head, items, tmp_path):
     cp = load(build, head, tmp_path)
-    together = scores_of(stereoset.score(cp, items(USABLE), SETTINGS, None))
+    together = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     for raw in USABLE:
-        alone = scores_of(stereoset.score(cp, items([raw]), SETTINGS, None))
+        alone = scores_of(stereoset.score(Scoring(cp, items([raw])), SETTINGS))
         np.testing.assert_allclose(together.loc[[raw["id"]]], alone, atol=1e-4)
 
 
@@ -162,7 +164,7 @@ def test_all_at_once_equals_one_at_a_time(build, head, items, tmp_path):
 def test_bf16_agrees_with_fp32(build, head, items, tmp_path):
     cp = load(build, head, tmp_path)
     one, other = (
-        scores_of(stereoset.score(cp, items(USABLE), Settings(precision=each), None)).to_numpy().ravel()
+        scores_of(stereoset.score(Scoring(replace(cp, precision=each), items(USABLE)), SETTINGS)).to_numpy().ravel()
         for each in ("fp32", "bf16")
     )
     if head == "masked_lm":
@@ -175,7 +177,7 @@ def test_fillers_of_one_token_cost_one_forward_a_context(items, tmp_path):
     cp = load(tiny_bert, "masked_lm", tmp_path)
     raw = filled("a", "doctor", "profession", "The doctor is BLANK.", "kind", "he", "she")
     rows = slow.forwarded(cp)
-    stereoset.score(cp, items([raw]), SETTINGS, None)
+    stereoset.score(Scoring(cp, items([raw])), SETTINGS)
     assert sum(rows) == 1
 
 
@@ -218,7 +220,7 @@ def test_fillers_are_rebuilt_or_not_guessed(text, sentences, expected):
 )
 def test_unusable_contexts_are_rows_without_scores_for_every_kind_of_model(build, head, items, tmp_path):
     cp = load(build, head, tmp_path)
-    rows = stereoset.score(cp, items([*UNUSABLE, *USABLE]), SETTINGS, None)
+    rows = stereoset.score(Scoring(cp, items([*UNUSABLE, *USABLE])), SETTINGS)
     skipped = rows[rows["skipped"] != ""]
     assert list(skipped["item"]) == ["x1", "x2", "x3"]
     assert skipped[list(stereoset.SCORES)].isna().all(axis=None)
@@ -237,11 +239,11 @@ def test_unknown_fillers_and_long_texts_are_skipped(items, tmp_path):
         filled("l", "doctor", "profession", long, "kind", "poor", "guitar"),
         USABLE[0],
     ]
-    rows = stereoset.score(load(tiny_bert, "masked_lm", tmp_path), items(raw), SETTINGS, None)
+    rows = stereoset.score(Scoring(load(tiny_bert, "masked_lm", tmp_path), items(raw)), SETTINGS)
     reasons = dict(zip(rows["item"], rows["skipped"], strict=True))
     assert reasons == {"a1": "", "l": "too long for the model", "u": "a filler is unknown to the vocabulary"}
     for build, head in ((tiny_llama, "causal_lm"), (tiny_bert, "classification")):
-        rows = stereoset.score(load(build, head, tmp_path), items(raw), SETTINGS, None)
+        rows = stereoset.score(Scoring(load(build, head, tmp_path), items(raw)), SETTINGS)
         assert dict(zip(rows["item"], rows["skipped"], strict=True)) == reasons | {"u": ""}
 
 
@@ -314,7 +316,7 @@ def test_a_random_model_has_a_language_modeling_score_of_50_not_67():
 @pytest.mark.parametrize(("build", "head"), [(tiny_bert, "masked_lm"), (tiny_llama, "causal_lm")])
 def test_a_model_that_scores_all_alike_only_ties(build, head, items, tmp_path):
     cp = slow.silence(load(build, head, tmp_path))
-    values = values_of(stereoset.score(cp, items(USABLE), SETTINGS, None))
+    values = values_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     assert values["tied", "all"] == len(USABLE)
     assert values["stereotype_score", "all"] == values["language_modeling_score", "all"] == values["icat", "all"] == 0
 
@@ -355,8 +357,8 @@ def test_a_sample_keeps_every_term_and_the_shares_of_the_types():
 
 def test_a_sample_is_scored_as_in_the_whole(items, tmp_path):
     cp = load(tiny_llama, "causal_lm", tmp_path)
-    whole = scores_of(stereoset.score(cp, items(USABLE), SETTINGS, None))
-    part = stereoset.score(cp, items(USABLE), Settings(sample=3), None)
+    whole = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
+    part = stereoset.score(Scoring(cp, items(USABLE)), Settings(sample=3))
     assert len(part) == 3
     np.testing.assert_allclose(scores_of(part), whole.loc[part["item"]], atol=1e-4)
 
@@ -365,12 +367,12 @@ def test_mistakes_are_explained(items, tmp_path):
     cp = load(tiny_bert, "masked_lm", tmp_path)
     data = items(USABLE)
     with pytest.raises(UserError, match="occurs twice"):
-        stereoset.score(cp, {"items": data["items"] * 2}, SETTINGS, None)
+        stereoset.score(Scoring(cp, {"items": data["items"] * 2}), SETTINGS)
     other = tmp_path / "other.json"
     other.write_text('{"data": []}')
     with pytest.raises(UserError, match=r"other\.json is not a StereoSet file"):
-        stereoset.score(cp, {"items": [other]}, SETTINGS, None)
+        stereoset.score(Scoring(cp, {"items": [other]}), SETTINGS)
     with pytest.raises(UserError, match="regression"):
-        stereoset.score(load(tiny_bert, "regression", tmp_path), data, SETTINGS, None)
+        stereoset.score(Scoring(load(tiny_bert, "regression", tmp_path), data), SETTINGS)
     with pytest.raises(UserError, match="entailment"):
-        stereoset.score(load(tiny_bert, "classification", tmp_path, labels=("yes", "no")), data, SETTINGS, None)
+        stereoset.score(Scoring(load(tiny_bert, "classification", tmp_path, labels=("yes", "no")), data), SETTINGS)

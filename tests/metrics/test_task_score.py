@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 import tiny
+from task_case import task_of
 
+from fairshrink.contracts import Scoring
 from fairshrink.data import examples
 from fairshrink.errors import UserError
 from fairshrink.metrics import task_score
@@ -154,12 +156,8 @@ def described(folder, kind, tests=("",), **settings):
     table.to_csv(folder / "table.csv", index=False)
     labels = list(tiny.LABELS) if kind == "classification" else None
     ref = {"path": str(folder), "file": "table.csv", "format": "csv", "columns": {"text": "s", "label": "y"}}
-    tables = {"train": {**ref, "labels": labels}}
-    if tests != ("",):
-        tables["test"] = {name: {**ref, "labels": labels} for name in tests}
-    return examples.from_spec(
-        {"name": "t", "kind": kind, "settings": settings, "tables": tables, "split": 0, "seed": 5}
-    )
+    named = {name: {**ref, "labels": labels} for name in tests} if tests != ("",) else {}
+    return task_of(kind, settings, {**ref, "labels": labels}, named, seed=5)
 
 
 @pytest.mark.parametrize(
@@ -174,24 +172,24 @@ def described(folder, kind, tests=("",), **settings):
 def test_items_are_those_of_the_held_out_rows(kind, make, tmp_path):
     cp = checkpoints.load(make(kind, tmp_path / "model"))
     about = described(tmp_path, kind, test_share=0.5)
-    items = task_score.score(cp, {}, SETTINGS, about)
+    items = task_score.score(Scoring(cp, {}, about), SETTINGS)
     rows = examples.frames(about)["test"]["row"]
     assert list(items["item"]) == sorted(f"test/{row:07d}" for row in rows)
     assert list(items["item"]) == list(items["cluster"])
     assert (items["kind"] == kind).all()
     if kind == "regression":
         assert list(items["label"]) == [np.linspace(-1, 1, 20)[int(each[5:])] for each in items["item"]]
-    assert items.equals(task_score.score(cp, {}, SETTINGS, about))
+    assert items.equals(task_score.score(Scoring(cp, {}, about), SETTINGS))
     assert all(np.isfinite(list(values(items).values())))
 
 
 def test_samples_are_nested_and_drawn_from_each_table(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "model"))
     about = described(tmp_path, "classification", tests=("matched", "mismatched"))
-    few, more = (task_score.score(cp, {}, task_score.Settings(sample=size), about) for size in (4, 9))
+    few, more = (task_score.score(Scoring(cp, {}, about), task_score.Settings(sample=size)) for size in (4, 9))
     assert few["group"].value_counts().to_dict() == {"matched": 4, "mismatched": 4}
     assert set(few["item"]) < set(more["item"])
-    whole = task_score.score(cp, {}, SETTINGS, about)
+    whole = task_score.score(Scoring(cp, {}, about), SETTINGS)
     assert len(whole) == 40
     merged = few.merge(whole, on="item", suffixes=("", "_whole"))
     np.testing.assert_allclose(merged["p_label"], merged["p_label_whole"], atol=1e-5)
@@ -200,13 +198,11 @@ def test_samples_are_nested_and_drawn_from_each_table(tmp_path):
 def test_language_models_score_so_many_texts(tmp_path):
     cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "model"))
     about = described(tmp_path, "causal_lm", test_share=0.5)
-    assert len(task_score.score(cp, {}, task_score.Settings(texts=3, sample=5), about)) == 3
+    assert len(task_score.score(Scoring(cp, {}, about), task_score.Settings(texts=3, sample=5))) == 3
 
 
 def test_nothing_to_score_is_the_users_to_mend(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "model"))
-    empty = examples.from_spec(
-        {"name": "sim", "kind": "similarity", "settings": {}, "tables": {}, "split": 0, "seed": 0}
-    )
+    empty = task_of("similarity", name="sim")
     with pytest.raises(UserError, match=r"tasks\.sim: no `train` or `test` table"):
-        task_score.score(cp, {}, SETTINGS, empty)
+        task_score.score(Scoring(cp, {}, empty), SETTINGS)

@@ -9,6 +9,7 @@ import pytest
 import tiny
 from scipy import stats
 
+from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics import weat
 from fairshrink.metrics._shared.association import (
@@ -154,12 +155,10 @@ def test_sentences_of_a_word_change_sides_together():
 
 def test_p_belongs_to_the_whole_sample_only():
     _, _, items = random_case()
-    estimate = next(s for s in weat.summarize(items, weat.Settings()) if s.name == "permutation_p").estimate
-    weights = np.ones((3, len(items)))
-    weights[1, :2] = 0, 2
-    values = estimate(weights)
-    assert values[0] == values[2] > 0
-    assert np.isnan(values[1])
+    p = next(s for s in weat.summarize(items, weat.Settings()) if s.name == "permutation_p")
+    assert not p.sampled and 0 < p.value(len(items)) <= 1
+    with pytest.raises(TypeError, match="permutation_p is a plain number"):
+        p.resampled(np.ones((3, len(items))))
 
 
 def test_an_encoder_that_ignores_its_input_is_not_fair():
@@ -204,7 +203,7 @@ def test_random_vectors_do_not_score_zero():
 def test_scores_of_a_model_equal_embedding_one_word_at_a_time(tmp_path, monkeypatch):
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "m"))
     settings = weat.Settings(tests=["weat9", "weat10"], pooling="mean_all")
-    items = weat.score(cp, {}, settings, None)
+    items = weat.score(Scoring(cp), settings)
     assert set(items["group"]) == {"weat9", "weat10"}
     assert list(items["item"]) == sorted(set(items["item"]))
     assert set(items["pooling"]) == {"mean_all"}
@@ -215,13 +214,13 @@ def test_scores_of_a_model_equal_embedding_one_word_at_a_time(tmp_path, monkeypa
         slow = [slow_association(vectors, word, test.a, test.b) for word in rows["cluster"]]
         assert rows["association"].to_numpy() == pytest.approx(np.array(slow), abs=1e-5)
     monkeypatch.setattr(inference, "token_budget", lambda cp: 40)
-    pd.testing.assert_frame_equal(weat.score(cp, {}, settings, None), items, atol=1e-5)
+    pd.testing.assert_frame_equal(weat.score(Scoring(cp), settings), items, atol=1e-5)
 
 
 def test_lone_words_stand_after_a_space_in_byte_level_vocabularies(tmp_path):
     cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path / "m"))
     assert before_lone_word(cp) == " "
-    items = weat.score(cp, {}, weat.Settings(tests=["weat6"]), None)
+    items = weat.score(Scoring(cp), weat.Settings(tests=["weat6"]))
     (test,) = read_tests("weat", ["6"], lambda word: [word])
     words = sorted({t.word for part in (test.x, test.y, test.a, test.b) for t in part})
     after_space = dict(zip(words, inference.sentence_embeddings(cp, [f" {w}" for w in words], "mean"), strict=True))
@@ -236,9 +235,9 @@ def test_causal_models_see_the_word_after_a_first_token(tmp_path):
     cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "m"))
     assert before_lone_word(cp) == "<s> "
     assert inference.token_ids(cp, before_lone_word(cp) + "love")[0] == cp.tokenizer.bos_token_id
-    assert set(weat.score(cp, {}, weat.Settings(tests=["weat9"]), None)["pooling"]) == {"last"}
+    assert set(weat.score(Scoring(cp), weat.Settings(tests=["weat9"]))["pooling"]) == {"last"}
     with pytest.raises(UserError, match="pooling: last"):
-        weat.score(cp, {}, weat.Settings(tests=["weat9"], pooling="cls"), None)
+        weat.score(Scoring(cp), weat.Settings(tests=["weat9"], pooling="cls"))
 
 
 def test_settings_reject_unknown_tests_and_too_few_permutations():

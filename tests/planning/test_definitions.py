@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from fairshrink import registry
+from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
 from fairshrink.planning import definitions, modules, reading, unfollowed
-from fairshrink.planning.definitions import INERT, LINKS, Entry, code_of
+from fairshrink.planning.definitions import INERT, LINKS, code_of
 from fairshrink.planning.modules import PACKAGE, Place
 
 ROOT = PACKAGE.parent
 PAGE = ROOT / "docs/recomputing.md"
 MARK = re.compile(r"«([^|«»]*)\|([^|«»]*)»", re.DOTALL)
-RUN = (Entry("job", "run"),)
+RUN = (CodeEntry("job", "run"),)
 """The job of each case."""
 
 Sources = dict[str, str]
@@ -257,7 +258,7 @@ def test_hashes_are_named_by_definition_alone_and_equal_names_are_kept_together(
     assert re.fullmatch("[0-9a-f]{16}", code["run"])
     one, other = code["f"].split("+")
     assert one < other
-    alone = {code_of((Entry(name, "f"),), root)["f"] for name in ("a", "b")}
+    alone = {code_of((CodeEntry(name, "f"),), root)["f"] for name in ("a", "b")}
     assert alone == {one, other}
 
 
@@ -288,18 +289,18 @@ def test_definitions_that_call_each_other_in_a_circle_are_told_apart(tmp_path):
 
 def test_the_order_of_entries_does_not_matter(tmp_path):
     root = package(tmp_path, {"job": "def run(x): return x\nclass Settings: size = 1"})
-    entries = (Entry("job", "run"), Entry("job", "Settings"))
+    entries = (CodeEntry("job", "run"), CodeEntry("job", "Settings"))
     assert code_of(entries, root) == code_of(entries[::-1], root)
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (Entry("job", "rnu"), r"^job:rnu: rnu is not defined in pkg/job\.py$"),
-        (Entry("jbo", "run"), r"^jbo:run: there is no module pkg\.jbo$"),
-        (Entry("jbo", "run", required=False), r"^jbo:run: there is no module pkg\.jbo$"),
-        (Entry("job", "floor"), r"^job:floor: floor is no definition of this package in pkg/job\.py$"),
-        (Entry("", "job"), r"^:job: job is no definition of this package in pkg/__init__\.py$"),
+        (CodeEntry("job", "rnu"), r"^job:rnu: rnu is not defined in pkg/job\.py$"),
+        (CodeEntry("jbo", "run"), r"^jbo:run: there is no module pkg\.jbo$"),
+        (CodeEntry("jbo", "run", required=False), r"^jbo:run: there is no module pkg\.jbo$"),
+        (CodeEntry("job", "floor"), r"^job:floor: floor is no definition of this package in pkg/job\.py$"),
+        (CodeEntry("", "job"), r"^:job: job is no definition of this package in pkg/__init__\.py$"),
     ],
 )
 def test_an_entry_that_leads_nowhere_is_an_error_that_names_it(tmp_path, entry, message):
@@ -310,8 +311,8 @@ def test_an_entry_that_leads_nowhere_is_an_error_that_names_it(tmp_path, entry, 
 
 def test_an_optional_entry_may_be_missing_and_counts_where_it_is_not(tmp_path):
     root = package(tmp_path, {"job": "def run(x): return x"})
-    assert code_of((*RUN, Entry("job", "train", required=False)), root) == code_of(RUN, root)
-    assert code_of((Entry("job", "run", required=False),), root) == code_of(RUN, root)
+    assert code_of((*RUN, CodeEntry("job", "train", required=False)), root) == code_of(RUN, root)
+    assert code_of((CodeEntry("job", "run", required=False),), root) == code_of(RUN, root)
 
 
 @pytest.mark.parametrize(

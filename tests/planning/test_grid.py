@@ -14,8 +14,8 @@ from tiny_study import ROOT, study, write_data, write_study
 PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from fairshrink.planning import grid; from fairshrink.study import reader
-print(json.dumps({path: each.key for path, each in grid.expand(reader.load(sys.argv[2])).items()}))
+from fairshrink.planning import grid; from fairshrink.planning import studies
+print(json.dumps({path: each.key for path, each in grid.expand(studies.load(sys.argv[2])).items()}))
 """
 
 

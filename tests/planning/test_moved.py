@@ -15,8 +15,8 @@ from fairshrink.planning.modules import PACKAGE
 LIST = """
 import json, sys
 from fairshrink.planning import grid
-from fairshrink.study import reader
-print(json.dumps([list(grid.expand(reader.load("config.yaml"))), sys.modules["fairshrink"].__path__[0]]))
+from fairshrink.planning import studies
+print(json.dumps([list(grid.expand(studies.load("config.yaml"))), sys.modules["fairshrink"].__path__[0]]))
 """
 MOVES = {
     "models.batching": "data.batches.batching",

@@ -7,12 +7,36 @@ import random
 import pytest
 
 from fairshrink.planning import plan, plan_files
-from fairshrink.planning.grid import Artifact
+from fairshrink.planning.artifact import Artifact
+from fairshrink.planning.grid import Grid
+from fairshrink.store.artifacts import Recipe
+from fairshrink.study.jobs import (
+    AggregateJob,
+    CompressJob,
+    DownloadJob,
+    EvaluateJob,
+    FinetuneJob,
+    Identity,
+    PretrainedModel,
+    TaskOnSplit,
+)
 from fairshrink.study.schema import Execution
 
+NAMED = Identity("m", "encoder", "t", 0, 0, "none", "baseline", "", 0.0)
+MODEL = PretrainedModel("data/model", None, "float32", "regression", ())
+JOBS = {
+    "download": DownloadJob("local", {"path": "somewhere"}),
+    "finetune": FinetuneJob(MODEL, TaskOnSplit("t", "regression", {}, 0, 0), NAMED),
+    "compress": CompressJob("base", "base", MODEL, None, "random", {"sparsity": 0.5}, 0, NAMED),
+    "evaluate": EvaluateJob("base", None, "weat", {}, "fp32", {"items": ("data/a",)}, None),
+    "aggregate": AggregateJob("study", 0.95, 100, 0, (), (), ("results.parquet",)),
+}
 
-def artifact(stage, path, inputs=(), batch="", **spec):
-    return Artifact(stage, path, "k" + path, path, spec, tuple(inputs), {}, batch)
+
+def artifact(stage, path, inputs=(), batch=""):
+    """One artifact; its first input is the checkpoint that it needs."""
+    roles = dict(zip(["checkpoint", *(f"other{n}" for n in range(len(inputs)))], inputs, strict=False))
+    return Artifact(Recipe(stage, path, "k" + path, path, {"code": {}}), JOBS[stage], roles, batch)
 
 
 def grid_of(n_baselines=2, n_compressed=3, n_metrics=2):
@@ -30,8 +54,8 @@ def grid_of(n_baselines=2, n_compressed=3, n_metrics=2):
             for m in range(n_metrics)
         ]
     listed += scores
-    listed.append(artifact("aggregate", "tables", [each.path for each in scores], files=["results.parquet"]))
-    return {each.path: each for each in listed}
+    listed.append(artifact("aggregate", "tables", [each.path for each in scores]))
+    return Grid({each.path: each for each in listed}, listed[-1])
 
 
 def oracle(grid, present):
@@ -40,18 +64,18 @@ def oracle(grid, present):
     def wanted(path):
         if grid[path].marker in present:
             return set()
-        return {path}.union(*(wanted(each) for each in grid[path].inputs))
+        return {path}.union(*(wanted(each) for each in grid[path].inputs.values()))
 
     final = grid["tables"]
     if final.marker in present:
         return set()
-    return {"tables"}.union(*(wanted(each) for each in final.inputs))
+    return {"tables"}.union(*(wanted(each) for each in final.inputs.values()))
 
 
 def planned(grid, present, *, checkpoints_per_job=16, **options):
     run = Execution(checkpoints_per_job=checkpoints_per_job)
     made = plan.make(grid, "study", run, exists=present.__contains__, **options)
-    artifacts = {each["path"] for job in made.jobs for each in job.artifacts if job.stage != "aggregate"}
+    artifacts = {each.path for job in made.jobs for each in job.artifacts if job.stage != "aggregate"}
     return made, artifacts
 
 
@@ -82,10 +106,10 @@ def test_everything_ignores_what_exists():
 def test_jobs_cover_everything_once_and_keep_checkpoints_together(at_most):
     grid = grid_of(n_compressed=5)
     made, _ = planned(grid, set(), checkpoints_per_job=at_most)
-    listed = [each["path"] for job in made.jobs for each in job.artifacts]
+    listed = [each.path for job in made.jobs for each in job.artifacts]
     assert sorted(listed) == sorted(grid)
     for job in made.of("evaluate"):
-        checkpoints = {grid[each["path"]].inputs[0] for each in job.artifacts}
+        checkpoints = {grid[each.path].inputs["checkpoint"] for each in job.artifacts}
         assert len(checkpoints) <= at_most
         assert len(job.artifacts) == 2 * len(checkpoints)
         assert len({each.split("-")[0] for each in checkpoints}) == 1
@@ -118,7 +142,12 @@ def test_plan_files_read_back_equal(tmp_path):
     jobs = [
         dataclasses.replace(
             job,
-            artifacts=tuple(e | {"parts": {"code": codes[n % 2], "params": n}} for n, e in enumerate(job.artifacts)),
+            artifacts=tuple(
+                dataclasses.replace(
+                    each, recipe=dataclasses.replace(each.recipe, parts={"code": codes[n % 2], "params": n})
+                )
+                for n, each in enumerate(job.artifacts)
+            ),
         )
         for job in made.jobs
     ]
@@ -147,8 +176,8 @@ def test_old_plans_are_dropped(tmp_path):
 def test_the_longest_chain_starts_first():
     grid = grid_of()
     extra = artifact("evaluate", "base1-c0/extra", ["base1-c0"], "base1")
-    tables = grid.pop("tables")
-    grid |= {extra.path: extra, "tables": artifact("aggregate", "tables", [*tables.inputs, extra.path], files=["r"])}
+    tables = artifact("aggregate", "tables", [*grid.tables.inputs.values(), extra.path])
+    grid = Grid({**grid.artifacts, extra.path: extra, "tables": tables}, tables)
     made, _ = planned(grid, set())
     first, second = (job.priority for job in made.of("finetune"))
     assert first < second
@@ -169,7 +198,7 @@ def test_what_can_be_fetched_is_restored_and_needs_nothing_upstream(seed):
             return set(), set()
         if path in remote:
             return set(), {path}
-        below = [wanted(each) for each in grid[path].inputs]
+        below = [wanted(each) for each in grid[path].inputs.values()]
         return {path}.union(*(c for c, _ in below)), set().union(*(r for _, r in below))
 
     made = plan.make(
@@ -177,7 +206,7 @@ def test_what_can_be_fetched_is_restored_and_needs_nothing_upstream(seed):
     )
     computed, restored = wanted("tables")
     assert set(made.computed) == computed
-    assert {each["path"] for job in made.of("restore") for each in job.artifacts} == restored
+    assert {each.path for job in made.of("restore") for each in job.artifacts} == restored
     assert {each for job in made.of("restore") for each in job.outputs} == {grid[path].marker for path in restored}
 
 
@@ -211,7 +240,7 @@ def test_scores_of_finished_checkpoints_share_jobs_across_baselines():
     made, _ = planned(grid, present - {grid["base3"].marker})
     assert len(made.of("evaluate")) == 2
     (alone,) = [job for job in made.of("evaluate") if grid["base3"].marker in job.inputs]
-    assert {grid[each["path"]].inputs[0] for each in alone.artifacts} == {"base3"}
+    assert {grid[each.path].inputs["checkpoint"] for each in alone.artifacts} == {"base3"}
 
 
 def test_requests_grow_with_the_batch_and_follow_the_device():

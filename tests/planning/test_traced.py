@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_study import study, write_data, write_study
 
-from fairshrink.planning import grid, modules, reading
+from fairshrink.planning import grid, modules, reading, studies
 from fairshrink.planning.definitions import INERT, files
 from fairshrink.planning.modules import PACKAGE
-from fairshrink.study import reader
 
 FORMS = "models/stored_forms/"
 """Found by name when a checkpoint is loaded."""
@@ -26,7 +25,7 @@ def ran(tmp_path_factory):
     before = Path.cwd()
     os.chdir(folder)
     try:
-        made = grid.expand(reader.load("config.yaml"))
+        made = grid.expand(studies.load("config.yaml"))
         for name in modules.all_modules():
             importlib.import_module(f"fairshrink.{name}".removesuffix("."))
         yield {path: (artifact, _calls(artifact)) for path, artifact in made.items()}

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import synthetic_study
 
-from fairshrink import registry
 from fairshrink.analysis import results, results_file
 from fairshrink.analysis.cells import cells, headlines
 from fairshrink.reporting import figures
@@ -17,13 +16,11 @@ from fairshrink.reporting.style import looks, styled
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "load", synthetic_study.load)
-        folder = tmp_path_factory.mktemp("study")
-        spec = synthetic_study.write(folder, splits=1)
-        table, about = results.build(spec), results.about(spec)
-        results_file.write(table, results_file.RESULTS, folder / "results.parquet", about)
-        return folder / "results.parquet", cells(headlines(table, about))
+    folder = tmp_path_factory.mktemp("study")
+    spec = synthetic_study.write(folder, splits=1)
+    table, about = synthetic_study.build(spec), results.about(synthetic_study.job(spec), synthetic_study.MODULES)
+    results_file.write(table, results_file.RESULTS, folder / "results.parquet", about)
+    return folder / "results.parquet", cells(headlines(table, about))
 
 
 @pytest.fixture

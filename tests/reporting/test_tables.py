@@ -11,30 +11,24 @@ import pytest
 import synthetic_study
 from scipy import stats
 
-from fairshrink import registry
 from fairshrink.analysis import results
 from fairshrink.analysis.cells import cells, headlines, line, merged_p
 from fairshrink.analysis.verdicts import LOST, NOTHING, REAL, UNDEFINED, UNKNOWN, UNTESTED, agreement, verdicts
 from fairshrink.reporting import markup, tables
 from fairshrink.reporting.outputs import outputs
 from fairshrink.reporting.overview import Entry, Line, Overview, overview
-from fairshrink.reporting.write import aggregate
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "load", synthetic_study.load)
-        spec = synthetic_study.write(tmp_path_factory.mktemp("study"), splits=2, tasks=("sentiment", "as_is"))
-        aggregate(spec)
-        return spec
+    spec = synthetic_study.write(tmp_path_factory.mktemp("study"), splits=2, tasks=("sentiment", "as_is"))
+    synthetic_study.aggregate(spec)
+    return spec
 
 
 @pytest.fixture(scope="module")
 def rows(spec):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "load", synthetic_study.load)
-        return headlines(results.build(spec), results.about(spec))
+    return headlines(synthetic_study.build(spec), results.about(synthetic_study.job(spec), synthetic_study.MODULES))
 
 
 def cell(**changes) -> dict:
@@ -53,12 +47,15 @@ def verdict(*made: dict) -> list[str]:
 
 
 def test_announced_files_are_written(spec):
-    announced = {Path(each) for each in outputs(spec)}
+    announced = outputs(synthetic_study.job(spec).checkpoints)
     folders = (Path(spec["out"]), Path(spec["figures"]))
-    assert announced == {each for folder in folders for each in folder.iterdir()}
-    assert len(announced) == 7 + 2 * 3 + 2 * 2 * 2
-    slim = {"out": "o", "figures": "f", "checkpoints": [{"model": "m", "task": "t"}]}
-    assert {"o/results.parquet", "o/overview_t.tex", "f/m_t_bias_by_sparsity.svg"} <= set(outputs(slim))
+    written = {f"{folder.name}/{each.name}" for folder in folders for each in folder.iterdir()}
+    assert set(announced) == written and len(announced) == len(written) == 7 + 2 * 3 + 2 * 2 * 2
+    assert {
+        "tables/results.parquet",
+        "tables/overview_as_is.tex",
+        "figures/minilm_as_is_bias_by_sparsity.svg",
+    } <= written
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import yaml
 from tiny_study import ROOT, study, write_data
 
 from fairshrink import registry
+from fairshrink.planning.studies import load
 from fairshrink.study.mistakes import StudyError
-from fairshrink.study.reader import load
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ CASES = {
     "two equal entries": (
         lambda c: c["compressions"].append({"method": "magnitude_global", "sparsity": 0.9}),
         "compressions[4]",
-        "stands in compressions[0] already",
+        "is in compressions[0] already",
         "leave one",
     ),
     "two metrics of one name": (
@@ -217,7 +217,7 @@ def test_good_study_expands_lists_to_a_grid(folder):
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(study()))
     found = load(file)
-    assert [(e.module, getattr(e.settings, "sparsity", None)) for e in found.compressions] == [
+    assert [(e.method, getattr(e.settings, "sparsity", None)) for e in found.compressions] == [
         ("magnitude_global", 0.5),
         ("magnitude_global", 0.9),
         ("head_pruning", 0.25),
@@ -249,7 +249,7 @@ def test_planning_imports_nothing_heavy():
 
     program = (
         "import sys; from fairshrink import registry\n"
-        "from fairshrink.study import reader; from fairshrink.planning import grid, plan, workflow\n"
+        "from fairshrink.planning import studies; from fairshrink.planning import grid, plan, workflow\n"
         "for kind in registry.KINDS:\n    for name in registry.names(kind): registry.load(kind, name)\n"
         "print([m for m in ('torch', 'transformers', 'pandas', 'pyarrow', 'scipy', 'datasets') if m in sys.modules])"
     )

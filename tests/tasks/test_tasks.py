@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+from task_case import task_of
 
 from fairshrink import registry
 from fairshrink.data import examples
@@ -22,21 +23,20 @@ def spec(folder, kind="regression", n=50, test=None, labels=None, **settings):
     pd.DataFrame({"body": [f"text {i}" for i in range(n)], "value": label}).to_csv(folder / "train.csv", index=False)
     columns = {"text": "body", "label": "value"}
     ref = {"path": str(folder), "file": "train.csv", "format": "csv", "columns": columns, "labels": labels}
-    tables = {"train": ref}
+    tests = {}
     if test:
-        tables["test"] = {}
         for name, (values, names) in test.items():
             pd.DataFrame({"body": [f"{name} {i}" for i in range(len(values))], "value": values}).to_csv(
                 folder / f"{name}.csv", index=False
             )
-            tables["test"][name] = {**ref, "file": f"{name}.csv", "labels": names}
-    return {"name": "t", "kind": kind, "settings": settings, "tables": tables, "split": 0, "seed": 17}
+            tests[name] = {**ref, "file": f"{name}.csv", "labels": names}
+    return {"kind": kind, "settings": settings, "train": ref, "tests": tests, "seed": 17}
 
 
 def test_parts_are_disjoint_complete_and_differ_between_splits(tmp_path):
     described = spec(tmp_path, dev_share=0.1, test=None)
     described["settings"]["test_share"] = 0.2
-    parts = examples.frames(examples.from_spec(described))
+    parts = examples.frames(task_of(**described))
     assert {name: len(part) for name, part in parts.items()} == {"train": 35, "dev": 5, "test": 10}
     assert sorted(row for part in parts.values() for row in part["row"]) == list(range(50))
     for part in parts.values():
@@ -44,15 +44,15 @@ def test_parts_are_disjoint_complete_and_differ_between_splits(tmp_path):
         assert list(part["label"]) == list(part["row"])
         assert list(part.index) == list(range(len(part)))
         assert list(part["row"]) != sorted(part["row"])
-    again = examples.frames(examples.from_spec(described))
-    other = examples.frames(examples.from_spec({**described, "seed": 18}))
+    again = examples.frames(task_of(**described))
+    other = examples.frames(task_of(**{**described, "seed": 18}))
     assert all(part.equals(again[name]) for name, part in parts.items())
     assert set(parts["test"]["row"]) != set(other["test"]["row"])
 
 
 def test_fewer_training_items_change_no_other_part(tmp_path):
-    whole = examples.frames(examples.from_spec(spec(tmp_path)))
-    few = examples.frames(examples.from_spec(spec(tmp_path, train_items=7)))
+    whole = examples.frames(task_of(**spec(tmp_path)))
+    few = examples.frames(task_of(**spec(tmp_path, train_items=7)))
     assert list(few["train"]["row"]) == list(whole["train"]["row"][:7])
     assert few["test"].equals(whole["test"])
 
@@ -60,7 +60,7 @@ def test_fewer_training_items_change_no_other_part(tmp_path):
 def test_test_tables_stay_as_they_are_and_keep_the_names_of_their_labels(tmp_path):
     labels = ["no", "yes"]
     test = {"same": (["yes", "no", "yes"], ["no", "yes"]), "turned": ([0, 1], ["yes", "no"])}
-    parts = examples.frames(examples.from_spec(spec(tmp_path, "classification", labels=labels, test=test)))
+    parts = examples.frames(task_of(**spec(tmp_path, "classification", labels=labels, test=test)))
     assert set(parts) == {"train", "dev", "test_same", "test_turned"}
     assert len(parts["train"]) == 50
     assert list(parts["test_same"]["label"]) == ["yes", "no", "yes"]
@@ -71,18 +71,17 @@ def test_test_tables_stay_as_they_are_and_keep_the_names_of_their_labels(tmp_pat
 
 def test_a_single_unnamed_test_table_is_called_test(tmp_path):
     described = spec(tmp_path, test={"x": ([1.0], None)})
-    described["tables"]["test"] = {"": described["tables"]["test"]["x"]}
-    assert set(examples.frames(examples.from_spec(described))) == {"train", "dev", "test"}
+    described["tests"] = {"": described["tests"]["x"]}
+    assert set(examples.frames(task_of(**described))) == {"train", "dev", "test"}
 
 
 def test_no_tables_no_frames():
-    described = {"name": "t", "kind": "similarity", "settings": {}, "tables": {}, "split": 0, "seed": 17}
-    assert examples.frames(examples.from_spec(described)) == {}
+    assert examples.frames(task_of("similarity")) == {}
 
 
 def test_too_few_rows_are_the_users_to_mend(tmp_path):
     with pytest.raises(UserError, match=r"tasks\.t: 1 rows leave none to train on"):
-        examples.frames(examples.from_spec(spec(tmp_path, n=1)))
+        examples.frames(task_of(**spec(tmp_path, n=1)))
 
 
 @pytest.mark.parametrize("kind", registry.names("tasks"))

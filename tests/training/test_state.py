@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import pickle
 import resource
@@ -22,9 +21,13 @@ import torch
 from safetensors import safe_open
 
 from fairshrink import registry
+from fairshrink.data.table import TableReference
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.planning import plan_files
+from fairshrink.planning.plan import Job, Order, Plan
 from fairshrink.stages import finetune
 from fairshrink.store import artifacts
+from fairshrink.study.jobs import FinetuneJob, Identity, PretrainedModel, TaskOnSplit
 from fairshrink.training import fit, termination
 from fairshrink.training import state as training_state
 from fairshrink.training.state import TrainingState
@@ -419,23 +422,30 @@ def job(folder, place="results"):
         pd.DataFrame({"text": texts, "label": np.linspace(-2, 2, len(texts))}).to_csv(folder / "t.csv", index=False)
     table = {"path": str(folder), "file": "t.csv", "format": "csv", "columns": {"text": "text", "label": "label"}}
     settings = {"batch_size": 8, "epochs": 2, "learning_rate": 1e-3, "max_length": 32}
-    task = {"name": "t", "kind": "regression", "settings": settings, "tables": {"train": table}, "split": 0, "seed": 3}
-    source = {"path": str(folder / "model"), "head": "regression", "labels": [], "gguf_file": None, "dtype": "float32"}
-    spec = {"model": source, "task": task, "identity": {"method": "none"}}
-    path = folder / place / "m-t-s0-0123456789ab"
-    described = {"path": str(path), "key": "0123456789ab", "name": "m-t-s0", "stage": "finetune", "parts": {}}
-    return described | {"spec": spec}
+    named = Identity("m", "encoder", "t", 0, 3, "none", "baseline", "", 0.0)
+    task = TaskOnSplit("t", "regression", settings, 0, 3, TableReference(**table))
+    source = PretrainedModel(str(folder / "model"), None, "float32", "regression", ())
+    recipe = artifacts.Recipe(
+        "finetune", "m-t-s0", "0123456789ab", str(folder / place / "m-t-s0-0123456789ab"), {"code": {}}
+    )
+    return Order(recipe, FinetuneJob(source, task, named))
+
+
+def planned(folder, order):
+    """The plan file of one job, for a process of its own."""
+    alone = Job("baseline", "finetune", "baseline", (), (), (order,))
+    return plan_files.write(Plan("study", 1, "cpu", 1.0, (alone,), "published", "results", ()), folder / "plans")
 
 
 def undisturbed_files(folder):
     described = job(folder, "undisturbed")
     finetune.run([described])
-    return artifacts.read_provenance(Path(described["path"]))["files"]
+    return artifacts.read_provenance(Path(described.path))["files"]
 
 
 def test_the_stage_leaves_a_whole_artifact_and_no_state(tmp_path, monkeypatch):
     described = job(tmp_path)
-    path = Path(described["path"])
+    path = Path(described.path)
     state = path.parent / f".{path.name}.training" / training_state.FILE
     stood = []
     monkeypatch.setattr(finetune, "log", lambda line: stood.append(state.exists()))
@@ -443,7 +453,7 @@ def test_the_stage_leaves_a_whole_artifact_and_no_state(tmp_path, monkeypatch):
     assert stood[-1]
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     record = artifacts.read_provenance(path)
-    assert record["key"] == described["key"]
+    assert record["key"] == described.recipe.key
     assert record["files"] == artifacts.file_digests(path) == undisturbed_files(tmp_path)
     assert {"config.json", "model.safetensors", "checkpoint.json"} <= record["files"].keys()
     assert record["ledger"]
@@ -451,7 +461,7 @@ def test_the_stage_leaves_a_whole_artifact_and_no_state(tmp_path, monkeypatch):
 
 def test_what_a_dead_process_left_is_removed_where_the_artifact_stands(tmp_path):
     described = job(tmp_path)
-    path = Path(described["path"])
+    path = Path(described.path)
     finetune.run([described])
     left = path.parent / f".{path.name}.training"
     left.mkdir()
@@ -462,7 +472,7 @@ def test_what_a_dead_process_left_is_removed_where_the_artifact_stands(tmp_path)
 
 def test_a_stage_that_fails_keeps_the_state(tmp_path, monkeypatch):
     described = job(tmp_path)
-    path = Path(described["path"])
+    path = Path(described.path)
 
     def fail(*_):
         raise PowerCutError
@@ -480,8 +490,10 @@ def test_a_stage_that_fails_keeps_the_state(tmp_path, monkeypatch):
 
 
 PROGRAM = """
-import json, sys
+import sys
+from pathlib import Path
 import tiny
+from fairshrink.planning import plan_files
 from fairshrink.stages import finetune
 
 def log(line):
@@ -491,7 +503,7 @@ def log(line):
         sys.stdin.readline()
 
 finetune.log = log
-finetune.run([json.loads(sys.argv[1])], save_minutes=float(sys.argv[2]))
+finetune.run(plan_files.read_job(Path(sys.argv[1]), "baseline").artifacts, save_minutes=float(sys.argv[2]))
 """
 
 
@@ -500,9 +512,9 @@ finetune.run([json.loads(sys.argv[1])], save_minutes=float(sys.argv[2]))
 )
 def test_a_process_that_is_ended_is_continued_by_the_next(number, save_minutes, done, tmp_path, monkeypatch):
     described = job(tmp_path)
-    path = Path(described["path"])
+    path = Path(described.path)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, json.dumps(described), str(save_minutes)],
+        [sys.executable, "-c", PROGRAM, str(planned(tmp_path, described)), str(save_minutes)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

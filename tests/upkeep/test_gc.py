@@ -22,8 +22,9 @@ from fairshrink.upkeep.verify import verify
 METHOD = "fairshrink/compression/controls/random_init.py"
 SHARED = b"the same in every artifact " * 400
 JOBS = """
-import json; from fairshrink.planning import grid; from fairshrink.study import reader
-print(json.dumps([each.job for each in grid.expand(reader.load({file!r})).values()]))
+import json; from fairshrink.planning import grid; from fairshrink.planning import studies
+from dataclasses import asdict
+print(json.dumps([asdict(each.recipe) for each in grid.expand(studies.load({file!r})).values()]))
 """
 DAY = 24 * 3600
 

@@ -1,6 +1,7 @@
 """The paper study in miniature, by the same code: a tiny RoBERTa and GLUE-shaped Parquet from a loopback hub."""
 
 import random
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from tiny import SENTENCES, tiny_roberta
 from tiny_study import ROOT, planned, snakemake, workspace, write_data
 
 from fairshrink.planning import grid
-from fairshrink.study.reader import load
+from fairshrink.planning.studies import load
 
 pytestmark = pytest.mark.workflow
 MODEL, DATA = "e2da8e2f811d1448a5b465c236feacd80ffbac7b", "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
@@ -19,7 +20,7 @@ MODEL, DATA = "e2da8e2f811d1448a5b465c236feacd80ffbac7b", "bcdcba79d07bc864c1c25
 def test_it_is_the_original_study_in_full():
     study = load(ROOT / "configs/paper.yaml")
     artifacts = grid.expand(study).values()
-    baselines = [each.spec["identity"] for each in artifacts if each.stage == "finetune"]
+    baselines = [asdict(each.job.identity) for each in artifacts if each.stage == "finetune"]
     assert sorted((each["task"], each["split"]) for each in baselines) == [
         (task, split) for task in ("mnli", "stsb") for split in (0, 1, 2)
     ]

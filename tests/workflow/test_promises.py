@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tiny_study import environment, git, planned, run, snakemake, study, workspace, write_study
 
-from fairshrink.remote.pointers import ARTIFACT_GLOBS
+from fairshrink.store.places import ARTIFACT_GLOBS
 
 pytestmark = pytest.mark.workflow
 METHOD = "fairshrink/compression/controls/random_init.py"

@@ -7,6 +7,7 @@ smallest's upper half. Memory is that of one tensor at a time, time linear: 100 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 
@@ -24,7 +25,7 @@ def magnitude(weight: torch.Tensor) -> torch.Tensor:
 
 def magnitude_keys(weights: Sequence[torch.Tensor]) -> list[Keys]:
     """The smallest are those nearest to zero."""
-    return [lambda weight=weight: magnitude(weight) for weight in weights]
+    return [partial(magnitude, weight) for weight in weights]
 
 
 def random_keys(seed: int) -> KeysOf:
@@ -35,9 +36,13 @@ def random_keys(seed: int) -> KeysOf:
         options = {"dtype": torch.int32, "generator": generator}
         drawn = [torch.randint(1, 2**31 - 1, weight.shape, **options).to(weight.device) for weight in weights]
         pairs = zip(drawn, weights, strict=True)
-        return [lambda each=each, weight=weight: each.masked_fill(weight == 0, 0) for each, weight in pairs]
+        return [partial(_zeros_first, each, weight) for each, weight in pairs]
 
     return keys_of
+
+
+def _zeros_first(keys: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return keys.masked_fill(weight == 0, 0)
 
 
 def count(sparsity: float, size: int) -> int:

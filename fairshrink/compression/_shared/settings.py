@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
+from fairshrink.contracts import Scope
 from fairshrink.settings import Settings
 
-Scope = Literal["encoder", "attention", "feed_forward", "all"]
 SCOPE = (
     "which linear layers: all in the blocks (encoder), their query, key and value (attention), feed_forward, or all "
     "with those of the head; never embeddings, a decoder tied to them, or normalization"

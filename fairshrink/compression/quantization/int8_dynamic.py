@@ -31,7 +31,7 @@ from fairshrink.compression._shared.settings import SCOPE, Scope
 from fairshrink.settings import Settings as BaseSettings
 
 if TYPE_CHECKING:
-    from fairshrink.compression._shared.context import Context
+    from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from fairshrink.compression._shared.settings import ScopedSparsitySettings
 
 if TYPE_CHECKING:
-    from fairshrink.compression._shared.context import Context
+    from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False

@@ -8,13 +8,14 @@ attributes A or B. The effect size compares the targets X and Y:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fairshrink.contracts import Pooling
 from fairshrink.errors import UserError
 from fairshrink.resources import json_file
 from fairshrink.settings import Settings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class AssociationSettings(Settings):
     """Settings that WEAT and SEAT share."""
 
-    pooling: Literal["mean", "cls", "last", "mean_all"] | None = Field(
+    pooling: Pooling | None = Field(
         None,
         description="embedding of a text: `mean` over its tokens without the special ones, `cls` the first position, "
         "`last` the last token, `mean_all` the mean with special tokens; unless given, `mean` for encoders and "
@@ -42,7 +43,6 @@ class AssociationSettings(Settings):
         "are drawn at random",
     )
     seed: int = Field(0, ge=0, description="of the drawn permutations")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def associations(chosen: list[AssociationTest], embed: Callable[[list[str]], NDA
     return pd.concat(frames, ignore_index=True).sort_values("item", ignore_index=True)
 
 
-def pooling_of(cp: Checkpoint, settings: AssociationSettings) -> str:
+def pooling_of(cp: Checkpoint, settings: AssociationSettings) -> Pooling:
     """The pooling that is used; UserError where the one asked for does not fit the model."""
     causal = cp.head == "causal_lm"
     if causal and settings.pooling == "cls":
@@ -136,8 +136,8 @@ def embedder(cp: Checkpoint, settings: AssociationSettings, before: str = "") ->
     """Maps texts, each after ``before``, to embeddings as the settings say."""
     from fairshrink.models.inference import sentence_embeddings
 
-    pooling, exact = pooling_of(cp, settings), replace(cp, precision=settings.precision)
-    return lambda texts: sentence_embeddings(exact, [before + text for text in texts], pooling)
+    pooling = pooling_of(cp, settings)
+    return lambda texts: sentence_embeddings(cp, [before + text for text in texts], pooling)
 
 
 def before_lone_word(cp: Checkpoint) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairshrink.metrics._shared.association import AssociationSettings, published
-from fairshrink.stats.estimates import Estimate, Statistic, Sums, Values, combine, standard_deviation, weighted_mean
+from fairshrink.stats.estimates import Estimate, Statistic, Values, combine, standard_deviation, weighted_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statis
             effects.setdefault(group, []).append((effect, int(inside.sum())))
         found += [
             Statistic("effect_size", effect, name, int(inside.sum()), unbiased=0.0),
-            Statistic("permutation_p", _p_estimate(items, inside, settings), name, int(inside.sum())),
+            Statistic("permutation_p", _p(items[inside], settings), name, int(inside.sum())),
             Statistic(
                 "association_spread",
                 standard_deviation(items["association"], inside),
@@ -107,23 +107,11 @@ def _splits(n: int, n_x: int, permutations: int, seed: int) -> tuple[Values, boo
     return splits, exact
 
 
-def _p_estimate(items: pd.DataFrame, inside: NDArray[np.bool_], settings: AssociationSettings) -> Estimate:
-    """p where every word of the test counts once; NaN for other resamples, as repeated words are not exchangeable."""
-    rows = items[inside]
-    words, codes = np.unique(rows["cluster"].to_numpy(dtype=str), return_inverse=True)
-    membership = np.zeros((len(items), len(words)))
-    membership[np.flatnonzero(inside), codes] = 1.0
-
-    @cache
-    def p() -> float:
-        return permutation_p(
-            rows["association"].to_numpy(dtype=np.float64),
-            (rows["set"] == "X").to_numpy(),
-            list(rows["cluster"]),
-            settings.permutations,
-            settings.seed,
-        )
-
-    # Sums per word say whether each counts once, and let a bootstrap go by clusters instead of by rows.
-    once = membership.sum(axis=0)
-    return Sums(membership, lambda sums: np.where(np.all(sums == once, axis=1), p(), np.nan))
+def _p(rows: pd.DataFrame, settings: AssociationSettings) -> float:
+    return permutation_p(
+        rows["association"].to_numpy(dtype=np.float64),
+        (rows["set"] == "X").to_numpy(),
+        list(rows["cluster"]),
+        settings.permutations,
+        settings.seed,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def spread_sample(
 
 
 def _places(
-    order: Iterable[int], strata: Sequence[object], generator: np.random.Generator, shuffle: bool = True
+    order: Iterable[int], strata: Sequence[Any], generator: np.random.Generator, shuffle: bool = True
 ) -> NDArray[np.float64]:
     """Places in [0, 1) of the members of each stratum: evenly spaced from a random start."""
     members = defaultdict(list)

@@ -36,27 +36,28 @@ Use:
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics.bias_nli.pairs import sample_pairs
+from fairshrink.models.classes import label_index, probabilities
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats.estimates import Statistic, difference, standard_deviation, weighted_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.data.examples import Task
-    from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"nli"})
-KIND = "extrinsic"
+NEEDS: frozenset[Capability] = frozenset({"nli"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "extrinsic"
 ROLES = {"words": "the folder word_lists of Bias-NLI, with nouns/ and verbs/ in it"}
 HEADLINE = ("net_neutral", "all")
 
@@ -73,23 +74,22 @@ class Settings(BaseSettings):
         "occupation about each gendered word equally often",
     )
     seed: int = Field(0, ge=0, description="of the draw")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per pair: item, cluster (occupation), group (gender), word, premise, hypothesis, p_<label>."""
     import pandas as pd
 
     from fairshrink.models.inference import sequence_logits
 
-    pairs = sample_pairs(data["words"][0], settings.sample, settings.seed)
-    columns = label_columns(cp.labels)
+    pairs = sample_pairs(given.data["words"][0], settings.sample, settings.seed)
+    columns = label_columns(given.checkpoint.labels)
     logits = sequence_logits(
-        replace(cp, precision=settings.precision),
+        given.checkpoint,
         [pair.premise for pair in pairs],
         [pair.hypothesis for pair in pairs],
     )
-    shares = softmax(logits)
+    shares = probabilities(logits)
     rows = pd.DataFrame(
         {
             "item": [f"{pair.occupation}/{pair.word}/{pair.phrase}" for pair in pairs],
@@ -135,18 +135,11 @@ def neutral_share(shares: NDArray) -> NDArray:
     )
 
 
-def label_columns(labels: tuple[str, ...]) -> dict[str, int]:
-    """Where the three labels stand among a model's outputs; UserError if they are not exactly these three."""
-    columns = {label.lower(): index for index, label in enumerate(labels)}
-    if set(columns) != set(LABELS):
+def label_columns(labels: Sequence[str]) -> dict[str, int]:
+    """Where the three labels are among a model's outputs; UserError if they are not exactly these three."""
+    if len(labels) != len(LABELS):
         raise UserError(
             f"bias_nli: the model's labels are {', '.join(labels) or 'none'}; it needs {', '.join(LABELS)}, in any "
             "order. Name them so under `labels` of the task's table."
         )
-    return columns
-
-
-def softmax(logits: NDArray) -> NDArray:
-    """Probabilities ``[n, labels]`` of logits ``[n, labels]``."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    return {label: label_index(labels, label, "bias_nli") for label in LABELS}

@@ -30,14 +30,13 @@ Use:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from fairshrink.contracts import Capability, MetricKind, Pooling, Scoring
 from fairshrink.grammar import capitalized, with_article
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.resources import json_file
@@ -47,11 +46,13 @@ from fairshrink.stats.estimates import Statistic, weighted_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.data.examples import Task
     from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"similarity"})
-KIND = "extrinsic"
+
+NEEDS: frozenset[Capability] = frozenset({"similarity"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "extrinsic"
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_difference", "all")
 
@@ -65,7 +66,7 @@ class Settings(BaseSettings):
         240, ge=1, description="(occupation, template) items, drawn evenly from 1,200; null for all of them"
     )
     seed: int = Field(0, ge=0, description="of the draw")
-    pooling: Literal["mean", "cls", "mean_all"] = Field(
+    pooling: Pooling = Field(
         "mean_all",
         description="sentence vector of models that are no regression on pairs: mean over all tokens (as "
         "sentence-transformers), over real tokens, or the first",
@@ -73,7 +74,6 @@ class Settings(BaseSettings):
     score_range: tuple[float, float] = Field(
         (0.0, 5.0), description="lowest and highest label of the task, for regressions on pairs"
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
 
     @field_validator("score_range")
     @classmethod
@@ -83,13 +83,13 @@ class Settings(BaseSettings):
         return value
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per item: item, cluster (occupation), group, template, text, similarity_man, _woman, _other."""
     import pandas as pd
 
     chosen = sample_items(settings.sample, settings.seed)
     pairs = [pair for item in chosen for pair in comparisons(*item)]
-    found = similarity(replace(cp, precision=settings.precision), settings)(pairs).reshape(len(chosen), len(KINDS))
+    found = similarity(given.checkpoint, settings)(pairs).reshape(len(chosen), len(KINDS))
     rows = pd.DataFrame(
         {
             "item": [f"{occupation}/{template:02d}" for occupation, template in chosen],

@@ -45,27 +45,27 @@ Use:
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
+from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.likelihood import above
+from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.crows_pairs.scores import METHODS, Side, pair_scores, read
 from fairshrink.settings import Settings as BaseSettings
-from fairshrink.stats.estimates import Statistic, ratio, total, weighted_mean
+from fairshrink.stats.estimates import Statistic, ratio, weighted_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.data.examples import Task
-    from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"masked_lm", "causal_lm"})
-KIND = "intrinsic"
+NEEDS: frozenset[Capability] = frozenset({"masked_lm", "causal_lm"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "intrinsic"
 ROLES = {"items": "the CSV file crows_pairs_anonymized.csv"}
 HEADLINE = ("stereotype_share", "all")
 
@@ -77,10 +77,9 @@ class Settings(BaseSettings):
         None, ge=1, description="so many pairs, in which each bias type and direction keeps its share; all unless given"
     )
     seed: int = Field(0, ge=0, description="of the draw")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per pair: item (its number), cluster (the same), group (bias type), direction, method, skipped, scores.
 
     ``more`` and ``less`` are sums of log-probabilities over ``tokens_more`` and ``tokens_less`` tokens,
@@ -88,7 +87,7 @@ def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task:
     """
     import pandas as pd
 
-    pairs = read(data["items"])
+    pairs = read(given.data["items"])
     drawn = spread_sample(
         [pair.item for pair in pairs],
         [pair.bias_type for pair in pairs],
@@ -97,17 +96,17 @@ def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task:
         settings.seed,
     )
     pairs = [pairs[i] for i in drawn]
-    outcomes = pair_scores(replace(cp, precision=settings.precision), pairs)
+    outcomes = pair_scores(given.checkpoint, pairs)
     unscored = (Side(np.nan, 0, np.nan, False),) * 2
-    sides = [unscored if isinstance(each, str) else each for each in outcomes]
+    sides = [unscored if isinstance(each, Skipped) else each for each in outcomes]
     rows = pd.DataFrame(
         {
             "item": [pair.item for pair in pairs],
             "cluster": [pair.item for pair in pairs],
             "group": [pair.bias_type for pair in pairs],
             "direction": [pair.direction for pair in pairs],
-            "method": METHODS[cp.head],
-            "skipped": [each if isinstance(each, str) else "" for each in outcomes],
+            "method": METHODS[given.checkpoint.head],
+            "skipped": reasons(outcomes),
             "more": [more.total for more, _ in sides],
             "less": [less.total for _, less in sides],
             "tokens_more": [more.tokens for more, _ in sides],
@@ -156,8 +155,8 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     return [
         *found,
         Statistic("token_log_probability", log_probability, n_items=n, higher_is="better"),
-        Statistic("skipped", total(~scored), n_items=len(items), higher_is="count"),
-        Statistic("tied", total(more == less, scored), n_items=n, higher_is="count"),
+        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
+        Statistic("tied", int((scored & (more == less)).sum()), n_items=n, higher_is="count"),
     ]
 
 

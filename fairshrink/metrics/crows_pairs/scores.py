@@ -24,6 +24,7 @@ from fairshrink.metrics._shared.likelihood import (
     tokenize,
     too_long,
 )
+from fairshrink.metrics._shared.outcomes import Skipped, score_or_skip
 
 if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
@@ -87,27 +88,27 @@ class Aligned:
     differing: list[int]
 
 
-def pair_scores(cp: Checkpoint, pairs: Sequence[Pair]) -> list[tuple[Side, Side] | str]:
+def pair_scores(cp: Checkpoint, pairs: Sequence[Pair]) -> list[tuple[Side, Side] | Skipped]:
     """For each pair its two sides (more, less stereotyping), or why it cannot be scored."""
     if cp.head not in METHODS:
         raise UserError(f"crows_pairs: needs a language model, not a model with the head {cp.head!r}")
     tokens = tokenize(cp, [text for pair in pairs for text in (pair.more, pair.less)])
     aligned = [align(*both) for both in zip(tokens[::2], tokens[1::2], strict=True)]
-    outcomes: list = [_problem(cp, both) for both in aligned]
-    open_ = [i for i, problem in enumerate(outcomes) if not problem]
     score = _masked if cp.head == "masked_lm" else _causal
-    sides = score(cp, [side for i in open_ for side in aligned[i]])
-    for at, i in enumerate(open_):
-        outcomes[i] = (sides[2 * at], sides[2 * at + 1])
-    return outcomes
+
+    def sides(both: list[tuple[Aligned, Aligned]]) -> list[tuple[Side, Side]]:
+        found = score(cp, [side for pair in both for side in pair])
+        return list(zip(found[::2], found[1::2], strict=True))
+
+    return score_or_skip([_checked(cp, both) for both in aligned], sides)
 
 
 def align(more: Tokens, less: Tokens) -> tuple[Aligned, Aligned]:
     """Which tokens, special ones apart, two sentences share in the same order (difflib over ids)."""
     both = (more, less)
     real = [[i for i, special in enumerate(each.special) if not special] for each in both]
-    ids = [[each.ids[i] for i in places] for each, places in zip(both, real, strict=True)]
-    blocks = SequenceMatcher(None, *ids, autojunk=False).get_matching_blocks()
+    first, second = ([each.ids[i] for i in places] for each, places in zip(both, real, strict=True))
+    blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
     sides = []
     for each, places, side in zip(both, real, (0, 1), strict=True):
         shared = [places[block[side] + k] for block in blocks for k in range(block.size)]
@@ -115,11 +116,11 @@ def align(more: Tokens, less: Tokens) -> tuple[Aligned, Aligned]:
     return sides[0], sides[1]
 
 
-def _problem(cp: Checkpoint, both: tuple[Aligned, Aligned]) -> str:
+def _checked(cp: Checkpoint, both: tuple[Aligned, Aligned]) -> tuple[Aligned, Aligned] | Skipped:
     more = 1 if cp.head == "causal_lm" else 0
     if any(too_long(cp, side.tokens, more) for side in both):
-        return TOO_LONG
-    return "" if both[0].shared else "the sentences share no token"
+        return Skipped(TOO_LONG)
+    return both if both[0].shared else Skipped("the sentences share no token")
 
 
 def _masked(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:

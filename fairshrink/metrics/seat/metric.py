@@ -31,11 +31,11 @@ Use:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
+from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.grammar import capitalized, with_article
 from fairshrink.metrics._shared.association import (
     AssociationSettings,
@@ -52,11 +52,11 @@ from fairshrink.stats.estimates import Statistic
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.data.examples import Task
-    from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"embedding"})
-KIND = "intrinsic"
+NEEDS: frozenset[Capability] = frozenset({"embedding"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "intrinsic"
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_effect_size", "all")
 
@@ -75,11 +75,13 @@ class Settings(AssociationSettings):
     )
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per test and target sentence: item, cluster (the word), group (the test), set, text, association, …"""
     numbers = [name.removeprefix("seat") for name in dict.fromkeys(settings.tests)]
     chosen = read_tests("seat", numbers, lambda word: _spread(sentences(word), settings.sentences_per_word))
-    return associations(chosen, embedder(cp, settings)).assign(pooling=pooling_of(cp, settings))
+    return associations(chosen, embedder(given.checkpoint, settings)).assign(
+        pooling=pooling_of(given.checkpoint, settings)
+    )
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:

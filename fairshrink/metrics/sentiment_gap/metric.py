@@ -32,28 +32,29 @@ Use:
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fairshrink.errors import UserError
+from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.metrics.sentiment_gap.sentences import comparisons
+from fairshrink.models.classes import label_index, probabilities
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats.estimates import Statistic, combine, standardised_mean, total, weighted_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.data.examples import Task
     from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"sentence_regression", "sentiment"})
-KIND = "extrinsic"
+
+NEEDS: frozenset[Capability] = frozenset({"sentence_regression", "sentiment"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "extrinsic"
 ROLES: dict[str, str] = {}
 HEADLINE = ("mean_absolute_gap", "gender")
 
@@ -66,16 +67,15 @@ class Settings(BaseSettings):
     words: int = Field(1, ge=1, le=5, description="emotion words per template and emotion, taken in turn from five")
     noun_phrases: int = Field(4, ge=1, le=8, description="pairs of noun phrases per sentence, in turn from eight")
     names: int = Field(2, ge=1, le=9, description="names of each group per sentence, in turn from nine")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per comparison: item, cluster (template), group (dimension), emotion, pair, texts, predictions."""
     import pandas as pd
 
     found = list(comparisons(settings.words, settings.noun_phrases, settings.names))
     texts = sorted({text for each in found for text in (*each.first, *each.second)})
-    value_of = dict(zip(texts, predict(replace(cp, precision=settings.precision), texts), strict=True))
+    value_of = dict(zip(texts, predict(given.checkpoint, texts), strict=True))
     rows = pd.DataFrame(
         {
             "item": [f"{c.dimension}/{c.template}/{c.emotion}/{c.word}/{c.pair}" for c in found],
@@ -130,12 +130,5 @@ def predict(cp: Checkpoint, texts: list[str]) -> NDArray:
 
     if cp.head == "regression":
         return sequence_logits(cp, texts)[:, 0]
-    names = [label.lower() for label in cp.labels]
-    if "positive" not in names:
-        raise UserError(
-            f"sentiment_gap: the model's labels are {', '.join(cp.labels) or 'none'}; one has to be 'positive'. "
-            "Name it so under `labels` of the task's table, or leave the metric to other tasks with `tasks:`."
-        )
-    logits = sequence_logits(cp, texts)
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares[:, names.index("positive")] / shares.sum(axis=1)
+    positive = label_index(cp.labels, "positive", "sentiment_gap")
+    return probabilities(sequence_logits(cp, texts))[:, positive]

@@ -46,28 +46,28 @@ Use:
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
+from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.likelihood import above
+from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.stereoset.contexts import read
 from fairshrink.metrics.stereoset.scores import METHODS, filler_scores
 from fairshrink.settings import Settings as BaseSettings
-from fairshrink.stats.estimates import Statistic, cluster_mean, combine, total
+from fairshrink.stats.estimates import Statistic, cluster_mean, combine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fairshrink.data.examples import Task
-    from fairshrink.models.checkpoint import Checkpoint
 
-NEEDS = frozenset({"masked_lm", "causal_lm", "nli"})
-KIND = "intrinsic"
+NEEDS: frozenset[Capability] = frozenset({"masked_lm", "causal_lm", "nli"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "intrinsic"
 ROLES = {"items": "StereoSet JSON files: dev.json, test.json or both"}
 HEADLINE = ("stereotype_score", "all")
 
@@ -83,17 +83,16 @@ class Settings(BaseSettings):
         description="so many contexts, in which each bias type and each target term keeps its share; all unless given",
     )
     seed: int = Field(0, ge=0, description="of the draw")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic of the model")
 
 
-def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task: Task | None) -> pd.DataFrame:
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per context: item, cluster (target term), group (bias type), method, skipped (why, or ""), and scores.
 
     The scores are ``stereotype``, ``anti_stereotype`` and ``unrelated``, NaN in contexts that are skipped.
     """
     import pandas as pd
 
-    contexts = read(data["items"])
+    contexts = read(given.data["items"])
     drawn = spread_sample(
         [context.item for context in contexts],
         [context.bias_type for context in contexts],
@@ -102,15 +101,15 @@ def score(cp: Checkpoint, data: dict[str, list[Path]], settings: Settings, task:
         settings.seed,
     )
     contexts = [contexts[i] for i in drawn]
-    outcomes = filler_scores(replace(cp, precision=settings.precision), contexts)
-    scores = np.array([[np.nan] * len(SCORES) if isinstance(each, str) else each for each in outcomes])
+    outcomes = filler_scores(given.checkpoint, contexts)
+    scores = np.array([[np.nan] * len(SCORES) if isinstance(each, Skipped) else each for each in outcomes])
     rows = pd.DataFrame(
         {
             "item": [context.item for context in contexts],
             "cluster": [context.target for context in contexts],
             "group": [context.bias_type for context in contexts],
-            "method": METHODS[cp.head],
-            "skipped": [each if isinstance(each, str) else "" for each in outcomes],
+            "method": METHODS[given.checkpoint.head],
+            "skipped": reasons(outcomes),
         }
         | {name: scores[:, column] for column, name in enumerate(SCORES)}
     )
@@ -137,6 +136,6 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         ]
     return [
         *found,
-        Statistic("skipped", total(~scored), n_items=len(items), higher_is="count"),
-        Statistic("tied", total(stereotype == anti, scored), n_items=int(scored.sum()), higher_is="count"),
+        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
+        Statistic("tied", int((scored & (stereotype == anti)).sum()), n_items=int(scored.sum()), higher_is="count"),
     ]

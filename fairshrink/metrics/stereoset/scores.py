@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,9 @@ from fairshrink.metrics._shared.likelihood import (
     tokenize,
     too_long,
 )
+from fairshrink.metrics._shared.outcomes import Skipped, score_or_skip
 from fairshrink.metrics.stereoset.contexts import LABELS, Context, fillers
+from fairshrink.models.classes import label_index
 
 if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
@@ -28,34 +31,49 @@ if TYPE_CHECKING:
 METHODS = {"masked_lm": "masked", "causal_lm": "causal", "classification": "entailment"}
 
 Scores = NDArray[np.float64]
+R = TypeVar("R")
 
 
-def filler_scores(cp: Checkpoint, contexts: Sequence[Context]) -> list[Scores | str]:
+def filler_scores(cp: Checkpoint, contexts: Sequence[Context]) -> list[Scores | Skipped]:
     """For each context the scores ``[3]`` of its fillers in the order of ``LABELS``, or why it cannot be scored."""
-    kinds = {
-        "masked": (_masked_requests, _masked_scores),
-        "causal": (_causal_requests, _causal_scores),
-        "entailment": (_entailment_requests, _entailment_scores),
+    kinds: dict[str, _Kind[Any]] = {
+        "masked": _Kind(_masked_requests, _masked_scores),
+        "causal": _Kind(_causal_requests, _causal_scores),
+        "entailment": _Kind(_entailment_requests, _entailment_scores),
     }
     if cp.head not in METHODS:
         raise UserError(f"stereoset: needs a language model or a model of natural language inference, not {cp.head!r}")
-    ask, answer = kinds[METHODS[cp.head]]
-    outcomes: list[Any] = [fillers(context) for context in contexts]
-    open_ = [i for i, found in enumerate(outcomes) if not isinstance(found, str)]
-    requests = ask(cp, [contexts[i] for i in open_], [outcomes[i] for i in open_])
-    for at, i in enumerate(open_):
-        triple = requests[at * len(LABELS) : (at + 1) * len(LABELS)]
-        outcomes[i] = next((each for each in triple if isinstance(each, str)), triple)
-    open_ = [i for i in open_ if not isinstance(outcomes[i], str)]
-    values = answer(cp, [request for i in open_ for request in outcomes[i]]) if open_ else []
-    for at, i in enumerate(open_):
-        outcomes[i] = np.asarray(values[at * len(LABELS) : (at + 1) * len(LABELS)], dtype=np.float64)
-    return outcomes
+    kind = kinds[METHODS[cp.head]]
+    filled = [fillers(context) for context in contexts]
+    open_ = [(context, words) for context, words in zip(contexts, filled, strict=True) if not isinstance(words, str)]
+    requests = kind.requests(cp, [context for context, _ in open_], [words for _, words in open_])
+    triples = iter([requests[at : at + len(LABELS)] for at in range(0, len(requests), len(LABELS))])
+    prepared = [Skipped(words) if isinstance(words, str) else _whole(next(triples)) for words in filled]
+
+    def scored(chosen: list[list[Any]]) -> list[Scores]:
+        values = kind.scores(cp, [request for triple in chosen for request in triple]) if chosen else []
+        return list(np.asarray(values, dtype=np.float64).reshape(-1, len(LABELS)))
+
+    return score_or_skip(prepared, scored)
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[R]):
+    """How one kind of model is asked: a request, or why there is none, for each filler; then a score for each."""
+
+    requests: Callable[[Checkpoint, list[Context], list[tuple[str, ...]]], list[R | Skipped]]
+    scores: Callable[[Checkpoint, list[R]], Sequence[float] | Scores]
+
+
+def _whole(triple: list[R | Skipped]) -> list[R] | Skipped:
+    """The requests of a context; the first reason where one of them cannot be made."""
+    made = [each for each in triple if not isinstance(each, Skipped)]
+    return made if len(made) == len(triple) else next(each for each in triple if isinstance(each, Skipped))
 
 
 def _masked_requests(
     cp: Checkpoint, contexts: list[Context], filled: list[tuple[str, ...]]
-) -> list[list[Question] | str]:
+) -> list[list[Question] | Skipped]:
     texts, places = [], []
     for context, words in zip(contexts, filled, strict=True):
         before, after = context.parts
@@ -65,14 +83,14 @@ def _masked_requests(
     return [_questions(cp, *each) for each in zip(tokenize(cp, texts), places, strict=True)]
 
 
-def _questions(cp: Checkpoint, tokens: Tokens, place: tuple[int, int]) -> list[Question] | str:
+def _questions(cp: Checkpoint, tokens: Tokens, place: tuple[int, int]) -> list[Question] | Skipped:
     """One question for each sub-token of the filler at these characters; those to its right are not there yet."""
     inside = [i for i, span in enumerate(tokens.spans) if _overlap(span, place)]
     pieces = [tokens.ids[i] for i in inside]
     if not pieces or cp.tokenizer.unk_token_id in pieces:
-        return "a filler is unknown to the vocabulary"
+        return Skipped("a filler is unknown to the vocabulary")
     if too_long(cp, tokens):
-        return TOO_LONG
+        return Skipped(TOO_LONG)
     before, after, mask = tokens.ids[: inside[0]], tokens.ids[inside[-1] + 1 :], mask_id(cp)
     return [
         Question([*before, *pieces[:step], mask, *after], len(before) + step, piece)
@@ -90,9 +108,11 @@ def _masked_scores(cp: Checkpoint, requests: list[list[Question]]) -> list[float
     return [steady_mean(np.exp(each)) for each in log_probabilities(cp, requests)]
 
 
-def _causal_requests(cp: Checkpoint, contexts: list[Context], filled: list[tuple[str, ...]]) -> list[list[int] | str]:
+def _causal_requests(
+    cp: Checkpoint, contexts: list[Context], filled: list[tuple[str, ...]]
+) -> list[list[int] | Skipped]:
     tokens = tokenize(cp, [sentence for context in contexts for sentence in context.sentences])
-    return [TOO_LONG if too_long(cp, each, more=1) else after_start(cp, each) for each in tokens]
+    return [Skipped(TOO_LONG) if too_long(cp, each, more=1) else after_start(cp, each) for each in tokens]
 
 
 def _causal_scores(cp: Checkpoint, requests: list[list[int]]) -> list[float]:
@@ -103,20 +123,17 @@ def _causal_scores(cp: Checkpoint, requests: list[list[int]]) -> list[float]:
 
 def _entailment_requests(
     cp: Checkpoint, contexts: list[Context], filled: list[tuple[str, ...]]
-) -> list[tuple[str, str] | str]:
+) -> list[tuple[str, str] | Skipped]:
     pairs = [(context.text, sentence) for context in contexts for sentence in context.sentences]
     tokens = tokenize(cp, [text for text, _ in pairs], [sentence for _, sentence in pairs])
-    return [TOO_LONG if too_long(cp, each) else pair for each, pair in zip(tokens, pairs, strict=True)]
+    return [Skipped(TOO_LONG) if too_long(cp, each) else pair for each, pair in zip(tokens, pairs, strict=True)]
 
 
 def _entailment_scores(cp: Checkpoint, requests: list[tuple[str, str]]) -> Scores:
     """log p(entailment): in the order of p, but it does not run into 1."""
     from fairshrink.models.inference import sequence_logits
 
-    names = [label.lower() for label in cp.labels]
-    if names.count("entailment") != 1:
-        raise UserError(f"stereoset: the model's labels are {', '.join(names) or 'none'}; one must be 'entailment'")
     logits = sequence_logits(cp, [text for text, _ in requests], [sentence for _, sentence in requests])
-    own = names.index("entailment")
+    own = label_index(cp.labels, "entailment", "stereoset")
     rivals = np.logaddexp.reduce(np.delete(logits, own, axis=1), axis=1) - logits[:, own]
     return -np.logaddexp(0.0, rivals)

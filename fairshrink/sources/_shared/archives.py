@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from fairshrink.errors import UserError
 
@@ -36,7 +36,7 @@ def unpack(archive: Path, name: str, patterns: list[str], target: Path, what: st
             _unpack(stream, name, outer, inner, target, what)
 
 
-def _unpack(stream: BinaryIO, name: str, outer: str, inner: str, target: Path, what: str) -> None:
+def _unpack(stream: IO[bytes], name: str, outer: str, inner: str, target: Path, what: str) -> None:
     names: list[str] = []
     found = 0
     try:
@@ -57,7 +57,9 @@ def _unpack(stream: BinaryIO, name: str, outer: str, inner: str, target: Path, w
         raise UserError(f"{what}: members: nothing in {name} matches '{outer}'; {_closest(names, outer)}")
 
 
-def _members(stream: BinaryIO, name: str, pattern: str, names: list[str], what: str) -> Iterator[tuple[str, BinaryIO]]:
+def _members(
+    stream: IO[bytes], name: str, pattern: str, names: list[str], what: str
+) -> Iterator[tuple[str, IO[bytes]]]:
     """Name and content of the files that match; ``names`` collects those of all."""
     is_zip = stream.read(2) == b"PK"
     stream.seek(0)
@@ -72,13 +74,13 @@ def _members(stream: BinaryIO, name: str, pattern: str, names: list[str], what: 
                     yield info.filename, content
         return
     with tarfile.open(fileobj=stream, mode="r:*") as archive:
-        for info in archive:
-            if info.isdir() or not _matches(info.name, pattern, names):
+        for entry in archive:
+            if entry.isdir() or not _matches(entry.name, pattern, names):
                 continue
-            content = archive.extractfile(info) if info.isreg() else None
-            if content is None:
-                raise UserError(f"{what}: {name}: {info.name} is a link or device; only plain files are unpacked")
-            yield info.name, content
+            extracted = archive.extractfile(entry) if entry.isreg() else None
+            if extracted is None:
+                raise UserError(f"{what}: {name}: {entry.name} is a link or device; only plain files are unpacked")
+            yield entry.name, extracted
 
 
 def _matches(member: str, pattern: str, names: list[str]) -> bool:
@@ -86,7 +88,7 @@ def _matches(member: str, pattern: str, names: list[str]) -> bool:
     return fnmatchcase(member, pattern)
 
 
-def _write(content: BinaryIO, member: str, target: Path, what: str) -> None:
+def _write(content: IO[bytes], member: str, target: Path, what: str) -> None:
     parts = PurePosixPath(member.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
         raise UserError(f"{what}: member {member} would land outside of its folder; this archive is not to be trusted")

@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fairshrink.settings import Settings as BaseSettings
+from fairshrink.contracts import CodeEntry
+from fairshrink.settings import SourceSettings
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings):
     """Settings of a generated data set."""
 
     generator: Literal["nli"] = Field(description="which rules")
@@ -28,9 +29,9 @@ class Settings(BaseSettings):
     seed: int = Field(0, ge=0, description="of everything random in it")
 
 
-def CODE(settings: Settings) -> list[tuple[str, str]]:  # noqa: N802
-    """The generator is found by name, so it is named as code that the download depends on."""
-    return [(f"sources.generated.{settings.generator}.generate", "generate")]
+def code(settings: Settings) -> tuple[CodeEntry, ...]:
+    """The generator, which is found by its name."""
+    return (CodeEntry(f"sources.generated.{settings.generator}.generate", "generate"),)
 
 
 def pin(settings: Settings) -> dict[str, Any]:

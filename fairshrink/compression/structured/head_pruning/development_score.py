@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairshrink import registry
 from fairshrink.data.examples import Task
 from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint
@@ -24,7 +23,7 @@ def dev_score(cp: Checkpoint, frame: DataFrame, task: Task) -> float:
         raise UserError(f"tasks.{task.name}: a task of kind {task.kind} keeps no development examples to judge by")
     if not len(frame):
         raise UserError(f"tasks.{task.name}.dev_share: no development examples to judge by; write a share such as 0.1")
-    return summary(registry.load("tasks", task.kind).score(cp, frame, task.settings), task)
+    return summary(task.module.score(cp, frame, task.settings), task)
 
 
 def summary(items: DataFrame, task: Task) -> float:

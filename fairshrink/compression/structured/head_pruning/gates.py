@@ -7,7 +7,7 @@ which is where heads stand side by side. A unit is a head, or a key and value he
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ def gated(model: torch.nn.Module, gates: Sequence[torch.Tensor]) -> Iterator[Non
             handle.remove()
 
 
-def _gate(block: Block, values: torch.Tensor):
+def _gate(block: Block, values: torch.Tensor) -> Callable[..., tuple[torch.Tensor, ...]]:
     def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         context = inputs[0]
         units = context.reshape(*context.shape[:-1], block.kv_heads, -1)

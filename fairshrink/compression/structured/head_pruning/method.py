@@ -36,8 +36,10 @@ from fairshrink.settings import Settings as BaseSettings
 
 if TYPE_CHECKING:
     import numpy as np
+    from pandas import DataFrame
 
-    from fairshrink.compression._shared.context import Context
+    from fairshrink.contracts import Context
+    from fairshrink.data.examples import Task
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.training.fit import Loss
 
@@ -85,7 +87,7 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
         number = count(settings.sparsity, sum(map(len, alive)))
         left = without_least(_scores(cp, loss, alive, settings, context), alive, number) if number else alive
     else:
-        left = _while_good(cp, loss, alive, tables["dev"].head(settings.dev_items), settings, context)
+        left = _while_good(cp, loss, alive, tables["dev"].head(settings.dev_items), task, settings, context)
     context.log(f"head_pruning: {sum(map(np.sum, left))} of {sum(map(len, left))} kept")
     kept = {str(i): np.flatnonzero(each).tolist() for i, each in enumerate(left) if not each.all()}
     structure.apply(cp.model, kept)
@@ -106,7 +108,13 @@ def _scores(
 
 
 def _while_good(
-    cp: Checkpoint, loss: Loss, alive: list[np.ndarray], dev, settings: Settings, context: Context
+    cp: Checkpoint,
+    loss: Loss,
+    alive: list[np.ndarray],
+    dev: DataFrame,
+    task: Task,
+    settings: Settings,
+    context: Context,
 ) -> list[np.ndarray]:
     import torch
 
@@ -115,7 +123,7 @@ def _while_good(
     from fairshrink.compression.structured.head_pruning.gates import gated
     from fairshrink.errors import UserError
 
-    baseline = dev_score(cp, dev, context.task)
+    baseline = dev_score(cp, dev, task)
     if not baseline > 0:
         raise UserError(
             f"head_pruning: the baseline's development score is {baseline:.3g}; `keep_score` needs one above 0"
@@ -125,10 +133,10 @@ def _while_good(
         scores = _scores(cp, loss, alive, settings, context)
         fewer = without_least(scores, alive, min(step, removable(alive)))
         with gated(cp.model, [torch.tensor(each, dtype=torch.float32, device=cp.device) for each in fewer]):
-            score = dev_score(cp, dev, context.task)
+            score = dev_score(cp, dev, task)
         left, total = sum(int(each.sum()) for each in fewer), sum(map(len, fewer))
         context.log(f"head_pruning: {left}/{total} left, development score {score:.4f} (baseline {baseline:.4f})")
-        if not score >= settings.keep_score * baseline:
+        if not score >= (settings.keep_score or 0.0) * baseline:
             break
         alive = fewer
     return alive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fairshrink import registry
+from fairshrink.contracts import LossTask
 from fairshrink.data.examples import Task
 from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def task_loss(cp: Checkpoint, task: Task, frame: DataFrame) -> Loss:
     """The task's loss over the rows of ``frame``; UserError where its kind has none (similarity)."""
-    module = registry.load("tasks", task.kind)
-    if not hasattr(module, "loss"):
+    if not isinstance(task.module, LossTask):
         raise UserError(f"tasks.{task.name}: a task of kind {task.kind} has no loss to take gradients of")
-    return module.loss(cp, frame, task.settings)
+    return task.module.loss(cp, frame, task.settings)

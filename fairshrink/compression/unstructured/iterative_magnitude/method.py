@@ -33,7 +33,7 @@ from pydantic import Field
 from fairshrink.compression._shared.settings import ScopedSparsitySettings
 
 if TYPE_CHECKING:
-    from fairshrink.compression._shared.context import Context
+    from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = True
@@ -59,17 +59,16 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     UserError for a task that does not train, a compressed ``cp``, whose training did not start from θ₀, or a
     ``rewind_step`` after the last step.
     """
-    from fairshrink import registry
     from fairshrink.compression.unstructured.iterative_magnitude.ticket import Lottery
+    from fairshrink.contracts import TrainedTask
     from fairshrink.errors import UserError
 
     task = context.task_with_examples("iterative_magnitude")
-    module = registry.load("tasks", task.kind)
-    if not module.TRAINED:
+    if not task.module.TRAINED or not isinstance(task.module, TrainedTask):
         raise UserError(f"tasks.{task.name}: iterative_magnitude cannot train a task of kind {task.kind}")
     if cp.structure:
         raise UserError("iterative_magnitude: apply it to an uncompressed baseline")
-    ticket = Lottery(context.source(), module, task, settings.rewind_step, context.log)
+    ticket = Lottery(context.source(), task.module, task, settings.rewind_step, context.log)
     ticket.checkpoint.model.to(cp.device)
     start = ticket.early_weights()
     ticket.checkpoint.model.load_state_dict(cp.model.state_dict())

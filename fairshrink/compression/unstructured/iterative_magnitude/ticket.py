@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
+from typing import Any
 
 import torch
 
 from fairshrink.compression._shared.pruning import dense_names
 from fairshrink.compression._shared.selection import count, magnitude, smallest
+from fairshrink.contracts import TrainedTask
 from fairshrink.data.examples import Task, frames
 from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint
@@ -21,7 +22,7 @@ class Lottery:
     """A model between trainings of one task, all with the task's seed and from the same step on."""
 
     def __init__(
-        self, checkpoint: Checkpoint, module: ModuleType, task: Task, rewind_step: int, log: Callable[[str], None]
+        self, checkpoint: Checkpoint, module: TrainedTask[Any], task: Task, rewind_step: int, log: Callable[[str], None]
     ) -> None:
         self.checkpoint, self.rewind_step = checkpoint, rewind_step
         self._module, self._task, self._log = module, task, log
@@ -64,6 +65,6 @@ class Lottery:
             for name, mask in masks.items():
                 self.checkpoint.model.get_parameter(name).masked_fill_(~mask, 0.0)
 
-    def _train(self, **steps) -> None:
+    def _train(self, **steps: Any) -> None:
         settings, seed = self._task.settings, self._task.seed
         self._module.train(self.checkpoint, self._frames, settings, seed, self._log, **steps)

@@ -1,0 +1,231 @@
+"""What a source, a task, a method and a metric must offer, and what each is given: in types alone.
+
+A module found by name (`fairshrink.registry`) is itself the implementation: its functions and constants are what a
+Protocol here asks for. ``make lint`` holds every module to its Protocol with a static type checker, and nothing checks
+them at run time. The words that several rooms share (capabilities, precisions, scopes, ...) are defined here once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args, runtime_checkable
+
+from fairshrink.errors import UserError
+from fairshrink.settings import Settings, SourceSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from pandas import DataFrame
+
+    from fairshrink.data.examples import Task
+    from fairshrink.models.checkpoint import Checkpoint
+    from fairshrink.stats.estimates import Statistic
+    from fairshrink.training.fit import Loss
+
+Stage = Literal["download", "finetune", "compress", "evaluate", "aggregate"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+TaskHead = Literal["encoder", "masked_lm", "causal_lm", "regression", "classification"]
+"""What sits on top of a transformer: nothing, a language-model head, or a linear layer over the pooled output."""
+ModelFamily = Literal["encoder", "causal"]
+Capability = Literal[
+    "embedding",
+    "masked_lm",
+    "causal_lm",
+    "regression",
+    "sentence_regression",
+    "classification",
+    "sentiment",
+    "nli",
+    "similarity",
+    "scored",
+]
+"""What a checkpoint can be asked for; a task says what it provides, a metric what it needs."""
+Precision = Literal["fp32", "bf16"]
+StoredType = Literal["float32", "bfloat16"]
+Pooling = Literal["mean", "cls", "last", "mean_all"]
+"""A text's vector: mean over real tokens, the first token, the last token, or the mean with special tokens."""
+Scope = Literal["encoder", "attention", "feed_forward", "all"]
+"""Which linear layers: all in the blocks, their query, key and value, their feed-forward layers, or the head's too."""
+RestorePolicy = Literal["required", "preferred", "never"]
+MetricKind = Literal["intrinsic", "extrinsic", "task"]
+Direction = Literal["better", "more_biased", "", "count"]
+"""What a higher value means; "" where bias is the distance from the unbiased value; a count has no sampling error."""
+
+BASELINE = "none"
+"""The method of a checkpoint that is not compressed."""
+RANDOM_INIT = "random_init"
+"""The control whose scores say what a random model scores."""
+CONTROLS = "controls"
+"""The family of methods that damage or replace a model without compressing it."""
+
+S = TypeVar("S", bound=Settings)
+S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
+D = TypeVar("D", bound=SourceSettings)
+
+
+@dataclass(frozen=True)
+class CodeEntry:
+    """A definition that a job calls although no code names it: a module below the package, and a name in it.
+
+    One that is not ``required`` may be missing, as a kind of task may have no loss.
+    """
+
+    module: str
+    name: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a metric is given besides its settings.
+
+    ``checkpoint`` has the precision that the study asks for; ``baseline`` is the uncompressed model it was made from,
+    for metrics with ``NEEDS_BASELINE``; ``data`` holds files by role; ``task`` is given where ``NEEDS_TASK``.
+    """
+
+    checkpoint: Checkpoint
+    data: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    task: Task | None = None
+    baseline: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method is given besides the checkpoint and its settings.
+
+    ``seed``: of everything random in the method. ``task``: given where the method has ``NEEDS_TASK``. ``source()``: the
+    pretrained model with the task's head, as fine-tuning started from it. ``log``: takes one line of progress.
+    ``on_round(round, checkpoint, masks)``: called by iterative methods after each reset, before training goes on.
+    """
+
+    seed: int
+    task: Task | None
+    source: Callable[[], Checkpoint]
+    log: Callable[[str], None]
+    on_round: Callable[[int, Checkpoint, dict[str, torch.Tensor]], None] | None = None
+
+    def task_with_examples(self, method: str) -> Task:
+        """The task; UserError if there is none or it has nothing to train on."""
+        if self.task is None:
+            raise UserError(f"{method} needs a task with examples: give it one under `tasks`")
+        if self.task.train is None:
+            raise UserError(f"{method} needs examples: give tasks.{self.task.name} a `train:` table")
+        return self.task
+
+
+class Source(Protocol[D]):
+    """Where a download comes from."""
+
+    Settings: type[D]
+
+    def pin(self, settings: D, /) -> Mapping[str, Any]:
+        """What identifies the contents, without reading the network. UserError if nothing does."""
+
+    def fetch(self, settings: D, target: Path, cache: Path, /) -> Mapping[str, Any]:
+        """Fill an empty folder; returns what provenance shall keep. UserError where a pin does not hold."""
+
+    def code(self, settings: D, /) -> Sequence[CodeEntry]:
+        """Code that makes the contents and is found by its name; none for what is only fetched."""
+
+
+class TaskKind(Protocol[S]):
+    """A kind of task: which head, what it provides, how its examples are scored."""
+
+    HEAD: TaskHead
+    TRAINED: bool
+    Settings: type[S]
+
+    def provides(self, settings: S, columns: set[str], labels: Sequence[str] | None, /) -> frozenset[Capability]:
+        """What a checkpoint of such a task can be asked for."""
+
+    def score(self, cp: Checkpoint, frame: DataFrame, settings: S, /) -> DataFrame:
+        """Per-row scores of the examples in ``frame``."""
+
+
+@runtime_checkable
+class LossTask(Protocol[S_contra]):
+    """A kind of task whose examples give a loss to take gradients of."""
+
+    def loss(self, cp: Checkpoint, frame: DataFrame, settings: S_contra, /) -> Loss:
+        """The examples as something to minimize."""
+
+
+@runtime_checkable
+class TrainedTask(Protocol[S_contra]):
+    """A kind of task that a model is fine-tuned on."""
+
+    def train(
+        self,
+        cp: Checkpoint,
+        frames: Mapping[str, DataFrame],
+        settings: S_contra,
+        seed: int,
+        log: Callable[[str], None],
+        **steps: Any,
+    ) -> None:
+        """Fine-tune in place; ``steps`` as `training.fit.fit` takes them."""
+
+
+class Method(Protocol[S]):
+    """A compression method, or a control."""
+
+    NEEDS_TASK: bool
+    Settings: type[S]
+
+    def compress(self, cp: Checkpoint, settings: S, context: Context, /) -> Checkpoint:
+        """The compressed checkpoint; ``cp`` may be changed in place."""
+
+
+class Metric(Protocol[S]):
+    """A bias or task metric: per-item scores of a checkpoint, and the statistics computed from them.
+
+    ``ROLES``: data that the study must name, with what it is. ``HEADLINE``: (statistic, group) for tables and figures.
+    """
+
+    NEEDS: frozenset[Capability]
+    NEEDS_TASK: bool
+    NEEDS_BASELINE: bool
+    KIND: MetricKind
+    ROLES: dict[str, str]
+    HEADLINE: tuple[str, str]
+    Settings: type[S]
+
+    def score(self, given: Scoring, settings: S, /) -> DataFrame:
+        """One row per item: ``item`` (unique), ``cluster`` (resampled together), ``group``, and its own columns."""
+
+    def summarize(self, items: DataFrame, settings: S, /) -> Sequence[Statistic]:
+        """The statistics of a table that `score` gave; without a model."""
+
+
+# Which settings a module takes is known only when a study has been read: its own class has validated them by then.
+AnySource = Source[Any]
+AnyTask = TaskKind[Any]
+AnyMethod = Method[Any]
+AnyMetric = Metric[Any]
+
+
+def holds_source(module: Source[D]) -> None:
+    """Accepted by the type checker for modules that are sources; does nothing."""
+
+
+def holds_task(module: TaskKind[S]) -> None:
+    """Accepted by the type checker for modules that are kinds of task; does nothing."""
+
+
+def holds_loss(module: LossTask[S]) -> None:
+    """Accepted by the type checker for kinds of task with a loss; does nothing."""
+
+
+def holds_training(module: TrainedTask[S]) -> None:
+    """Accepted by the type checker for kinds of task that a model is fine-tuned on; does nothing."""
+
+
+def holds_method(module: Method[S]) -> None:
+    """Accepted by the type checker for modules that are methods; does nothing."""
+
+
+def holds_metric(module: Metric[S]) -> None:
+    """Accepted by the type checker for modules that are metrics; does nothing."""

@@ -1,0 +1,30 @@
+"""What a classifier's outputs mean: probabilities of logits, and labels by name, never by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairshrink.errors import UserError
+
+
+def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Softmax over the last axis, in float64, of logits ``[..., labels]``."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float64)
+
+
+def label_index(labels: Sequence[str], wanted: str, who: str) -> int:
+    """Where a label is among a model's outputs, whatever its case; UserError, in the name of ``who``, if it is not one.
+
+    Raises UserError as well where two labels differ in their case only.
+    """
+    names = [label.lower() for label in labels]
+    if names.count(wanted.lower()) != 1:
+        raise UserError(
+            f"{who}: the model's labels are {', '.join(labels) or 'none'}; exactly one has to be '{wanted}'. "
+            "Name it so under `labels` of the task's table, or leave the metric to other tasks with `tasks:`."
+        )
+    return names.index(wanted.lower())

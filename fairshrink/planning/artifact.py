@@ -1,0 +1,92 @@
+"""An artifact of the grid: what makes it, and therefore its key and its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairshrink import keys
+from fairshrink.contracts import CodeEntry, Stage
+from fairshrink.planning.definitions import code_of
+from fairshrink.registry import Modules
+from fairshrink.store.artifacts import Recipe
+from fairshrink.store.places import FOLDERS, MARKER
+from fairshrink.study.jobs import StageJob
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One keyed output; ``inputs`` are the paths of the artifacts that it is made from, by role.
+
+    ``batch`` names the baseline that it belongs to, ``cost`` is a rough time, only to start long chains first.
+    """
+
+    recipe: Recipe
+    job: StageJob = field(hash=False, compare=False)
+    inputs: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
+    batch: str = ""
+    cost: int = 1
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that makes it."""
+        return self.recipe.stage
+
+    @property
+    def name(self) -> str:
+        """Its readable name, without the key."""
+        return self.recipe.name
+
+    @property
+    def key(self) -> str:
+        """Its content key."""
+        return self.recipe.key
+
+    @property
+    def path(self) -> str:
+        """Its folder below the root."""
+        return self.recipe.path
+
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """What its key is made from."""
+        return self.recipe.parts
+
+    @property
+    def marker(self) -> str:
+        """The file whose existence makes this artifact valid."""
+        return f"{self.path}/{MARKER}"
+
+
+def keyed(
+    stage: Stage,
+    name: str,
+    entries: Sequence[CodeEntry],
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Artifact],
+    job: StageJob,
+    *,
+    below: str = "",
+    batch: str = "",
+    cost: int = 1,
+) -> Artifact:
+    """Key an artifact by what makes it; ``entries`` are the functions that its job calls, ``below`` a subfolder."""
+    parts: dict[str, Any] = {
+        "stage": stage,
+        "code": code_of((*entries, CodeEntry(f"stages.{stage}", "run"))),
+        "params": params,
+        "inputs": {role: each.key for role, each in inputs.items()},
+    }
+    key = keys.key(**parts)
+    folder = f"{FOLDERS[stage]}/{below}" if below else FOLDERS[stage]
+    recipe = Recipe(stage, name, key, f"{folder}/{name}-{key}", parts)
+    return Artifact(recipe, job, {role: each.path for role, each in inputs.items()}, batch, cost)
+
+
+def entry_points(
+    modules: Modules[Any], name: str, *definitions: str, optional: tuple[str, ...] = ()
+) -> list[CodeEntry]:
+    """Definitions that a job looks up in a module that is found by its name; ``optional`` ones may be missing."""
+    path = modules.path(name)
+    return [CodeEntry(path, each) for each in definitions] + [CodeEntry(path, each, False) for each in optional]

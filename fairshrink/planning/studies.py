@@ -1,0 +1,19 @@
+"""Studies read with all modules that there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairshrink.registry import CATALOG
+from fairshrink.study import reader
+from fairshrink.study.study import Study
+
+
+def load(file: str | Path) -> Study:
+    """Read and validate a study. Raises `StudyError` with all its mistakes."""
+    return reader.load(file, CATALOG)
+
+
+def validate(raw: object, file: str) -> Study:
+    """Validate the mapping of a study's file. Raises `StudyError` with all its mistakes."""
+    return reader.validate(raw, file, CATALOG)

@@ -1,0 +1,49 @@
+"""A task in the grid: what of it counts in keys, and what jobs are given of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairshrink.data.table import Table, TableReference
+from fairshrink.planning.artifact import Artifact
+from fairshrink.study.jobs import TaskOnSplit
+from fairshrink.study.study import TaskEntry
+
+
+def task_params(task: TaskEntry) -> dict[str, Any]:
+    """What of a task can change a result: its kind, settings and how its tables are read (their keys are inputs)."""
+    train = task.keys.train
+    return {
+        "kind": task.kind,
+        "settings": task.settings.model_dump(mode="json"),
+        "train": _format(train) if train is not None else None,
+        "test": {name: _format(table) for name, table in task.tests.items()},
+    }
+
+
+def inputs_of(task: TaskEntry, downloads: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    """The downloads that hold a task's tables, by the table's place."""
+    return {place: downloads[table.download] for place, table in task.tables()}
+
+
+def on_split(task: TaskEntry, downloads: Mapping[str, Artifact], split: int, seed: int) -> TaskOnSplit:
+    """The task as a job is given it."""
+    train = task.keys.train
+    return TaskOnSplit(
+        name=task.name,
+        kind=task.kind,
+        settings=task.settings.model_dump(mode="json"),
+        split=split,
+        seed=seed,
+        train=_reference(train, downloads) if train is not None else None,
+        tests={name: _reference(table, downloads) for name, table in task.tests.items()},
+    )
+
+
+def _format(table: Table) -> dict[str, Any]:
+    return table.model_dump(mode="json", exclude={"download"})
+
+
+def _reference(table: Table, downloads: Mapping[str, Artifact]) -> TableReference:
+    return TableReference(path=downloads[table.download].path, **_format(table))

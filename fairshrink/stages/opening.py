@@ -1,0 +1,29 @@
+"""From what a job is given to the objects that it works on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairshrink.data.examples import Task
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.registry import CATALOG
+from fairshrink.study.jobs import PretrainedModel, TaskOnSplit
+
+
+def open_task(given: TaskOnSplit) -> Task:
+    """The task with its kind and validated settings."""
+    module = CATALOG.tasks[given.kind]
+    settings = module.Settings(**given.settings)
+    return Task(given.name, given.kind, module, settings, given.split, given.seed, given.train, given.tests)
+
+
+def open_pretrained(model: PretrainedModel, seed: int) -> checkpoints.Checkpoint:
+    """The pretrained model with the task's head, as fine-tuning starts from it."""
+    return checkpoints.from_source(
+        Path(model.path),
+        head=model.head,
+        labels=tuple(model.labels),
+        gguf_file=model.gguf_file,
+        dtype=model.dtype,
+        seed=seed,
+    )

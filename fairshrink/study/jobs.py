@@ -1,0 +1,158 @@
+"""What a job of each stage is given: plain values that are written to the plan and read by the job's process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairshrink.contracts import MetricKind, Precision, Stage, StoredType, TaskHead
+from fairshrink.data.table import TableReference
+
+Values = Mapping[str, Any]
+"""Settings as JSON values; the class that validates them is the module's own."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """How tables name a checkpoint. ``setting`` is the readable form of the settings that tell it from others."""
+
+    model: str
+    family: str
+    task: str
+    split: int
+    seed: int
+    method: str
+    method_family: str
+    setting: str
+    sparsity: float | None
+
+
+@dataclass(frozen=True)
+class PretrainedModel:
+    """A downloaded model and the head that it gets; ``path`` is a folder."""
+
+    path: str
+    gguf_file: str | None
+    dtype: StoredType
+    head: TaskHead
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskOnSplit:
+    """A task on one split, with where its tables are."""
+
+    name: str
+    kind: str
+    settings: Values
+    split: int
+    seed: int
+    train: TableReference | None = None
+    tests: Mapping[str, TableReference] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DownloadJob:
+    """Fetch one download."""
+
+    source: str
+    settings: Values
+
+
+@dataclass(frozen=True)
+class FinetuneJob:
+    """Make one baseline."""
+
+    model: PretrainedModel
+    task: TaskOnSplit
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class CompressJob:
+    """Compress the checkpoint at ``checkpoint``; ``baseline`` is what the ledger compares the result with.
+
+    ``task`` and ``model`` are for methods that need examples or the pretrained model.
+    """
+
+    checkpoint: str
+    baseline: str
+    model: PretrainedModel
+    task: TaskOnSplit | None
+    method: str
+    settings: Values
+    seed: int
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """Score the checkpoint at ``checkpoint`` with one metric; ``baseline`` where the metric compares the two."""
+
+    checkpoint: str
+    baseline: str | None
+    metric: str
+    settings: Values
+    precision: Precision
+    data: Mapping[str, tuple[str, ...]]
+    task: TaskOnSplit | None
+
+
+@dataclass(frozen=True)
+class CheckpointEntry:
+    """A checkpoint of the tables; ``record`` is the provenance of scores of it, which hold a copy of its ledger."""
+
+    key: str
+    name: str
+    path: str
+    record: str
+    baseline_key: str
+    identity: Identity
+
+
+@dataclass(frozen=True)
+class ScoreEntry:
+    """Scores of one checkpoint by one metric: ``path`` is the Parquet file, ``record`` its provenance."""
+
+    path: str
+    record: str
+    key: str
+    checkpoint: str
+    entry: str
+    metric: str
+    settings: Values
+    dataset: str
+
+
+@dataclass(frozen=True)
+class AggregateJob:
+    """Make the final tables and figures; ``files`` are their paths below the artifact."""
+
+    study: str
+    level: float
+    resamples: int
+    seed: int
+    checkpoints: tuple[CheckpointEntry, ...]
+    scores: tuple[ScoreEntry, ...]
+    files: tuple[str, ...] = ()
+
+
+StageJob = DownloadJob | FinetuneJob | CompressJob | EvaluateJob | AggregateJob
+JOBS: Mapping[Stage, type[StageJob]] = {
+    "download": DownloadJob,
+    "finetune": FinetuneJob,
+    "compress": CompressJob,
+    "evaluate": EvaluateJob,
+    "aggregate": AggregateJob,
+}
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """What the readable tables need to know of a metric."""
+
+    module: str
+    kind: MetricKind
+    statistic: str
+    group: str

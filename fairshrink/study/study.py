@@ -1,0 +1,102 @@
+"""A validated study: what its file says, in types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask, Capability
+from fairshrink.data.table import Table
+from fairshrink.settings import Settings, SourceSettings
+from fairshrink.study.schema import CompressionKeys, Execution, MetricKeys, Model, Statistics, TaskKeys
+
+
+@dataclass(frozen=True)
+class Download:
+    """An entry under ``downloads``; ``module`` is its source."""
+
+    name: str
+    source: str
+    module: AnySource
+    settings: SourceSettings
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """An entry under ``tasks``; ``module`` is its kind, ``provides`` what its checkpoints can be asked for."""
+
+    name: str
+    kind: str
+    module: AnyTask
+    settings: Settings
+    keys: TaskKeys
+    provides: frozenset[Capability] = frozenset()
+
+    @property
+    def tests(self) -> Mapping[str, Table]:
+        """Test tables by name, sorted by it."""
+        return dict(sorted((self.keys.test or {}).items()))
+
+    def tables(self) -> Iterator[tuple[str, Table]]:
+        """Every table with its place below the task, e.g. ``test.matched``."""
+        if self.keys.train is not None:
+            yield "train", self.keys.train
+        for name, table in self.tests.items():
+            yield f"test.{name}", table
+
+
+@dataclass(frozen=True)
+class CompressionEntry:
+    """One point of the grid of an entry under ``compressions``; ``explicit`` are the settings that the file states."""
+
+    method: str
+    module: AnyMethod
+    settings: Settings
+    keys: CompressionKeys
+    explicit: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """An entry under ``metrics``; ``name`` is what tables call it."""
+
+    name: str
+    metric: str
+    module: AnyMetric
+    settings: Settings
+    keys: MetricKeys
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study."""
+
+    name: str
+    file: str
+    seed: int
+    downloads: Mapping[str, Download]
+    models: Mapping[str, Model]
+    tasks: Mapping[str, TaskEntry]
+    compressions: Sequence[CompressionEntry]
+    metrics: Sequence[MetricEntry]
+    statistics: Statistics = field(default_factory=Statistics)
+    execution: Execution = field(default_factory=Execution)
+    output: str = "results"
+
+    def pairs(self, models: Sequence[str] | None, tasks: Sequence[str] | None) -> Iterator[tuple[str, TaskEntry]]:
+        """(model, task) of every baseline that an entry names; None stands for all."""
+        for model_name, model in self.models.items():
+            if models is not None and model_name not in models:
+                continue
+            for task in model.tasks:
+                if (tasks is None or task in tasks) and task in self.tasks:
+                    yield model_name, self.tasks[task]
+
+    def compressed(self, entry: CompressionEntry) -> list[tuple[str, str]]:
+        """(model, task) that a compression is applied to."""
+        return [(model, task.name) for model, task in self.pairs(entry.keys.models, entry.keys.tasks)]
+
+    def scored(self, entry: MetricEntry) -> list[tuple[str, str]]:
+        """(model, task) whose checkpoints a metric scores: those that provide what it needs."""
+        pairs = self.pairs(entry.keys.models, entry.keys.tasks)
+        return [(model, task.name) for model, task in pairs if task.provides & entry.module.NEEDS]
