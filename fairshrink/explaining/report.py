@@ -27,7 +27,7 @@ NOUNS = {
 def explain(plan: Plan, grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Any]:
     """What the plan restores and computes, why, and how long computing will take."""
     computed = plan.computed
-    restored = [each.path for job in plan.of("restore") for each in job.artifacts]
+    restored = [each.recipe.path for job in plan.of("restore") for each in job.artifacts]
     return {
         "study": plan.study,
         "jobs": dict(Counter(job.stage for job in plan.jobs if job.artifacts)),

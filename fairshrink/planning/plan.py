@@ -40,11 +40,6 @@ class Order(Generic[J]):
     recipe: Recipe
     job: J
 
-    @property
-    def path(self) -> str:
-        """Its folder below the root."""
-        return self.recipe.path
-
 
 @dataclass(frozen=True)
 class Job:
@@ -101,7 +96,7 @@ class Plan:
     @property
     def computed(self) -> list[str]:
         """Paths of the artifacts that are to be computed."""
-        return [each.path for job in self.jobs if job.stage != "restore" for each in job.artifacts]
+        return [each.recipe.path for job in self.jobs if job.stage != "restore" for each in job.artifacts]
 
 
 def make(

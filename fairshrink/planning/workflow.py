@@ -60,7 +60,7 @@ def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:
 
 def _unmark(made: plan.Plan) -> None:
     """Take the records out of folders that are not whole: Snakemake would take the job's output for made."""
-    for path in (each.path for job in made.jobs for each in job.artifacts):
+    for path in (each.recipe.path for job in made.jobs for each in job.artifacts):
         marker = Path(path) / MARKER
         if marker.is_file() and not artifacts.exists(Path(path)):
             log(f"{path}: files of its record are missing; it is made again")

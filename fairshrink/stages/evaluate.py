@@ -25,7 +25,7 @@ def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
     """Score each (checkpoint, metric); a checkpoint is loaded once for all its metrics, with its baseline if needed."""
     by_checkpoint: dict[str, list[Order[EvaluateJob]]] = {}
     for order in orders:
-        if not artifacts.exists(Path(order.path)):
+        if not artifacts.exists(Path(order.recipe.path)):
             by_checkpoint.setdefault(order.job.checkpoint, []).append(order)
     loaded: Loaded = {}
     for path, wanted in by_checkpoint.items():

@@ -23,7 +23,7 @@ from fairshrink.training.state import TrainingState
 def run(orders: Iterable[Order[FinetuneJob]], device: str = "cpu", save_minutes: float = 5.0) -> None:
     """Make each baseline; every ``save_minutes`` of training its state is kept, for a run that is killed to resume."""
     for order in orders:
-        state = TrainingState(_state_folder(Path(order.path)), order.recipe.key, log, 60 * save_minutes)
+        state = TrainingState(_state_folder(Path(order.recipe.path)), order.recipe.key, log, 60 * save_minutes)
         artifacts.make(order.recipe, partial(_fill, job=order.job, device=device, state=state))
         state.clear()
 

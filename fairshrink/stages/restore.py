@@ -11,4 +11,4 @@ from fairshrink.study.jobs import StageJob
 
 def run(orders: Iterable[Order[StageJob]], device: str = "cpu") -> None:
     """Bring back each artifact."""
-    restoring.restore([order.path for order in orders])
+    restoring.restore([order.recipe.path for order in orders])

@@ -531,7 +531,7 @@ def test_every_reason_for_what_is_declared_says_something():
 
 def test_no_job_reaches_code_that_is_not_examined():
     """Whatever the grid names as entries: all definitions of all modules that are found by name, and of all stages."""
-    found = [registry.module_name(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
+    found = [registry.modules(kind).path(name) for kind in registry.KINDS for name in registry.names(kind)]
     found += [name for name in modules.all_modules() if name.startswith("stages.") and name != "stages.runner"]
     roots = [Place("definition", name, each) for name in found for each in modules.parse(name).definitions]
     _, places = definitions.reached(roots, PACKAGE, INERT)

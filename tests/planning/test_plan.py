@@ -75,7 +75,7 @@ def oracle(grid, present):
 def planned(grid, present, *, checkpoints_per_job=16, **options):
     run = Execution(checkpoints_per_job=checkpoints_per_job)
     made = plan.make(grid, "study", run, exists=present.__contains__, **options)
-    artifacts = {each.path for job in made.jobs for each in job.artifacts if job.stage != "aggregate"}
+    artifacts = {each.recipe.path for job in made.jobs for each in job.artifacts if job.stage != "aggregate"}
     return made, artifacts
 
 
@@ -106,10 +106,10 @@ def test_everything_ignores_what_exists():
 def test_jobs_cover_everything_once_and_keep_checkpoints_together(at_most):
     grid = grid_of(n_compressed=5)
     made, _ = planned(grid, set(), checkpoints_per_job=at_most)
-    listed = [each.path for job in made.jobs for each in job.artifacts]
+    listed = [each.recipe.path for job in made.jobs for each in job.artifacts]
     assert sorted(listed) == sorted(grid)
     for job in made.of("evaluate"):
-        checkpoints = {grid[each.path].inputs["checkpoint"] for each in job.artifacts}
+        checkpoints = {grid[each.recipe.path].inputs["checkpoint"] for each in job.artifacts}
         assert len(checkpoints) <= at_most
         assert len(job.artifacts) == 2 * len(checkpoints)
         assert len({each.split("-")[0] for each in checkpoints}) == 1
@@ -206,7 +206,7 @@ def test_what_can_be_fetched_is_restored_and_needs_nothing_upstream(seed):
     )
     computed, restored = wanted("tables")
     assert set(made.computed) == computed
-    assert {each.path for job in made.of("restore") for each in job.artifacts} == restored
+    assert {each.recipe.path for job in made.of("restore") for each in job.artifacts} == restored
     assert {each for job in made.of("restore") for each in job.outputs} == {grid[path].marker for path in restored}
 
 
@@ -240,7 +240,7 @@ def test_scores_of_finished_checkpoints_share_jobs_across_baselines():
     made, _ = planned(grid, present - {grid["base3"].marker})
     assert len(made.of("evaluate")) == 2
     (alone,) = [job for job in made.of("evaluate") if grid["base3"].marker in job.inputs]
-    assert {grid[each.path].inputs["checkpoint"] for each in alone.artifacts} == {"base3"}
+    assert {grid[each.recipe.path].inputs["checkpoint"] for each in alone.artifacts} == {"base3"}
 
 
 def test_requests_grow_with_the_batch_and_follow_the_device():

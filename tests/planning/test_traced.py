@@ -9,8 +9,10 @@ import pytest
 from tiny_study import study, write_data, write_study
 
 from fairshrink.planning import grid, modules, reading, studies
+from fairshrink.planning.artifact import Artifact
 from fairshrink.planning.definitions import INERT, files
 from fairshrink.planning.modules import PACKAGE
+from fairshrink.planning.plan import Order
 
 FORMS = "models/stored_forms/"
 """Found by name when a checkpoint is loaded."""
@@ -33,9 +35,9 @@ def ran(tmp_path_factory):
         os.chdir(before)
 
 
-def _calls(artifact: grid.Artifact) -> set[tuple[str, str]]:
+def _calls(artifact: Artifact) -> set[tuple[str, str]]:
     stage = importlib.import_module(f"fairshrink.stages.{artifact.stage}")
-    job, seen = artifact.job, set()
+    order, seen = Order(artifact.recipe, artifact.job), set()
 
     def watch(frame, event, argument):
         if event == "call":
@@ -43,7 +45,7 @@ def _calls(artifact: grid.Artifact) -> set[tuple[str, str]]:
 
     sys.setprofile(watch)
     try:
-        stage.run([job])
+        stage.run([order])
     finally:
         sys.setprofile(None)
     inside = [code for code in seen if code.co_filename.startswith(f"{PACKAGE}{os.sep}")]
@@ -57,7 +59,7 @@ def _module(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def _counted(artifact: grid.Artifact) -> set[tuple[str, str]]:
+def _counted(artifact: Artifact) -> set[tuple[str, str]]:
     """Files and names of the functions in the artifact's own code."""
     where = files()
     return {
@@ -76,7 +78,7 @@ def test_every_function_that_runs_is_in_the_key_of_what_it_makes(ran):
         counted = _counted(artifact)
         if artifact.stage == "evaluate" and any(file.startswith(FORMS) for file, _ in needed):
             forms += 1
-            counted |= _counted(ran[artifact.inputs[0]][0])
+            counted |= _counted(ran[artifact.inputs["checkpoint"]][0])
         called |= needed
         assert needed - counted == set(), path
     assert len(called) > 200

@@ -440,12 +440,12 @@ def planned(folder, order):
 def undisturbed_files(folder):
     described = job(folder, "undisturbed")
     finetune.run([described])
-    return artifacts.read_provenance(Path(described.path))["files"]
+    return artifacts.read_provenance(Path(described.recipe.path))["files"]
 
 
 def test_the_stage_leaves_a_whole_artifact_and_no_state(tmp_path, monkeypatch):
     described = job(tmp_path)
-    path = Path(described.path)
+    path = Path(described.recipe.path)
     state = path.parent / f".{path.name}.training" / training_state.FILE
     stood = []
     monkeypatch.setattr(finetune, "log", lambda line: stood.append(state.exists()))
@@ -461,7 +461,7 @@ def test_the_stage_leaves_a_whole_artifact_and_no_state(tmp_path, monkeypatch):
 
 def test_what_a_dead_process_left_is_removed_where_the_artifact_stands(tmp_path):
     described = job(tmp_path)
-    path = Path(described.path)
+    path = Path(described.recipe.path)
     finetune.run([described])
     left = path.parent / f".{path.name}.training"
     left.mkdir()
@@ -472,7 +472,7 @@ def test_what_a_dead_process_left_is_removed_where_the_artifact_stands(tmp_path)
 
 def test_a_stage_that_fails_keeps_the_state(tmp_path, monkeypatch):
     described = job(tmp_path)
-    path = Path(described.path)
+    path = Path(described.recipe.path)
 
     def fail(*_):
         raise PowerCutError
@@ -512,7 +512,7 @@ finetune.run(plan_files.read_job(Path(sys.argv[1]), "baseline").artifacts, save_
 )
 def test_a_process_that_is_ended_is_continued_by_the_next(number, save_minutes, done, tmp_path, monkeypatch):
     described = job(tmp_path)
-    path = Path(described.path)
+    path = Path(described.recipe.path)
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(planned(tmp_path, described)), str(save_minutes)],
         stdin=subprocess.PIPE,
