@@ -67,6 +67,7 @@ lint-python: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m fairshrink.planning.unfollowed
+	$(BIN)/python -m fairshrink.planning.contracts_held
 
 lint-rules: env
 	$(BIN)/snakefmt --check Snakefile rules

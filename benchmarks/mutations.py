@@ -249,15 +249,15 @@ def made(study: Path, target: Path, package: Path) -> dict[str, Any]:
             raise RuntimeError(f"{fairshrink.__file__} was imported")
         from importlib import import_module
 
-        from fairshrink.planning import grid
-        from fairshrink.study import reader
+        from fairshrink.planning import grid, studies
+        from fairshrink.planning.plan import Order
 
-        artifacts = grid.expand(reader.load("config.yaml"))
+        artifacts = grid.expand(studies.load("config.yaml"))
         found["paths"] = list(artifacts)
         for stage in STAGES:
             for path, each in artifacts.items():
                 if each.stage == stage:
-                    import_module(f"fairshrink.stages.{stage}").run([each.job])
+                    import_module(f"fairshrink.stages.{stage}").run([Order(each.recipe, each.job)])
                     if stage in RESULTS:
                         found["made"][path] = hashlib.sha256((Path(path) / RESULTS[stage]).read_bytes()).hexdigest()
     except BaseException:  # whatever an edit breaks

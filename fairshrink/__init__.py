@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fairshrink.data.examples import Task
     from fairshrink.models.checkpoint import Checkpoint
-    from fairshrink.study.reader import Study
+    from fairshrink.study.study import Study
 
 __all__ = ["load_checkpoint", "load_study", "open_task", "read_results", "score", "summarize"]
 

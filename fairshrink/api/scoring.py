@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairshrink import registry
+from fairshrink.contracts import AnyMetric, Scoring
 from fairshrink.data.examples import Task
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.registry import CATALOG
+from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic, bootstrap_counts, interval, resample
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
@@ -35,16 +36,10 @@ def score(
 ) -> pd.DataFrame:
     """One row per item, sorted. Raises UserError."""
     module, chosen = _metric(metric, settings)
-    if getattr(module, "NEEDS_TASK", False) and task is None:
+    if module.NEEDS_TASK and task is None:
         raise UserError(f"{metric} scores a checkpoint on its own task: give it one, `task=open_task(study, name)`")
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, "cpu")
-    # The one place that knows what a metric is given; `stages.evaluate` is the other caller of `score`.
-    items = module.score(
-        dataclasses.replace(loaded, precision=getattr(chosen, "precision", "fp32")),
-        _files(metric, module.ROLES, data),
-        chosen,
-        task,
-    )
+    items = module.score(Scoring(loaded, _files(metric, module.ROLES, data), task), chosen)
     return items.sort_values("item", kind="stable", ignore_index=True)
 
 
@@ -53,13 +48,13 @@ def summarize(
 ) -> pd.DataFrame:
     """One row per group and statistic. Raises UserError."""
     module, chosen = _metric(metric, settings)
-    statistics: list[Statistic] = module.summarize(items, chosen)
-    sampled = [each for each in statistics if each.higher_is != "count"]
+    statistics = module.summarize(items, chosen)
+    sampled = [each for each in statistics if each.sampled]
     codes = np.unique(items["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
     n = int(codes.max(initial=-1)) + 1
     intervals = {}
     if n > 1 and sampled:
-        draws = resample([each.estimate for each in sampled], codes, bootstrap_counts(n, resamples, seed))
+        draws = resample([each.resampled for each in sampled], codes, bootstrap_counts(n, resamples, seed))
         intervals = {id(each): interval(drawn, level) for each, drawn in zip(sampled, draws, strict=True)}
     return pd.DataFrame([_row(each, len(items), intervals.get(id(each))) for each in statistics])
 
@@ -79,11 +74,11 @@ def _row(statistic: Statistic, n: int, found: tuple[float, float] | None) -> dic
     }
 
 
-def _metric(name: str, settings: Mapping[str, Any]) -> tuple[Any, Any]:
+def _metric(name: str, settings: Mapping[str, Any]) -> tuple[AnyMetric, Settings]:
     """The metric's module and its validated settings."""
-    if name not in registry.names("metrics"):
-        raise UserError(f"there is no metric '{name}'; {suggestion(name, registry.names('metrics'))}")
-    module = registry.load("metrics", name)
+    if name not in CATALOG.metrics:
+        raise UserError(f"there is no metric '{name}'; {suggestion(name, CATALOG.metrics.names())}")
+    module = CATALOG.metrics[name]
     mistakes: list[Mistake] = []
     chosen = checked(module.Settings, dict(settings), name, mistakes)
     if mistakes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairshrink.data.examples import Task, from_spec
+from fairshrink.data.examples import Task
 from fairshrink.errors import UserError
-from fairshrink.planning import grid
-from fairshrink.study import reader
-from fairshrink.study.reader import Study
+from fairshrink.planning import grid, studies
+from fairshrink.stages import opening
+from fairshrink.study.jobs import FinetuneJob
+from fairshrink.study.study import Study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -19,18 +20,18 @@ RESULTS = "results.parquet"
 
 def load_study(path: Path | str) -> Study:
     """Read and validate a study. Raises UserError."""
-    return reader.load(path)
+    return studies.load(path)
 
 
 def open_task(study: Study | Path | str, task: str, split: int) -> Task:
     """The task as jobs are given it. Raises UserError."""
     loaded = study if isinstance(study, Study) else load_study(study)
-    baselines = [each for each in grid.expand(loaded).values() if each.stage == "finetune"]
-    identities = {(each.spec["identity"]["task"], each.spec["identity"]["split"]): each for each in baselines}
-    if (task, split) not in identities:
-        there = ", ".join(f"{name} (split {number})" for name, number in sorted(identities))
+    jobs = [each.job for each in grid.expand(loaded).values() if isinstance(each.job, FinetuneJob)]
+    given = {(each.task.name, each.task.split): each.task for each in jobs}
+    if (task, split) not in given:
+        there = ", ".join(f"{name} (split {number})" for name, number in sorted(given))
         raise UserError(f"{loaded.file}: it uses no task '{task}' with split {split}; there is {there}")
-    return from_spec(identities[task, split].spec["task"])
+    return opening.open_task(given[task, split])
 
 
 def read_results(place: Study | Path | str) -> DataFrame:
@@ -46,7 +47,7 @@ def read_results(place: Study | Path | str) -> DataFrame:
 def _results(place: Study | Path | str) -> Path:
     if isinstance(place, Study):
         # Not below `output`: another version of the study, or another study, may be shown there.
-        return Path(next(reversed(grid.expand(place).values())).path) / "tables" / RESULTS
+        return Path(grid.expand(place).tables.path) / "tables" / RESULTS
     path = Path(place)
     if path.suffix in (".yaml", ".yml"):
         return _results(load_study(path))

@@ -216,7 +216,7 @@ def test_run_does_a_job_and_verify_finds_it_intact(folder, call):
         folder, "-m", "fairshrink", "run", "download", "--plan", str(file), "--job", job.name, PYTHONPATH=str(ROOT)
     )
     assert done.returncode == 0, done.stderr
-    assert artifacts.exists(Path(job.artifacts[0]["path"]))
+    assert artifacts.exists(Path(job.artifacts[0].recipe.path))
     assert json.loads(call("plan", "--json")[1]).keys() == {"finetune", "compress", "evaluate", "aggregate"}
     status, said, _ = call("verify", "--check")
     assert (status, "1 artifact" in said) == (0, True)

@@ -1,0 +1,48 @@
+"""Check types statically: the package, and that every module found by its name keeps to its contract.
+
+Run as ``python -m fairshrink.planning.contracts_held`` (part of ``make lint``). Nothing imports the modules by name, so a
+type checker alone would never compare them with `fairshrink.contracts`: here each is handed to a function that accepts
+its kind only.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from fairshrink import registry
+
+ACCEPTED_BY = {
+    "sources": "holds_source",
+    "tasks": "holds_task",
+    "compression": "holds_method",
+    "metrics": "holds_metric",
+}
+OPTIONAL = {"loss": "holds_loss", "train": "holds_training"}
+"""What a kind of task may offer besides, and the functions that accept those that do."""
+
+
+def main() -> int:
+    """Run mypy over the package and the program; its exit status."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "contracts_held.py"
+        program.write_text("\n".join(statements()) + "\n", encoding="utf-8")
+        return subprocess.run([sys.executable, "-m", "mypy", "fairshrink", str(program)], check=False).returncode
+
+
+def statements() -> list[str]:
+    """A program that hands every module to the functions that accept its kind."""
+    lines = ["from fairshrink import contracts"]
+    for kind, function in ACCEPTED_BY.items():
+        modules = registry.modules(kind)
+        for name in modules.names():
+            path = f"fairshrink.{modules.path(name)}"
+            offered = [OPTIONAL[each] for each in OPTIONAL if kind == "tasks" and hasattr(modules[name], each)]
+            lines += [f"import {path}", *(f"contracts.{each}({path})" for each in (function, *offered))]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
