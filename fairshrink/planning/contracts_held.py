@@ -1,8 +1,8 @@
 """Check types statically: the package, and that every module found by its name keeps to its contract.
 
-Run as ``python -m fairshrink.planning.contracts_held`` (part of ``make lint``). Nothing imports the modules by name, so a
-type checker alone would never compare them with `fairshrink.contracts`: here each is handed to a function that accepts
-its kind only.
+Run as ``python -m fairshrink.planning.contracts_held`` (part of ``make lint``). Nothing imports the modules by name, so
+a type checker alone would never compare them with `fairshrink.contracts`: here each is handed to a function that
+accepts its kind only.
 """
 
 from __future__ import annotations
