@@ -97,7 +97,8 @@ class Context:
     """What a method is given besides the checkpoint and its settings.
 
     ``seed``: of everything random in the method. ``task``: given where the method has ``NEEDS_TASK``. ``source()``: the
-    pretrained model with the task's head, as fine-tuning started from it. ``log``: takes one line of progress.
+    pretrained model with the task's head, as fine-tuning started from it, for the same methods. ``log``: takes one line
+    of progress.
     ``on_round(round, checkpoint, masks)``: called by iterative methods after each reset, before training goes on.
     """
 

@@ -82,7 +82,7 @@ def _explained(
 
 def _of_published(found: list[Difference], recomputed: set[str]) -> tuple[Difference, ...]:
     """The inputs of published results are all scores, possibly thousands: they are reported as one difference."""
-    own = [each for each in found if each.kind != "input" and each.where != "names"]
+    own = [each for each in found if each.kind != "input" and each.where not in ("checkpoints", "scores")]
     if recomputed:
         own.append(Difference(FOLLOWS, "its scores are recomputed", "see above"))
     elif len(own) < len(found):

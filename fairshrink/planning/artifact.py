@@ -9,6 +9,7 @@ from typing import Any
 from fairshrink import keys
 from fairshrink.contracts import CodeEntry, Stage
 from fairshrink.planning.definitions import code_of
+from fairshrink.planning.described import described
 from fairshrink.registry import Modules
 from fairshrink.store.artifacts import Recipe
 from fairshrink.store.places import FOLDERS, MARKER
@@ -63,25 +64,29 @@ def keyed(
     stage: Stage,
     name: str,
     entries: Sequence[CodeEntry],
-    params: Mapping[str, Any],
     inputs: Mapping[str, Artifact],
     job: StageJob,
     *,
+    params: Mapping[str, Any] | None = None,
     below: str = "",
     batch: str = "",
     cost: int = 1,
 ) -> Artifact:
-    """Key an artifact by what makes it; ``entries`` are the functions that its job calls, ``below`` a subfolder."""
+    """Key an artifact by what makes it; ``entries`` are the functions that its job calls, ``below`` a subfolder.
+
+    ``params`` are what the job is given (`described`), unless other values say it better.
+    """
+    paths = {role: each.path for role, each in inputs.items()}
     parts: dict[str, Any] = {
         "stage": stage,
         "code": code_of((*entries, CodeEntry(f"stages.{stage}", "run"))),
-        "params": params,
+        "params": described(stage, job, paths) if params is None else params,
         "inputs": {role: each.key for role, each in inputs.items()},
     }
     key = keys.key(**parts)
     folder = f"{FOLDERS[stage]}/{below}" if below else FOLDERS[stage]
     recipe = Recipe(stage, name, key, f"{folder}/{name}-{key}", parts)
-    return Artifact(recipe, job, {role: each.path for role, each in inputs.items()}, batch, cost)
+    return Artifact(recipe, job, paths, batch, cost)
 
 
 def entry_points(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import Any
 
-from fairshrink import keys
 from fairshrink.contracts import BASELINE, CodeEntry
-from fairshrink.keys import canonical
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
 from fairshrink.planning.setting import setting_text
-from fairshrink.planning.task import inputs_of, on_split, task_params
+from fairshrink.planning.task import inputs_of, on_split, untrained
 from fairshrink.registry import CATALOG
 from fairshrink.reporting import outputs
 from fairshrink.store.places import ITEMS
@@ -82,9 +79,9 @@ def _download(entry: Download) -> Artifact:
         "download",
         entry.name,
         [*entry_points(CATALOG.sources, entry.source, "fetch", "Settings"), *entry.module.code(entry.settings)],
-        {"source": entry.source, "pin": entry.module.pin(entry.settings)},
         {},
         DownloadJob(entry.source, entry.settings.model_dump(mode="json")),
+        params={"source": entry.source, "pin": entry.module.pin(entry.settings)},
     )
 
 
@@ -97,10 +94,10 @@ def _baselines(study: Study, downloads: Downloads) -> Iterator[Checkpoint]:
 
 def _baseline(study: Study, model_name: str, task: TaskEntry, split: int, downloads: Downloads) -> Checkpoint:
     model, trained, seed = study.models[model_name], task.module.TRAINED, study.seed + split
-    source, labels = downloads[model.download], (task.keys.train.labels or []) if task.keys.train else []
-    pretrained = PretrainedModel(
-        f"{source.path}/{model.folder}", model.gguf_file, model.dtype, task.module.HEAD, tuple(labels)
-    )
+    source, train = downloads[model.download], task.keys.train
+    labels = tuple(train.labels or ()) if train is not None and task.module.HEAD == "classification" else ()
+    folder = f"{source.path}/{model.folder}"
+    pretrained = PretrainedModel(folder, model.gguf_file, model.dtype, task.module.HEAD, labels)
     identity = Identity(
         model_name, model.family, task.name, split, seed, BASELINE, method_family="baseline", setting="", sparsity=0.0
     )
@@ -109,14 +106,8 @@ def _baseline(study: Study, model_name: str, task: TaskEntry, split: int, downlo
         "finetune",
         name,
         entry_points(CATALOG.tasks, task.kind, "HEAD", "TRAINED", "Settings", *(["train"] if trained else [])),
-        {
-            "model": model.model_dump(mode="json", include={"folder", "gguf_file", "dtype"}),
-            "task": task_params(task) if trained else {"kind": task.kind},
-            "split": split,
-            "seed": seed,
-        },
         {"model": source} | (inputs_of(task, downloads) if trained else {}),
-        FinetuneJob(pretrained, on_split(task, downloads, split, seed), identity),
+        FinetuneJob(pretrained, on_split(task, downloads, split, seed) if trained else untrained(task, seed), identity),
         batch=name,
     )
     return Checkpoint(artifact, artifact, identity, pretrained)
@@ -133,11 +124,9 @@ def _compression(study: Study, entry: CompressionEntry, baseline: Checkpoint, do
     before, task = baseline.identity, study.tasks[baseline.identity.task]
     settings = entry.settings.model_dump(mode="json")
     setting = setting_text(entry, study.compressions)
-    params: dict[str, Any] = {"method": entry.method, "settings": settings, "seed": before.seed}
     inputs = {"checkpoint": baseline.artifact}
     entries: list[CodeEntry] = entry_points(CATALOG.compression, entry.method, "compress", "Settings")
     if entry.module.NEEDS_TASK:
-        params |= {"task": task_params(task), "split": before.split}
         inputs |= {"model": downloads[study.models[before.model].download]} | inputs_of(task, downloads)
         entries += entry_points(CATALOG.tasks, task.kind, "score", "Settings", optional=("train", "loss"))
     identity = replace(
@@ -150,7 +139,7 @@ def _compression(study: Study, entry: CompressionEntry, baseline: Checkpoint, do
     job = CompressJob(
         checkpoint=baseline.artifact.path,
         baseline=baseline.artifact.path,
-        model=baseline.model,
+        model=baseline.model if entry.module.NEEDS_TASK else None,
         task=on_split(task, downloads, before.split, before.seed) if entry.module.NEEDS_TASK else None,
         method=entry.method,
         settings=settings,
@@ -158,7 +147,7 @@ def _compression(study: Study, entry: CompressionEntry, baseline: Checkpoint, do
         identity=identity,
     )
     name = "-".join([baseline.artifact.name, entry.method, *([setting.replace("=", "")] if setting else [])])
-    artifact = keyed("compress", name, entries, params, inputs, job, batch=baseline.artifact.batch)
+    artifact = keyed("compress", name, entries, inputs, job, batch=baseline.artifact.batch)
     return Checkpoint(artifact, baseline.artifact, identity, baseline.model)
 
 
@@ -173,19 +162,12 @@ def _score(study: Study, entry: MetricEntry, checkpoint: Checkpoint, downloads: 
     identity, task = checkpoint.identity, study.tasks[checkpoint.identity.task]
     settings = entry.settings.model_dump(mode="json")
     data = dict(sorted(entry.keys.data.items()))
-    params: dict[str, Any] = {
-        "metric": entry.metric,
-        "settings": settings,
-        "precision": entry.keys.precision,
-        "data": {role: files.files for role, files in data.items()},
-    }
     inputs = {"checkpoint": checkpoint.artifact}
     inputs |= {f"data.{role}": downloads[files.download] for role, files in data.items()}
     entries: list[CodeEntry] = entry_points(CATALOG.metrics, entry.metric, "score", "Settings")
     if entry.module.NEEDS_BASELINE:
         inputs |= {"baseline": checkpoint.baseline}
     if entry.module.NEEDS_TASK:
-        params |= {"task": task_params(task), "split": identity.split, "seed": identity.seed}
         inputs |= inputs_of(task, downloads)
         entries += entry_points(CATALOG.tasks, task.kind, "score", "Settings")
     job = EvaluateJob(
@@ -201,7 +183,6 @@ def _score(study: Study, entry: MetricEntry, checkpoint: Checkpoint, downloads: 
         "evaluate",
         entry.name,
         entries,
-        params,
         inputs,
         job,
         below=PurePath(checkpoint.artifact.path).name,
@@ -237,28 +218,9 @@ def _tables(study: Study, checkpoints: Sequence[Checkpoint], scores: Sequence[tu
         "aggregate",
         study.name,
         [entry for name in used for entry in entry_points(CATALOG.metrics, name, *SUMMARY)],
-        {
-            "study": job.study,
-            "level": job.level,
-            "resamples": job.resamples,
-            "seed": job.seed,
-            "names": keys.digest([_names(checkpoints), sorted({canonical(_datasets(score)) for _, score in scores})]),
-        },
         {score.path.split("/", 2)[2]: score for _, score in scores},
         replace(job, files=tuple(outputs.outputs(listed))),
     )
-
-
-def _names(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """What tables call each checkpoint: its name and identity, the method's family among it, are not in its own key."""
-    return sorted(canonical([each.artifact.name, asdict(each.identity)]) for each in checkpoints)
-
-
-def _datasets(score: Artifact) -> list[str]:
-    """A score table's name and the study's names of the data that it was made on."""
-    assert isinstance(score.job, EvaluateJob)
-    paths = [path for paths in score.job.data.values() for path in paths]
-    return [score.name, *sorted({PurePath(path).parts[1].rsplit("-", 1)[0] for path in paths})]
 
 
 def _score_entry(checkpoint: Checkpoint, score: Artifact) -> ScoreEntry:

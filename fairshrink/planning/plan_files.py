@@ -13,16 +13,13 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from fairshrink.contracts import Stage
+from fairshrink.planning.described import adapter
 from fairshrink.planning.plan import Job, Order, Plan
 from fairshrink.store.artifacts import Recipe
-from fairshrink.study.jobs import JOBS, StageJob
+from fairshrink.study.jobs import StageJob
 
 FOLDER = Path(".snakemake/fairshrink")
 KEPT = 20
@@ -95,7 +92,7 @@ def _packed(job: Job) -> dict[str, Any]:
             "path": recipe.path,
             "parts": {**recipe.parts, "code": places[id(code)]},
         }
-        packed.append({"recipe": written, "job": _adapter(recipe.stage).dump_python(each.job, mode="json")})
+        packed.append({"recipe": written, "job": adapter(recipe.stage).dump_python(each.job, mode="json")})
     return _outline(job) | {"artifacts": packed, "codes": codes}
 
 
@@ -108,10 +105,4 @@ def _job(value: dict[str, Any]) -> Job:
 
 def _order(recipe: dict[str, Any], job: dict[str, Any], codes: list[Mapping[str, str]]) -> Order[StageJob]:
     parts = recipe["parts"] | {"code": codes[recipe["parts"]["code"]]}
-    return Order(Recipe(**(recipe | {"parts": parts})), _adapter(recipe["stage"]).validate_python(job))
-
-
-@cache
-def _adapter(stage: Stage) -> TypeAdapter[StageJob]:
-    """Writes and reads what a job of a stage is given."""
-    return TypeAdapter(JOBS[stage])
+    return Order(Recipe(**(recipe | {"parts": parts})), adapter(recipe["stage"]).validate_python(job))

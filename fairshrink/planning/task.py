@@ -1,4 +1,4 @@
-"""A task in the grid: what of it counts in keys, and what jobs are given of it."""
+"""A task in the grid: what jobs are given of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from fairshrink.data.table import Table, TableReference
 from fairshrink.planning.artifact import Artifact
 from fairshrink.study.jobs import TaskOnSplit
 from fairshrink.study.study import TaskEntry
-
-
-def task_params(task: TaskEntry) -> dict[str, Any]:
-    """What of a task can change a result: its kind, settings and how its tables are read (their keys are inputs)."""
-    train = task.keys.train
-    return {
-        "kind": task.kind,
-        "settings": task.settings.model_dump(mode="json"),
-        "train": _format(train) if train is not None else None,
-        "test": {name: _format(table) for name, table in task.tests.items()},
-    }
 
 
 def inputs_of(task: TaskEntry, downloads: Mapping[str, Artifact]) -> dict[str, Artifact]:
@@ -39,6 +28,11 @@ def on_split(task: TaskEntry, downloads: Mapping[str, Artifact], split: int, see
         train=_reference(train, downloads) if train is not None else None,
         tests={name: _reference(table, downloads) for name, table in task.tests.items()},
     )
+
+
+def untrained(task: TaskEntry, seed: int) -> TaskOnSplit:
+    """What a baseline without fine-tuning is given: its kind alone, as nothing else of the task can change it."""
+    return TaskOnSplit(task.name, task.kind, {}, 0, seed)
 
 
 def _format(table: Table) -> dict[str, Any]:

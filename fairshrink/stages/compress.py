@@ -31,6 +31,14 @@ def run(orders: Iterable[Order[CompressJob]], device: str = "cpu") -> None:
         artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded))
 
 
+def _source(job: CompressJob) -> checkpoints.Checkpoint:
+    if job.model is None:
+        raise RuntimeError(
+            f"{job.method} asks for the pretrained model, which is given to methods with NEEDS_TASK only"
+        )
+    return open_pretrained(job.model, job.seed)
+
+
 def _fill(folder: Path, order: Order[CompressJob], loaded: dict[str, checkpoints.Checkpoint]) -> dict[str, Any]:
     job = order.job
     method = CATALOG.compression[job.method]
@@ -38,7 +46,7 @@ def _fill(folder: Path, order: Order[CompressJob], loaded: dict[str, checkpoints
     context = Context(
         seed=job.seed,
         task=open_task(job.task) if job.task else None,
-        source=lambda: open_pretrained(job.model, job.seed),
+        source=partial(_source, job),
         log=log,
     )
     compressed = method.compress(copy.deepcopy(loaded[job.checkpoint]), method.Settings(**job.settings), context)

@@ -73,12 +73,12 @@ class FinetuneJob:
 class CompressJob:
     """Compress the checkpoint at ``checkpoint``; ``baseline`` is what the ledger compares the result with.
 
-    ``task`` and ``model`` are for methods that need examples or the pretrained model.
+    ``task`` and ``model``, the pretrained one, are given to methods with ``NEEDS_TASK``.
     """
 
     checkpoint: str
     baseline: str
-    model: PretrainedModel
+    model: PretrainedModel | None
     task: TaskOnSplit | None
     method: str
     settings: Values

@@ -115,7 +115,7 @@ def test_tasks_and_results_of_a_study(folder):
     with pytest.raises(UserError, match="there are no such results"):
         fairshrink.read_results(loaded)
     table = results_file.frame([{"model": "bert", "metric": "weat", "value": 0.25}], results_file.RESULTS)
-    place = next(reversed(grid.expand(loaded).values())).path
+    place = grid.expand(loaded).tables.path
     (folder / place / "tables").mkdir(parents=True)
     results_file.write(table, results_file.RESULTS, folder / place / "tables/results.parquet")
     for given in (loaded, "config.yaml", folder / place / "tables", folder / place / "tables/results.parquet"):

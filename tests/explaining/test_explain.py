@@ -167,7 +167,7 @@ def test_an_added_split_is_new_although_others_are_similar(folder):
     content["tasks"]["sentiment"]["splits"] = [0, 1, 5]
     new = expand(folder, content)
     found = summarized(explained(folder, new))
-    assert found[0] == ("finetune", 1, ["split: 0 → 5", "seed: 3 → 8"])
+    assert found[0] == ("finetune", 1, ["task.split: 0 → 5", "task.seed: 3 → 8"])
     assert {each[0] for each in found} == {"finetune", "compress", "evaluate", "aggregate"}
 
 
