@@ -27,7 +27,7 @@ planner.tidy(workflow)
 
 
 onstart:
-    planner.begin(PLAN)
+    planner.begin(workflow, PLAN)
 
 
 onsuccess:

@@ -23,6 +23,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the artifacts of the job. Raises UserError."""
+    from fairshrink.planning import warm
+
+    if options.stage in warm.STAGES:
+        status = warm.ask(options.threads)
+        if status is not None:
+            return status
     from fairshrink.stages import runner
 
     # Slurm sends this signal before it kills a job; as an exception it lets half-built artifacts be removed.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any, get_args
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.planning import grid, plan, plan_files, studies
+from fairshrink.planning import grid, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
 from fairshrink.store.places import MARKER
@@ -98,8 +100,10 @@ def tidy(workflow: Any) -> None:
         workflow.globals.pop(rule.run_func.__name__, None)
 
 
-def begin(made: plan.Plan) -> None:
+def begin(workflow: Any, made: plan.Plan) -> None:
     """Before the first job: no other run may be at work here, and the plan must still fit what stands here.
+
+    Where jobs run on this machine, the process that they are forked from is started.
 
     Raises Snakemake's WorkflowError, which ends the run with its text.
     """
@@ -114,10 +118,29 @@ def begin(made: plan.Plan) -> None:
             "Some of what this run would compute stands here already: another run has finished it since, or the plan "
             "was made with `full=true`, which is for pictures of the whole graph. Nothing was started; start again."
         )
+    if workflow.local_exec and _forks_pay(made):
+        socket = plan_files.FOLDER / f"warm-{os.getpid()}.socket"
+        started = warm.start(socket, min(made.threads, workflow.resource_settings.cores))
+        if started:
+            _forking.append(started)
+            os.environ[warm.VARIABLE] = str(socket)
+
+
+_forking: list[subprocess.Popen[bytes]] = []
+
+
+def _forks_pay(made: plan.Plan) -> bool:
+    """Whether two jobs or more import the large libraries, and none of them computes on a GPU of this machine."""
+    if any(job.gpus for job in made.jobs) and ("CUDA_VISIBLE_DEVICES" in os.environ or shutil.which("nvidia-smi")):
+        return False
+    return warm.VARIABLE not in os.environ and sum(job.stage in warm.STAGES for job in made.jobs) > 1
 
 
 def end(made: plan.Plan) -> None:
     """After the last job, in success and in failure: record what is new, show the answer."""
+    while _forking:
+        os.environ.pop(warm.VARIABLE, None)
+        warm.stop(_forking.pop())
     for folder in {Path(path).parent for path in made.computed}:
         artifacts.sweep(folder)
     pointers.record(made.paths, made.computed)

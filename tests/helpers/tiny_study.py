@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import json
 import os
@@ -10,10 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import yaml
 from tiny import SENTENCES, tiny_bert, tiny_llama
+
+from fairshrink.planning import warm
 
 ROOT = Path(__file__).parents[2]
 WORDS = {
@@ -177,8 +182,9 @@ def write_study(folder: Path, content: dict) -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment without variables of Snakemake, DVC and this program."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "FAIRSHRINK", "DVC", "PYTHONPATH"))}
+    """The environment without variables of Snakemake, DVC, pytest and this program."""
+    foreign = ("SNAKEMAKE", "FAIRSHRINK", "DVC", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTEST")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{clean.get('PATH', '')}"
     return clean | {"PATH": path, "HF_HUB_OFFLINE": "1"} | more
 
@@ -198,14 +204,71 @@ def git(folder: Path, *arguments: str) -> str:
     return run(folder, "git", *user, *arguments).stdout
 
 
+SNAKEMAKE = ("-m", "snakemake", "--cores", "2")
+PLANNING = (
+    "snakemake.cli",
+    "snakemake.report",
+    "snakemake_executor_plugin_slurm",
+    "smart_open",
+    "docutils.parsers.rst.directives.images",
+    "pydantic",
+    "yaml",
+)
+"""What Snakemake imports before it has read the Snakefile, or while it does."""
+
+
+@cache
+def forking(*libraries: str) -> str:
+    """The socket of a process that has imported these and forks, for all runs of this test process (planning/warm.py).
+
+    It holds nothing of the package: each fork takes the code of its own workspace.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fairshrink-"))
+    process = warm.start(folder / "socket", 1, libraries or warm.LIBRARIES, environment())
+    if process is None:
+        shutil.rmtree(folder)
+        return ""
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(warm.stop, process)
+    return str(folder / "socket")
+
+
 def snakemake(folder: Path, *arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the workflow on two cores."""
-    return run(folder, sys.executable, "-m", "snakemake", "--cores", "2", *arguments, check=check, **env)
+    """Run the workflow on two cores; its jobs are forked from one process for all runs of these tests.
+
+    Where the environment is to be another one, each run has its own such process, as runs outside of tests do.
+    """
+    env = env or {warm.VARIABLE: forking()}
+    return run(folder, sys.executable, *SNAKEMAKE, *arguments, check=check, **env)
+
+
+def look(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Have Snakemake say what it would do, in a fork of a process that has imported it."""
+    socket = forking(*PLANNING)
+    command = [*SNAKEMAKE[1:], "-n", *arguments]
+    if not socket:
+        return run(folder, sys.executable, "-m", *command, check=check)
+    import snakemake
+
+    script = str(Path(snakemake.__file__).with_name("__main__.py"))
+    surroundings = environment() | dict.fromkeys(warm.THREADS, "1")
+    path = [str(folder), *(each for each in sys.path if each not in (str(ROOT), str(ROOT / "tests/helpers")))]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, Path(os.devnull).open() as nothing:
+        files = (nothing.fileno(), out.fileno(), err.fileno())
+        status, reason = warm.exchange(socket, [script, *command[1:]], path, surroundings, 1, folder, files)
+        if status is None:
+            raise AssertionError(f"Snakemake could not be forked: {reason}")
+        out.seek(0)
+        err.seek(0)
+        done = subprocess.CompletedProcess(command, status, out.read(), err.read())
+    if check and status != 0:
+        raise AssertionError(f"{command} failed:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+    return done
 
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:
     """Jobs that a run would start, by stage."""
-    done = snakemake(folder, "-n", "--quiet", "rules", *arguments)
+    done = look(folder, "--quiet", "rules", *arguments)
     text = (done.stdout + done.stderr).partition("\ntotal ")[0]  # the table of jobs is printed twice
     counts: dict[str, int] = {}
     for name, number in re.findall(r"^(\w+)\s+(\d+)$", text, re.MULTILINE):

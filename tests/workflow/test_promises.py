@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from tiny_study import environment, git, planned, run, snakemake, study, workspace, write_study
 
+from fairshrink.planning import warm
 from fairshrink.store.places import ARTIFACT_GLOBS
 
 pytestmark = pytest.mark.workflow
@@ -108,9 +109,9 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """One chain, run in peace."""
+    """One chain, run in peace, each job in a process of its own: what runs that fork their jobs are compared with."""
     folder = workspace(tmp_path_factory.mktemp("undisturbed"), one_chain())
-    snakemake(folder)
+    snakemake(folder, **{warm.VARIABLE: ""})
     return folder
 
 
