@@ -118,7 +118,8 @@ def begin(workflow: Any, made: plan.Plan) -> None:
             "Some of what this run would compute stands here already: another run has finished it since, or the plan "
             "was made with `full=true`, which is for pictures of the whole graph. Nothing was started; start again."
         )
-    if workflow.local_exec and _forks_pay(made):
+    due = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if workflow.local_exec and _forks_pay([job for job in made.jobs if job.name in due]):
         socket = plan_files.FOLDER / f"warm-{os.getpid()}.socket"
         started = warm.start(socket, min(made.threads, workflow.resource_settings.cores))
         if started:
@@ -129,11 +130,11 @@ def begin(workflow: Any, made: plan.Plan) -> None:
 _forking: list[subprocess.Popen[bytes]] = []
 
 
-def _forks_pay(made: plan.Plan) -> bool:
+def _forks_pay(jobs: list[plan.Job]) -> bool:
     """Whether two jobs or more import the large libraries, and none of them computes on a GPU of this machine."""
-    if any(job.gpus for job in made.jobs) and ("CUDA_VISIBLE_DEVICES" in os.environ or shutil.which("nvidia-smi")):
+    if any(job.gpus for job in jobs) and ("CUDA_VISIBLE_DEVICES" in os.environ or shutil.which("nvidia-smi")):
         return False
-    return warm.VARIABLE not in os.environ and sum(job.stage in warm.STAGES for job in made.jobs) > 1
+    return warm.VARIABLE not in os.environ and sum(job.stage in warm.STAGES for job in jobs) > 1
 
 
 def end(made: plan.Plan) -> None:
