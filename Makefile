@@ -56,7 +56,7 @@ env: .venv/installed ## the environment alone: what the lock file names, and the
 test: env lint unit ## all checks: unit tests, a tiny study through Snakemake and DVC, lint
 
 unit: env
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 test-slurm: env ## the study through a real Slurm, installed and started on this machine (root, Debian)
 	$(BIN)/python -m pytest tests/slurm/test_slurm.py

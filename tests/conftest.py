@@ -1,4 +1,8 @@
-"""Where the time of the tests goes: `.pytest_cache/durations.txt`, by file and by test, after every run."""
+"""The order of the tests; where their time goes: `.pytest_cache/durations.txt`, by file and by test, after every run.
+
+Processor time is that of the test process and of child processes that have ended. Jobs that are forked from a process
+of all tests (`helpers/tiny_study.py`) are not in it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,11 @@ from pathlib import Path
 import pytest
 
 _spent: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests run workflows come first: the many short ones then fill what is left of each process's time."""
+    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
 
 
 @pytest.hookimpl(wrapper=True)

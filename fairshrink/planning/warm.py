@@ -104,7 +104,8 @@ def start(
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Let the process that forks end; jobs that it still has are finished first."""
-    process.stdin.close()
+    if process.stdin:
+        process.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10)
 
@@ -246,7 +247,8 @@ class Server:
             for standard, descriptor in enumerate(descriptors):
                 os.dup2(descriptor, standard)
             # What a child held open would look alive to the other side after this process has ended.
-            for each in (self.listener, connection, self.selector, *(c.connection for c in self.children.values())):
+            self.selector.close()
+            for each in (self.listener, connection, *(child.connection for child in self.children.values())):
                 each.close()
             for child in self.children.values():
                 os.close(child.descriptor)

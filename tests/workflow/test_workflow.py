@@ -85,6 +85,15 @@ def test_first_run_makes_everything_and_a_second_nothing(finished):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_jobs_of_a_run_are_forked(finished):
+    said = {path: path.read_text() for path in finished.glob("logs/*/*.log")}
+    assert len(said) == 24
+    assert [path for path, text in said.items() if "started by itself" in text] == []
+    waiting = [float(path.read_text().split()[-1]) for path in finished.glob("logs/evaluate/*.tsv")]
+    assert len(waiting) == 6
+    assert max(waiting) < 1  # seconds of processor time: these processes have imported nothing large
+
+
 def _spec(folder: Path) -> dict:
     frame = pd.read_parquet(folder / "results/tables/results.parquet")
     pairs = frame[["model", "task"]].drop_duplicates().to_dict("records")
