@@ -166,7 +166,11 @@ def test_a_fork_that_is_killed_ends_its_job_by_that_signal(start):
 
 
 def test_without_the_process_that_forks_jobs_start_by_themselves(start, server):
-    job = start("import os, time; print(os.getppid(), os.getpid(), flush=True); time.sleep(2)")
+    job = start(
+        "import os, time\n"
+        "print(os.getppid(), os.getpid(), flush=True)\n"
+        f"time.sleep(60 if os.getppid() == {server.pid} else 0)\n"
+    )
     parent, pid = map(int, job.stdout.readline().split())
     assert parent == server.pid
     server.kill()
