@@ -24,7 +24,7 @@ def test_it_is_the_original_study_in_full():
     assert sorted((each["task"], each["split"]) for each in baselines) == [
         (task, split) for task in ("mnli", "stsb") for split in (0, 1, 2)
     ]
-    methods = {each.module for each in study.compressions}
+    methods = {each.method for each in study.compressions}
     assert methods >= {
         "random",
         "magnitude_layerwise",
@@ -33,9 +33,9 @@ def test_it_is_the_original_study_in_full():
         "iterative_magnitude",
         "head_pruning",
     }
-    levels = {each.settings.sparsity for each in study.compressions if each.module == "iterative_magnitude"}
+    levels = {each.settings.sparsity for each in study.compressions if each.method == "iterative_magnitude"}
     assert levels == {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95}
-    tests = {name: set(task.common.test) for name, task in study.tasks.items()}
+    tests = {name: set(task.tests) for name, task in study.tasks.items()}
     assert tests == {"mnli": {"matched", "mismatched"}, "stsb": {"validation"}}
 
 
