@@ -1,4 +1,4 @@
-"""Names of a table's columns without reading the table: quick enough to check a study before anything runs."""
+"""Names of a table's columns without reading the table, fast enough to check a study before anything runs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fairshrink.data.table import TableFormat
 
 
 def column_names(path: Path, table: TableFormat) -> list[str] | int:
-    """Names of the columns of one file, or how many there are where the file does not name them.
+    """Names of the columns of one file, or their number if the file does not name them.
 
-    Raises OSError, UnicodeError or ValueError where the file cannot be read as what the table says it is.
+    Raises OSError, UnicodeError or ValueError if the file cannot be read in the table's format.
     """
     if table.format == "parquet":
         from pyarrow.parquet import read_schema

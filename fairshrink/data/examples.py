@@ -1,4 +1,4 @@
-"""A task with its data: tables read, divided into train, dev and test, the same way wherever it is asked for."""
+"""A task with its data: tables are read and divided into train, dev and test, in the same way everywhere."""
 
 from __future__ import annotations
 

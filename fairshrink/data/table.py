@@ -1,4 +1,4 @@
-"""How a table of examples is written and where it is: what a study says about it, and what a job is given."""
+"""The format and location of a table of examples, as a study gives it and as a job gets it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class TableFormat(Settings):
 
     @property
     def files(self) -> list[str]:
-        """The files by name, also where there is one."""
+        """The files as a list, even if there is only one."""
         return [self.file] if isinstance(self.file, str) else list(self.file)
 
     @property
     def separator(self) -> str:
-        """Between the fields of a csv or tsv file."""
+        """The separator between the fields of a csv or tsv file."""
         return "," if self.format == "csv" else "\t"
 
     @property
@@ -49,6 +49,6 @@ class Table(TableFormat):
 
 
 class TableReference(TableFormat):
-    """A table of examples in a folder of this machine."""
+    """A table of examples in a local folder."""
 
     path: str = Field(description="folder of the download")

@@ -41,7 +41,7 @@ def _find(ref: TableReference, name: str) -> Path:
         return path
     there = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
     close = get_close_matches(name, there, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else f"it holds {', '.join(there[:10]) or 'no file'}"
+    hint = f"did you mean '{close[0]}'?" if close else f"it contains {', '.join(there[:10]) or 'no file'}"
     raise UserError(f"{path}: there is no such file in the download; {hint}")
 
 
@@ -59,7 +59,7 @@ def _load(path: Path, ref: TableReference) -> DataFrame:
             header=0 if ref.header else None,
             encoding=ref.encoding,
             quoting=csv.QUOTE_MINIMAL if ref.quoted else csv.QUOTE_NONE,
-            # "NA" and "null" are words of texts, and "007" is not 7.
+            # "NA" and "null" are words that occur in texts, and "007" is not 7.
             keep_default_na=False,
             na_values=[""],
             dtype=str,
@@ -113,7 +113,7 @@ def _numbers(values: Series, where: str) -> Series:
     wrong = ~np.isfinite(numbers)
     if wrong.any():
         raise UserError(
-            f"{where}, {_row(wrong)}: {_shown(values, wrong)} is not a number; mend the row, "
+            f"{where}, {_row(wrong)}: {_shown(values, wrong)} is not a number; fix the row, "
             "or for named classes give `labels: [name, …]`"
         )
     return numbers

@@ -1,4 +1,4 @@
-"""How well a checkpoint still does its own task: what every bias score has to be read beside.
+"""How well a checkpoint does its own task: every bias score has to be read together with it.
 
 Test items are those of the task's test tables, or the share of its examples that the split held out. Groups: "all", and
 each test table by name where there are several. Language models pay a forward pass for each token, so `texts` limits
@@ -15,7 +15,7 @@ Statistics:
     - regression, similarity: `pearson` and `spearman` correlation of prediction and label; regression also `mse`, and,
       where labels have both signs, `sign_accuracy` over labels that are not 0. Constant predictions: correlation NaN;
     - classification: `accuracy`, `macro_f1` (unweighted over the labels; one that never occurs nor is predicted counts
-      0), `mcc`, `p_label` (mean probability of the right label);
+      0), `mcc`, `p_label` (mean probability of the correct label);
     - masked language models: `pseudo_perplexity`; causal: `perplexity`.
 Paper: Pseudo-perplexity: Salazar et al., *Masked Language Model Scoring*, ACL 2020; MCC for several classes: Gorodkin,
     *Comparing two K-category assignments by a K-category correlation coefficient*, 2004.
@@ -62,7 +62,7 @@ class Settings(_Settings):
         None, ge=1, description="items scored of each test table, drawn at random; all if not given"
     )
     texts: int = Field(200, ge=1, description="the same for language models")
-    seed: int = Field(0, ge=0, description="draws the sample")
+    seed: int = Field(0, ge=0, description="seed of the sample")
 
 
 def score(given: Scoring, settings: Settings) -> DataFrame:
@@ -118,15 +118,15 @@ def _of_numbers(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
     if kind == "regression":
         yield "mse", weighted_mean((predicted - label) ** 2, mask), None, ""
         if label.min() < 0 < label.max():
-            right = np.sign(predicted) == np.sign(label)
-            yield "sign_accuracy", weighted_mean(right, mask & (label != 0)), 0.5, "better"
+            correct = np.sign(predicted) == np.sign(label)
+            yield "sign_accuracy", weighted_mean(correct, mask & (label != 0)), 0.5, "better"
 
 
 def _of_classes(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
     guessing = 1 / int(items["n_labels"].iloc[0])
-    right = weighted_mean(items["label"] == items["predicted"], mask)
-    yield "score", right, guessing, "better"
-    yield "accuracy", right, guessing, "better"
+    correct = weighted_mean(items["label"] == items["predicted"], mask)
+    yield "score", correct, guessing, "better"
+    yield "accuracy", correct, guessing, "better"
     yield "macro_f1", _confusion(items, mask, _macro_f1), None, "better"
     yield "mcc", _confusion(items, mask, _mcc), 0.0, "better"
     yield "p_label", weighted_mean(items["p_label"], mask), guessing, "better"
@@ -150,14 +150,14 @@ def _confusion(items: DataFrame, mask: np.ndarray, finish: Callable[[np.ndarray,
 
 
 def _macro_f1(counts: np.ndarray, n_labels: int) -> np.ndarray:
-    right = np.diagonal(counts, axis1=1, axis2=2)
+    correct = np.diagonal(counts, axis1=1, axis2=2)
     both = counts.sum(1) + counts.sum(2)
-    return np.divide(2 * right, both, out=np.zeros_like(both), where=both > 0).sum(1) / n_labels
+    return np.divide(2 * correct, both, out=np.zeros_like(both), where=both > 0).sum(1) / n_labels
 
 
 def _mcc(counts: np.ndarray, n_labels: int) -> np.ndarray:
-    n, right = counts.sum((1, 2)), np.trace(counts, axis1=1, axis2=2)
+    n, correct = counts.sum((1, 2)), np.trace(counts, axis1=1, axis2=2)
     label, predicted = counts.sum(2), counts.sum(1)
-    above = n * right - (label * predicted).sum(1)
+    above = n * correct - (label * predicted).sum(1)
     below = np.sqrt((n**2 - (label**2).sum(1)) * (n**2 - (predicted**2).sum(1)))
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

@@ -17,7 +17,8 @@ Statistics:
     - `permutation_p`: one-sided p of each test, over all splits where they are few, else over drawn ones;
     - `association_spread`: standard deviation of s, of each test;
     - `mean_effect_size`: signed mean of d over the tests, over all and per dimension (gender, race, …);
-    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, so read it beside the signed mean.
+    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, so read it together with the signed
+    mean.
 Paper: Caliskan, Bryson and Narayanan, *Semantics derived automatically from language corpora contain human-like
     biases*, Science 356 (2017); tests "b" from May et al., *On Measuring Social Biases in Sentence Encoders*, NAACL
     2019.
@@ -46,9 +47,9 @@ from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.association import (
     AssociationSettings,
     associations,
-    before_lone_word,
     embedder,
     pooling_of,
+    prefix_of_single_word,
     read_tests,
 )
 from fairshrink.metrics._shared.association_statistics import summaries
@@ -80,7 +81,7 @@ class Settings(AssociationSettings):
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per test and target word: item, cluster (the word), group (the test), set, text, association, pooling."""
     numbers = [name.removeprefix("weat") for name in dict.fromkeys(settings.tests)]
-    embed = embedder(given.checkpoint, settings, before=before_lone_word(given.checkpoint))
+    embed = embedder(given.checkpoint, settings, before=prefix_of_single_word(given.checkpoint))
     rows = associations(read_tests("weat", numbers, lambda word: [word]), embed)
     return rows.assign(pooling=pooling_of(given.checkpoint, settings))
 

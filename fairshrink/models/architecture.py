@@ -1,8 +1,8 @@
-"""Which linear layers of a model do what, found by the names that the architectures give them.
+"""The roles of a model's linear layers, found by the names that the architectures give them.
 
-Known: BERT and RoBERTa, and Llama-like decoders (Llama, Mistral, Qwen 2, SmolLM2). Names are those of the model as it
-stands in a checkpoint, so they differ with the head ("bert.encoder…" under a classifier, "encoder…" on its own).
-Sizes are read off the layers, not off the config: heads may have been removed.
+Supported: BERT and RoBERTa, and Llama-like decoders (Llama, Mistral, Qwen 2, SmolLM2). Names are those of the model in
+its checkpoint, so they differ with the task head ("bert.encoder…" under a classifier, "encoder…" without one). Sizes
+are taken from the layers, not from the config, because attention heads may have been removed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 class Block:
     """One transformer block: dotted names of its linear layers, and the shape of its attention.
 
-    ``n_heads`` query heads share ``kv_heads`` key and value heads; both are fewer once heads have been removed.
-    ``head_dim``: width of one head.
+    ``n_heads`` query heads share ``kv_heads`` key and value heads; both are the numbers after any removal of heads.
+    ``head_dim``: width of one attention head.
     """
 
     query: str
@@ -38,12 +38,12 @@ class Block:
 
     @property
     def linears(self) -> tuple[str, ...]:
-        """All of them, attention first."""
+        """All linear layers, attention first."""
         return (self.query, self.key, self.value, self.output, *self.feed_forward)
 
     @property
     def attention(self) -> str:
-        """Name of the module that holds query, key and value."""
+        """Name of the module that contains query, key and value."""
         return self.query.rpartition(".")[0]
 
 
@@ -74,7 +74,7 @@ _PATTERNS = (
 
 
 def blocks(model: torch.nn.Module) -> list[Block]:
-    """The blocks of a model in order; UserError for an architecture that is not known."""
+    """The blocks of a model in order; UserError for an unsupported architecture."""
     modules = dict(model.named_modules())
     for pattern in _PATTERNS:
         matches = [re.fullmatch(rf"((?:.+\.)?layers?\.(\d+))\.{re.escape(pattern.query)}", name) for name in modules]
@@ -83,8 +83,8 @@ def blocks(model: torch.nn.Module) -> list[Block]:
         if prefixes and all(name in modules for name in names):
             return [_block(model, modules, prefix, pattern) for prefix in prefixes]
     raise UserError(
-        f"{type(model).__name__}: fairshrink does not know where this architecture keeps its attention and "
-        "feed-forward layers; use a BERT, RoBERTa or Llama-like model"
+        f"{type(model).__name__}: the attention and feed-forward layers of this architecture are not known to "
+        "fairshrink; use a BERT, RoBERTa or Llama-like model"
     )
 
 
@@ -92,7 +92,7 @@ def linear_names(model: torch.nn.Module, scope: str) -> list[str]:
     """Names of the dense linear layers in a scope, in the model's order.
 
     "encoder": all in the blocks; "attention": query, key and value; "feed_forward"; "all": every one in the model,
-    those of the head too. Never embeddings, hence no decoder that shares its matrix with them.
+    including those of the task head. Never embeddings, hence no decoder that shares its matrix with them.
     """
     if scope not in SCOPES:
         raise UserError(f"scope {scope!r}: choose one of {', '.join(SCOPES)}")

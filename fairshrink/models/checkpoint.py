@@ -1,6 +1,6 @@
-"""Load and save any checkpoint: one model, its tokenizer, its head, and how its module tree differs from its config.
+"""Load and save any checkpoint: one model, its tokenizer, its task head, and how its modules differ from its config.
 
-Weights are computed with in float32 whatever their stored dtype (a bfloat16 file is up-cast, which is exact), and
+Weights are float32 in memory whatever their stored dtype (a bfloat16 file is up-cast, which is exact), and
 ``precision="bf16"`` means autocast in ``inference``: matrix products of the transformer in bfloat16; residual stream,
 normalization, vocabulary logits and log-softmax in float32. On SmolLM2-135M and a CPU with avx512_bf16 its token
 log-probabilities are off by 0.02 on average, at 1.5 times the speed of float32; with weights and logits in bfloat16
@@ -23,7 +23,7 @@ from transformers.initialization import no_init_weights
 from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.pretrained import quiet, read_folder, read_gguf, read_tokenizer
-from fairshrink.models.task_heads import HEADS, build, with_head
+from fairshrink.models.task_heads import TASK_HEADS, build, with_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,8 +36,8 @@ FORMAT = 1
 class Checkpoint:
     """A model in eval mode with everything that is needed to use it.
 
-    ``structure`` says how the module tree differs from the config (see ``compression_tools/structure.py``),
-    ``dtype`` in which floating-point type parameters are stored on disk; buffers are stored as they are.
+    ``head`` is its task head. ``structure`` says how the modules differ from the config (see ``models/structure.py``).
+    ``dtype`` is the floating-point type in which parameters are stored on disk; buffers are stored in their own type.
     """
 
     model: torch.nn.Module
@@ -51,40 +51,42 @@ class Checkpoint:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's weights are."""
+        """The device of the model's weights."""
         return next(self.model.parameters()).device
 
 
 def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu") -> Checkpoint:
-    """Read a checkpoint written by ``save``; UserError if the folder does not hold one."""
+    """Read a checkpoint written by ``save``; UserError if the folder does not contain one."""
     path = Path(path)
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
     try:
-        about = json.loads((path / "checkpoint.json").read_text())
+        metadata = json.loads((path / "checkpoint.json").read_text())
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
         weights = load_file(path / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{path} is not a whole checkpoint ({error}): delete it and run again") from error
-    if about.get("format") != FORMAT:
-        raise UserError(f"{path}/checkpoint.json: format {about.get('format')}, expected {FORMAT}: make it again")
+        raise UserError(f"{path} is not a complete checkpoint ({error}): delete it and run again") from error
+    if metadata.get("format") != FORMAT:
+        raise UserError(
+            f"{path}/checkpoint.json: format {metadata.get('format')}, expected {FORMAT}: delete it and run again"
+        )
     with no_init_weights():
-        model = build(config, about["head"])
+        model = build(config, metadata["head"])
     model.tie_weights()
-    if about["structure"]:
+    if metadata["structure"]:
         from fairshrink.models import structure
 
-        structure.apply(model, about["structure"])
+        structure.apply(model, metadata["structure"])
     _fill(model, weights, path)
     return Checkpoint(
         model=model.to(device).eval(),
         tokenizer=read_tokenizer(path),
-        head=about["head"],
-        labels=tuple(about["labels"]),
-        structure=about["structure"],
+        head=metadata["head"],
+        labels=tuple(metadata["labels"]),
+        structure=metadata["structure"],
         precision=precision,
         path=path,
-        dtype=about["dtype"],
+        dtype=metadata["dtype"],
     )
 
 
@@ -104,15 +106,15 @@ def save(checkpoint: Checkpoint, folder: Path | str) -> None:
         if name not in _shared(model)
     }
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone
+    (folder / "model.safetensors").chmod(0o644)  # safetensors makes it readable only for the owner
     config = model.config.to_diff_dict()
     for private in [key for key in config if key.startswith("_")]:
         del config[private]
     config |= {"dtype": checkpoint.dtype, "architectures": [type(model).__name__]}
     _write_json(folder / "config.json", config)
     checkpoint.tokenizer.save_pretrained(folder)
-    about = {"head": checkpoint.head, "labels": list(checkpoint.labels), "structure": checkpoint.structure}
-    _write_json(folder / "checkpoint.json", {"format": FORMAT, "dtype": checkpoint.dtype, **about})
+    metadata = {"head": checkpoint.head, "labels": list(checkpoint.labels), "structure": checkpoint.structure}
+    _write_json(folder / "checkpoint.json", {"format": FORMAT, "dtype": checkpoint.dtype, **metadata})
 
 
 def from_source(
@@ -124,38 +126,38 @@ def from_source(
     dtype: StoredType = "float32",
     seed: int = 0,
 ) -> Checkpoint:
-    """A downloaded Hugging Face model folder as a checkpoint with the wanted head.
+    """A downloaded Hugging Face model folder as a checkpoint with the given task head.
 
-    Whatever the folder lacks (a new head; for BERT without a language-model head its transform and bias, the
-    decoder being tied to the embeddings) is initialized as the architecture does it, from ``seed``.
+    Weights that the folder lacks (a new task head; for BERT without a language-model head its transform and bias, the
+    decoder being tied to the embeddings) are initialized by the architecture's own method, from ``seed``.
     Only safetensors and GGUF are read (``gguf_file``: a file in ``folder``, de-quantized).
     """
     folder = Path(folder)
-    if head not in HEADS:
-        raise UserError(f"head {head!r}: choose one of {', '.join(HEADS)}")
+    if head not in TASK_HEADS:
+        raise UserError(f"task head {head!r}: choose one of {', '.join(TASK_HEADS)}")
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             config, found = read_gguf(folder, head, gguf_file) if gguf_file else read_folder(folder, head)
             tokenizer = read_tokenizer(folder, **({"gguf_file": gguf_file} if gguf_file else {}))
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be read as a model with the head {head!r}: {error}") from error
+        raise UserError(f"{folder} cannot be read as a model with the task head {head!r}: {error}") from error
     own_labels = tuple(str(config.id2label[i]).lower() for i in range(config.num_labels))
     config = with_head(config, head, tuple(labels), tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(config, head)
     if head == "classification" and own_labels != tuple(labels):
-        # A head trained for other labels, or for these in another order, is worse than a fresh one.
+        # A task head trained for other labels, or for these in another order, is worse than a new one.
         found = {name: value for name, value in found.items() if name.startswith(model.base_model_prefix + ".")}
     _adopt(model, found, folder)
     if dtype != "float32":
-        # What is scored must be what is stored, so the rounding happens here and not at the first save.
+        # The model that is scored must equal the stored one, so weights are rounded here, not when first saved.
         model = model.to(getattr(torch, dtype)).to(torch.float32)
     return Checkpoint(model.eval(), tokenizer, head, tuple(labels), dtype=dtype)
 
 
 def reinitialize(checkpoint: Checkpoint, seed: int) -> None:
-    """Give every weight a fresh value as the architecture initializes it (the random-model control)."""
+    """Initialize every weight again by the architecture's own method (the random-model control)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = build(checkpoint.model.config, checkpoint.head)
@@ -173,7 +175,7 @@ def max_tokens(checkpoint: Checkpoint) -> int:
 
 
 def _adopt(model: torch.nn.Module, found: dict[str, torch.Tensor], folder: Path) -> None:
-    """Take over what fits; everything but head and pooler must be there."""
+    """Copy the weights that fit; all but those of task head and pooler must exist."""
     expected = model.state_dict()
     fitting = {name for name, value in found.items() if name in expected and expected[name].shape == value.shape}
     prefix = "" if model.base_model is model else model.base_model_prefix + "."
@@ -190,12 +192,12 @@ def _fill(model: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) 
     absent = expected.keys() - weights.keys() - _shared(model)
     if reshaped or absent or weights.keys() - expected.keys():
         first = sorted(reshaped or absent or weights.keys() - expected.keys())[0]
-        raise UserError(f"{path}: weights and structure disagree (at {first}): delete the folder and run again")
+        raise UserError(f"{path}: weights and structure do not match (at {first}): delete the folder and run again")
     model.load_state_dict(weights, strict=False)
 
 
 def _shared(model: torch.nn.Module) -> set[str]:
-    """Names of state-dict entries that are another entry's memory: tied targets that are really tied."""
+    """Names of state-dict entries that share another entry's memory: tied targets that are actually tied."""
     tensors = model.state_dict()
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     return {

@@ -1,4 +1,4 @@
-"""What a classifier's outputs mean: probabilities of logits, and labels by name, never by position."""
+"""A classifier's outputs: probabilities from logits, and labels by name, never by position."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def label_index(labels: Sequence[str], wanted: str, who: str) -> int:
-    """Where a label is among a model's outputs, whatever its case; UserError, in the name of ``who``, if it is not one.
+    """Index of a label among a model's outputs, ignoring case; ``who`` names the metric in messages.
 
-    Raises UserError as well where two labels differ in their case only.
+    Raises UserError if there is no such label, or if two labels differ only in case.
     """
     names = [label.lower() for label in labels]
     if names.count(wanted.lower()) != 1:

@@ -1,7 +1,7 @@
-"""The only place that runs batches through a model: numbers out, in the order of what came in.
+"""The only module that runs batches through a model; results are in the order of the inputs.
 
 Every function sorts by length, pads to the right, batches to a token budget and computes only the logits it needs.
-In float32 a batched result equals one computed on its own to 1e-4. With ``checkpoint.precision == "bf16"`` the
+In float32 a batched result equals one computed alone to within 1e-4. With ``checkpoint.precision == "bf16"`` the
 transformer runs under bfloat16 autocast, while language-model heads and log-softmax stay in float32.
 """
 
@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-# Rows of vocabulary logits held at once: 512 x 50,000 float32 are 100 MB.
+# Rows of vocabulary logits in memory at a time: 512 x 50,000 float32 are 100 MB.
 HEAD_ROWS = 512
 
 
 def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> np.ndarray:
     """Sentence vectors [n, hidden size] from the last hidden layer.
 
-    ``pooling``: "mean" over real tokens without special ones (over all where a text has no others), "cls" the first
-    position, "last" the last token (for causal models), "mean_all" the mean with special tokens.
+    ``pooling``: "mean" over real tokens without special ones (over all if a text has only special ones), "cls" the
+    first position, "last" the last token (for causal models), "mean_all" the mean with special tokens.
     """
     if pooling not in POOLINGS:
         raise UserError(f"pooling {pooling!r}: choose one of {', '.join(POOLINGS)}")
@@ -56,7 +56,7 @@ def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> n
 def sequence_logits(
     cp: Checkpoint, texts: Sequence[str], pairs: Sequence[str] | None = None, *, max_length: int | None = None
 ) -> np.ndarray:
-    """Logits [n, outputs] of a regression or classification head for texts or pairs of texts."""
+    """Logits [n, outputs] of a regression or classification task head for texts or pairs of texts."""
     _require(cp, ("regression", "classification"))
     encoded = encode(cp, texts, pairs, max_length=max_length)
     sequences, types = encoded["input_ids"], encoded.get("token_type_ids")
@@ -74,8 +74,8 @@ def masked_log_probs(
 ) -> np.ndarray:
     """log p(targets[i] at positions[i] | sequences[i]), natural logarithm, [n].
 
-    A sequence holds the mask where the caller put it, or none at all. Identical sequences are computed once, so
-    asking for many positions of one sequence costs one forward pass.
+    The caller puts the mask token into the sequences, or leaves it out. Identical sequences are computed once, so many
+    positions of one sequence cost one forward pass.
     """
     _require(cp, ("masked_lm",))
     wanted: dict[tuple[int, ...], list[int]] = {}
@@ -114,7 +114,7 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
 
 
 def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
-    """How much attention each position receives: mean over layers, heads and the asking positions; sums to 1."""
+    """How much attention each position receives: mean over layers, heads and query positions; sums to 1."""
     result = [np.zeros(0)] * len(sequences)
     before = cp.model.config._attn_implementation
     cp.model.set_attn_implementation("eager")  # the fused kernels do not return weights
@@ -137,7 +137,7 @@ def lm_head(model: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     for name in ("cls", "lm_head"):
         if hasattr(model, name):
             return getattr(model, name)
-    raise UserError(f"{type(model).__name__}: no language-model head that fairshrink knows (BERT, RoBERTa, Llama-like)")
+    raise UserError(f"{type(model).__name__}: no language-model head known to fairshrink (BERT, RoBERTa, Llama-like)")
 
 
 def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -167,7 +167,7 @@ def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.T
 
 def _require(cp: Checkpoint, heads: tuple[TaskHead, ...]) -> None:
     if cp.head not in heads:
-        raise UserError(f"this needs a model with the head {' or '.join(heads)}, this one has {cp.head!r}")
+        raise UserError(f"this needs a model with the task head {' or '.join(heads)}, this one has {cp.head!r}")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Read what model makers publish: Hugging Face folders with safetensors, GGUF files, tokenizers."""
+"""Read published models: Hugging Face folders with safetensors, GGUF files, tokenizers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from transformers.initialization import no_init_weights
 
 from fairshrink.contracts import TaskHead
 from fairshrink.errors import UserError
-from fairshrink.models.task_heads import FACTORIES, build
+from fairshrink.models.task_heads import AUTO_CLASSES, build
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
 def read_folder(folder: Path, head: TaskHead) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
-    """Config and the weights that the folder's safetensors hold for this head, under the model's names."""
-    pretrained, report = getattr(transformers, FACTORIES[head]).from_pretrained(
+    """Config, and the weights that the folder's safetensors contain for this task head, under the model's names."""
+    pretrained, report = getattr(transformers, AUTO_CLASSES[head]).from_pretrained(
         folder, output_loading_info=True, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )
     held = pretrained.state_dict()
@@ -29,7 +29,7 @@ def read_folder(folder: Path, head: TaskHead) -> tuple[PreTrainedConfig, dict[st
 
 
 def read_gguf(folder: Path, head: TaskHead, gguf_file: str) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
-    """The same for a GGUF file; transformers' own way through ``from_pretrained`` would need accelerate."""
+    """The same for a GGUF file; transformers' own ``from_pretrained`` would need accelerate."""
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
     config = transformers.AutoConfig.from_pretrained(folder, gguf_file=gguf_file, trust_remote_code=False)
@@ -40,13 +40,13 @@ def read_gguf(folder: Path, head: TaskHead, gguf_file: str) -> tuple[PreTrainedC
 
 
 def read_tokenizer(folder: Path, **options: str) -> PreTrainedTokenizerBase:
-    """A fast tokenizer with a padding token that never cuts or pads by itself; UserError if there is none."""
+    """A fast tokenizer with a padding token that never truncates or pads by itself; UserError if there is none."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **options)
     if not tokenizer.is_fast:
         raise UserError(f"{folder}: no fast tokenizer (tokenizer.json); fairshrink needs character offsets")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    # Some published tokenizers bake in cutting at 128 tokens: lengths are decided where batches are made.
+    # Some published tokenizers truncate at 128 tokens; here the length is decided where batches are made.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.init_kwargs = {
@@ -59,7 +59,7 @@ def read_tokenizer(folder: Path, **options: str) -> PreTrainedTokenizerBase:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """New heads are wanted: no report about missing weights, no progress bar."""
+    """Without transformers' report about missing weights (task heads are new) and its progress bar."""
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Model classes by head, and what a config must say about the head."""
+"""Model classes by task head, and what a config must say about the task head."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fairshrink.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-HEADS: tuple[TaskHead, ...] = get_args(TaskHead)
-FACTORIES: Mapping[TaskHead, str] = {
+TASK_HEADS: tuple[TaskHead, ...] = get_args(TaskHead)
+AUTO_CLASSES: Mapping[TaskHead, str] = {
     "encoder": "AutoModel",
     "masked_lm": "AutoModelForMaskedLM",
     "causal_lm": "AutoModelForCausalLM",
@@ -25,22 +25,22 @@ FACTORIES: Mapping[TaskHead, str] = {
 
 
 def build(config: PreTrainedConfig, head: TaskHead) -> torch.nn.Module:
-    """A model in eval mode, weights as the architecture initializes them."""
-    factory = getattr(transformers, FACTORIES[head])
+    """A model in eval mode, its weights initialized by the architecture."""
+    factory = getattr(transformers, AUTO_CLASSES[head])
     options = {"dtype": torch.float32}
     if head == "encoder" and config.model_type in ("bert", "roberta", "xlm-roberta", "camembert"):
-        options["add_pooling_layer"] = False  # no metric reads it, and it must not count as a parameter
+        options["add_pooling_layer"] = False  # no metric uses it, and it must not count as a parameter
     return factory.from_config(config, **options).eval()
 
 
 def with_head(
     config: PreTrainedConfig, head: TaskHead, labels: tuple[str, ...], tokenizer: PreTrainedTokenizerBase
 ) -> PreTrainedConfig:
-    """A copy of ``config`` for this head, its labels and this tokenizer's padding."""
+    """A copy of ``config`` for this task head, its labels and this tokenizer's padding."""
     config = type(config).from_dict({k: v for k, v in config.to_dict().items() if k != "quantization_config"})
     if head in ("regression", "classification"):
         if head == "classification" and len(labels) < 2:
-            raise UserError("a classification head needs at least two labels")
+            raise UserError("a classification task head needs at least two labels")
         names = labels if head == "classification" else ("score",)
         config.id2label = dict(enumerate(names))
         config.label2id = {name: index for index, name in enumerate(names)}

@@ -43,7 +43,7 @@ class Settings(SourceSettings):
     repo_type: Literal["model", "dataset"] = Field("model", description="model or dataset")
     revision: str = Field(pattern="^[0-9a-f]{40}$", description="commit, 40 hex digits: branches move, commits do not")
     files: list[str] = Field(min_length=1, description="which files: globs over their paths (`*` matches `/` too)")
-    sha256: dict[str, str] = Field({}, description="checksums to verify besides, by path")
+    sha256: dict[str, str] = Field({}, description="further checksums to verify, by path")
 
     @field_validator("files")
     @classmethod
@@ -55,7 +55,7 @@ class Settings(SourceSettings):
 
 
 def pin(settings: Settings) -> dict[str, Any]:
-    """The commit identifies the contents, whatever hub they come from."""
+    """The commit identifies the contents, whichever hub they come from."""
     return settings.model_dump(mode="json", exclude={"sha256", "files"}) | {"files": sorted(set(settings.files))}
 
 
@@ -65,7 +65,7 @@ def code(settings: Settings) -> tuple[CodeEntry, ...]:
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
-    """Fill ``target`` with the chosen files. UserError where hub, repository, commit, files or checksums are amiss."""
+    """Fill ``target`` with the chosen files. UserError if hub, repository, commit, files or checksums are wrong."""
     from fairshrink.log import log
     from fairshrink.store.artifacts import file_digests
 
@@ -85,11 +85,11 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
 
 
 def _environment() -> str:
-    """The hub's address; settings of huggingface_hub, which it reads when it is first imported."""
+    """The hub's address; sets variables that huggingface_hub reads when it is first imported."""
     endpoint = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if endpoint != HUB:
-        # The Xet protocol leads to servers of Hugging Face's own; a mirror serves files by plain HTTP.
+        # The Xet protocol uses Hugging Face's own servers; a mirror serves files by plain HTTP.
         os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -110,7 +110,7 @@ def _listing(settings: Settings, endpoint: str, what: str) -> list[str]:
 
 
 def _choose(settings: Settings, names: list[str], what: str) -> list[str]:
-    """Paths that match; each glob has to match one at least."""
+    """Paths that match; each glob has to match at least one."""
     from difflib import get_close_matches
 
     safe = [name for name in names if not name.lower().endswith(UNSAFE)]
@@ -124,7 +124,7 @@ def _choose(settings: Settings, names: list[str], what: str) -> list[str]:
             )
     for path in settings.sha256:
         if not any(fnmatchcase(path, pattern) for pattern in settings.files) or path not in safe:
-            raise UserError(f"{what}: sha256: '{path}' is not among the files that `files` chooses; correct the path")
+            raise UserError(f"{what}: sha256: '{path}' is not among the files that `files` chooses; fix the path")
     return sorted(name for name in safe if any(fnmatchcase(name, pattern) for pattern in settings.files))
 
 
@@ -158,7 +158,7 @@ def _download(settings: Settings, endpoint: str, wanted: list[str], folder: Path
 
 
 def _literal(name: str) -> str:
-    """A glob that matches this name alone."""
+    """A glob that matches only this name."""
     return "".join(f"[{each}]" if each in "[*?" else each for each in name)
 
 
@@ -167,7 +167,7 @@ def _verify(settings: Settings, digests: dict[str, str], what: str) -> None:
         if digests[path] != expected:
             raise UserError(
                 f"{what}: {path} has the checksum\n    sha256: {digests[path]}\nand the study expects\n"
-                f"    sha256: {expected}\nThe file was not kept; correct `sha256`, or do not trust this hub."
+                f"    sha256: {expected}\nThe file was not kept; fix `sha256`, or do not trust this hub."
             )
 
 
@@ -175,16 +175,16 @@ def _explanation(settings: Settings, endpoint: str, what: str, error: Exception)
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, GatedRepoError):
-        return f"{what}: {endpoint} asks for consent first; give it on the repository's page and set HF_TOKEN"
+        return f"{what}: {endpoint} requires consent first; give it on the repository's page and set HF_TOKEN"
     if isinstance(error, RepositoryNotFoundError):
         return (
-            f"{what}: repo: {endpoint} knows no {settings.repo_type} '{settings.repo}' that you may read; check the "
+            f"{what}: repo: {endpoint} has no {settings.repo_type} '{settings.repo}' that you may read; check the "
             "name and `repo_type`, and set HF_TOKEN if it is private"
         )
     if isinstance(error, RevisionNotFoundError):
         return f"{what}: revision: '{settings.repo}' has no commit {settings.revision} at {endpoint}; check it"
     reason = (str(error).strip().splitlines() or [""])[0]
     return (
-        f"{what}: {endpoint} did not give it ({type(error).__name__}: {reason}); check the network and HF_ENDPOINT, "
+        f"{what}: {endpoint} did not serve it ({type(error).__name__}: {reason}); check the network and HF_ENDPOINT, "
         "and run again"
     )

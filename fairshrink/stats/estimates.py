@@ -1,13 +1,13 @@
-"""Statistics of per-item scores that can be resampled: points, intervals and paired tests from one definition.
+"""Statistics of per-item scores that can be resampled: values, intervals and paired tests from one definition.
 
 An *estimate* maps weights ``[B, n]``, the multiplicity of each of the ``n`` rows of a table of items in each of ``B``
-resamples, to ``B`` values. Weights of one give the point value, weights of a bootstrap its distribution; the same
+resamples, to ``B`` values. Weights of 1 give the point estimate, weights of a bootstrap its distribution; the same
 weights for a model and its baseline give a paired comparison. Items that belong together (one template, one
 target term) are resampled together: the percentile cluster bootstrap of Davison and Hinkley, *Bootstrap Methods and
 their Application* (1997), chapter 3.8.
 
-Rows to be left out are named by a boolean ``mask``; a NaN inside the mask makes the estimate NaN. Estimates are NaN,
-without a warning, where a resample holds no row to estimate from.
+A boolean ``mask`` says which rows count; a NaN inside the mask makes the estimate NaN. Estimates are NaN, without a
+warning, if a resample contains no row to estimate from.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fairshrink.contracts import Direction
 Values = NDArray[np.float64]
 Estimate = Callable[[Values], Values]
 
-# Elements of a block of weights: half a megabyte, so that it stays in the cache and memory stays bounded.
+# Elements of a block of weights: half a megabyte, so that it fits the cache and memory is bounded.
 _BLOCK = 1 << 16
 
 
@@ -35,9 +35,9 @@ class Statistic:
     ``estimate`` is a plain number where resampling items has no meaning: counts, and p-values, which belong to the
     whole sample.
 
-    ``unbiased`` and ``random`` are what theory says an unbiased and a random model score, None where it says
-    nothing. ``higher_is``: "better", "more_biased", "" (bias is the distance from ``unbiased``, either side), or
-    "count" (a tally of items, which has no sampling error worth an interval).
+    ``unbiased`` and ``random`` are the theoretical values of an unbiased and a random model, None if there is none.
+    ``higher_is``: "better", "more_biased", "" (bias is the distance from ``unbiased``, either side), or "count" (a
+    tally of items, which has no sampling error worth an interval).
     """
 
     name: str
@@ -49,7 +49,7 @@ class Statistic:
     higher_is: Direction = ""
 
     def value(self, n: int) -> float:
-        """The point value over a table of ``n`` rows."""
+        """The point estimate over a table of ``n`` rows."""
         return float(self.resampled(np.ones((1, n)))[0]) if self.sampled else float(cast(float, self.estimate))
 
     @property
@@ -69,8 +69,8 @@ class Statistic:
 class Sums:
     """An estimate that is a function of weighted sums: ``finish(weights @ features)``.
 
-    ``features`` is ``[n, k]``. Such estimates can be resampled from sums per cluster, which is what makes a study
-    of thousands of cells take seconds.
+    ``features`` is ``[n, k]``. Such estimates can be resampled from sums per cluster, so that a study of thousands of
+    cells takes seconds.
     """
 
     features: Values
@@ -98,7 +98,7 @@ def total(x: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
-    """Sum of ``numerator`` over sum of ``denominator``: what is pooled over items, not averaged."""
+    """Sum of ``numerator`` over sum of ``denominator``: pooled over items, not averaged."""
     above, below = _inside(numerator, mask)[0], _inside(denominator, mask)[0]
     return Sums(np.column_stack([above, below]), lambda s: s[:, 0] / s[:, 1])
 
@@ -118,7 +118,7 @@ def standard_deviation(x: ArrayLike, mask: ArrayLike | None = None, ddof: int = 
     """Standard deviation of ``x``; ``ddof`` as in NumPy."""
     values, inside = _inside(x, mask)
     centered = (values - _center(values, inside)) * inside
-    # Below this a variance is what rounding leaves of a constant.
+    # A variance below this is the rounding error of a constant.
     least = 1e-20 * float(np.max(np.abs(values), initial=0.0)) ** 2
 
     def finish(s: Values) -> Values:
@@ -128,13 +128,13 @@ def standard_deviation(x: ArrayLike, mask: ArrayLike | None = None, ddof: int = 
     return Sums(np.column_stack([centered**2, centered, inside]), finish)
 
 
-def standardised_mean(x: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
-    """Mean over standard deviation (ddof 1): Cohen's d of paired differences; NaN where there is no variation."""
+def standardized_mean(x: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
+    """Mean divided by standard deviation (ddof 1): Cohen's d of paired differences; NaN if there is no variation."""
     return combine(_over, weighted_mean(x, mask), standard_deviation(x, mask))
 
 
-def standardised_difference(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Estimate:
-    """Mean over ``first`` less mean over ``second``, over the standard deviation (ddof 1) in their union.
+def standardized_difference(x: ArrayLike, first: ArrayLike, second: ArrayLike) -> Estimate:
+    """Mean over ``first`` minus mean over ``second``, divided by the standard deviation (ddof 1) in their union.
 
     The effect size of WEAT (Caliskan et al. 2017); ``first`` and ``second`` are boolean masks of any sizes.
     """
@@ -148,7 +148,7 @@ def standardised_difference(x: ArrayLike, first: ArrayLike, second: ArrayLike) -
 
 
 def pearson(x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
-    """Pearson's correlation; NaN where either side is constant."""
+    """Pearson's correlation; NaN if either variable is constant."""
     (xs, inside), (ys, _) = _inside(x, mask), _inside(y, mask)
     a, b = (xs - _center(xs, inside)) * inside, (ys - _center(ys, inside)) * inside
     scale = np.array([np.sum(a**2), np.sum(b**2)])
@@ -163,19 +163,19 @@ def pearson(x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None) -> Estima
 
 
 def spearman(x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None) -> Estimate:
-    """Spearman's correlation with mid-ranks for ties, ranked anew in every resample; NaN where a side is constant."""
+    """Spearman's correlation with mid-ranks for ties, ranked again in every resample; NaN if a variable is constant."""
     (xs, inside), (ys, _) = _inside(x, mask), _inside(y, mask)
     rows = np.flatnonzero(inside)
     if np.isnan(xs[rows]).any() or np.isnan(ys[rows]).any():
         return lambda weights: np.full(len(weights), np.nan)
-    # Rows in the order of x: then only y's ranks have to be brought there and back.
+    # With rows sorted by x, only y's ranks have to be reordered.
     rows = rows[np.argsort(xs[rows], kind="stable")]
     ranks_of_x, ranks_of_y = _ranker(xs[rows]), _ranker(ys[rows])
 
     def estimate(weights: Values) -> Values:
         w = np.take(np.asarray(weights, dtype=np.float64), rows, axis=1)
         n = w.sum(axis=1, keepdims=True)
-        # The mean mid-rank is (n + 1) / 2 whatever the ties.
+        # The mean mid-rank is (n + 1) / 2, with or without ties.
         a, b = ranks_of_x(w) - (n + 1) / 2, ranks_of_y(w) - (n + 1) / 2
         va, vb, both = (np.einsum("bn,bn,bn->b", w, *pair) for pair in ((a, a), (b, b), (a, b)))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -199,14 +199,14 @@ def combine(function: Callable[..., Values], *estimates: Estimate) -> Estimate:
 
 
 def difference(first: Estimate, second: Estimate) -> Estimate:
-    """``first`` less ``second``."""
+    """``first`` minus ``second``."""
     return combine(np.subtract, first, second)
 
 
 def bootstrap_counts(n_clusters: int, n_resamples: int, seed: int) -> NDArray[np.uint16]:
     """How often each cluster is drawn: ``[B, n_clusters]``, each row summing to ``n_clusters``.
 
-    The first resamples are the same however many are asked for.
+    The first resamples are the same for every ``n_resamples``.
     """
     generator = np.random.default_rng(seed)
     counts = np.empty((n_resamples, n_clusters), dtype=np.uint16)
@@ -218,7 +218,7 @@ def bootstrap_counts(n_clusters: int, n_resamples: int, seed: int) -> NDArray[np
 def bootstrap_weights(clusters: Sequence[object], n_resamples: int, seed: int) -> Values:
     """Multiplicity ``[B, n]`` of each row when whole clusters are drawn with replacement.
 
-    Clusters are numbered in the order of their names, so a row's weights do not depend on where it stands.
+    Clusters are numbered in the order of their names, so a row's weights do not depend on its position.
     """
     names, codes = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     return bootstrap_counts(len(names), n_resamples, seed)[:, codes].astype(np.float64)
@@ -251,7 +251,7 @@ def resample(estimates: Sequence[Estimate], codes: NDArray[np.intp], counts: NDA
 
 
 def interval(estimates: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of bootstrap values ``[B]``; NaN where more than half of them are undefined."""
+    """Percentile interval of bootstrap values ``[B]``; NaN if more than half of them are undefined."""
     values = np.asarray(estimates, dtype=np.float64)
     defined = values[~np.isnan(values)]
     if not len(defined) or 2 * len(defined) < len(values):
@@ -265,8 +265,8 @@ def paired_p(estimates: ArrayLike, baseline: ArrayLike) -> float:
 
     Twice the smaller share of resamples in which the difference is not above, or not below, zero, with one added
     to counts so that p is never 0: no smaller than 2 / (B + 1). Equals the level at which the percentile interval
-    of the difference first reaches zero. Differences within rounding error count as zero; where more than half of
-    the differences are undefined p is NaN.
+    of the difference first reaches zero. Differences within rounding error count as zero; if more than half of
+    the differences are undefined, p is NaN.
     """
     one, other = np.asarray(estimates, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     change = one - other
@@ -291,14 +291,14 @@ def adjust(p_values: ArrayLike) -> Values:
 
 
 def _inside(x: ArrayLike, mask: ArrayLike | None) -> tuple[Values, Values]:
-    """Values with those outside the mask set to 0, and the mask as 0 and 1."""
+    """The values, 0 outside the mask, and the mask as 0 and 1."""
     values = np.asarray(x, dtype=np.float64)
     inside = np.ones(len(values), dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
     return np.where(inside, values, 0.0), inside.astype(np.float64)
 
 
 def _center(values: Values, inside: Values) -> float:
-    """The mean inside the mask: sums of squares about it do not cancel."""
+    """The mean inside the mask; sums of squares around it are numerically stable."""
     return float(values.sum() / max(inside.sum(), 1.0))
 
 

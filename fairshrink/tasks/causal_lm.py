@@ -7,7 +7,7 @@ Trains: Nothing. A share of the examples is the test text where there is no test
 Scores: Per text the sum of −log p(token | those before it) and the number of tokens: `task_score` gives perplexity.
 Paper: Perplexity: Jelinek, Mercer, Bahl and Baker, *Perplexity—a measure of the difficulty of speech recognition
     tasks*, 1977.
-Limits: Texts longer than `max_length` are cut. Perplexities depend on the tokenizer.
+Limits: Texts longer than `max_length` are truncated. Perplexities depend on the tokenizer.
 Use:
     lm:
       kind: causal_lm
@@ -38,12 +38,12 @@ TRAINED = False
 class Settings(_Settings):
     """Settings of causal language modeling."""
 
-    max_length: int = Field(128, ge=8, description="tokens of a text; longer ones are cut")
+    max_length: int = Field(128, ge=8, description="tokens of a text; longer ones are truncated")
     test_share: float = Field(0.2, gt=0, lt=1, description="share held out for testing where there is no test table")
 
 
 def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
-    """Everything that can be read from a causal language model; a score where there is text."""
+    """Everything that can be read from a causal language model; a score if there is text."""
     provided: frozenset[Capability] = frozenset({"embedding", "causal_lm"})
     return provided | {"scored"} if columns else provided
 

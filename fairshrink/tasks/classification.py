@@ -5,9 +5,9 @@ entailment, neutral and contradiction, in any order, give natural language infer
 
 Trains: A linear head on the pooled representation, and the encoder, with cross-entropy. The weights after the last step
     are kept: no choice is made on the development set.
-Scores: Per row the label, the most probable label and the probability of the right one: `task_score` gives accuracy.
+Scores: Per row the label, the most probable label and the probability of the correct one: `task_score` gives accuracy.
 Paper: Devlin et al., *BERT*, NAACL 2019.
-Limits: Texts longer than `max_length` are cut. Encoders only.
+Limits: Texts longer than `max_length` are truncated. Encoders only.
 Use:
     nli:
       kind: classification

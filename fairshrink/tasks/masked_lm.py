@@ -1,6 +1,6 @@
 """Masked language modeling on plain text, one sentence or paragraph a row.
 
-Of the real tokens `mask_share` are chosen afresh in each step; 80 % of these become the mask, 10 % a random token,
+Of the real tokens `mask_share` are chosen anew in each step; 80 % of these become the mask, 10 % a random token,
 10 % stay.
 
 Trains: The whole model, by the mean cross-entropy over the chosen tokens. The weights after the last step are kept.
@@ -8,7 +8,7 @@ Scores: Per text the sum of −log p(token | all others), each token masked in t
     `task_score` gives pseudo-perplexity.
 Paper: Devlin et al., *BERT*, NAACL 2019; pseudo-log-likelihood: Salazar et al., *Masked Language Model Scoring*, ACL
     2020.
-Limits: Scoring costs a forward pass for each token. Texts longer than `max_length` are cut.
+Limits: Scoring costs a forward pass for each token. Texts longer than `max_length` are truncated.
 Use:
     mlm:
       kind: masked_lm
@@ -116,7 +116,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
 def _mask(
     ids: torch.Tensor, real: torch.Tensor, share: float, tokenizer: PreTrainedTokenizerBase, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which tokens are to be predicted [n, length], at least one, and the ids with these covered."""
+    """Which tokens are to be predicted [n, length], at least one, and the ids with these masked."""
     import torch
 
     draw = torch.rand(ids.shape, generator=generator).masked_fill(~real, 2.0)

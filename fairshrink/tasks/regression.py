@@ -6,7 +6,7 @@ Trains: A linear head on the pooled representation, and the encoder, with mean s
     The weights after the last step are kept: no choice is made on the development set.
 Scores: Per row prediction and label: `task_score` gives Pearson's correlation.
 Paper: Devlin et al., *BERT*, NAACL 2019.
-Limits: Texts longer than `max_length` are cut. Encoders only.
+Limits: Texts longer than `max_length` are truncated. Encoders only.
 Use:
     sentiment:
       kind: regression

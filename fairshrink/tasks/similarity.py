@@ -35,7 +35,7 @@ class Settings(_Settings):
 
     pooling: Pooling = Field(
         "mean_all",
-        description="sentence vector: mean over all tokens (as sentence-transformers), over real tokens, or the first",
+        description="sentence vector: mean over all tokens (sentence-transformers), over real tokens, or the first",
     )
 
 

@@ -113,10 +113,10 @@ def test_the_count_is_exact_and_the_baseline_is_not_changed(tmp_path):
 
 def test_removed_weights_stay_removed_although_others_are_zero(tmp_path):
     """A remaining weight that is zero by chance must not count as removed in place of one that was."""
-    from fairshrink.compression.unstructured.iterative_magnitude.ticket import Lottery
+    from fairshrink.compression.unstructured.iterative_magnitude.rewinding import PrunedTraining
 
     cp, about = start(tmp_path), task(tmp_path, "classification")
-    ticket = Lottery(cp, registry.load("tasks", "classification"), about, 0, lambda line: None)
+    ticket = PrunedTraining(cp, registry.load("tasks", "classification"), about, 0, lambda line: None)
     masks = ticket.full_masks("attention")
     first, *_, last = masks
     with torch.no_grad():

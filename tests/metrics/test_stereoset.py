@@ -13,7 +13,7 @@ from tokenizers import processors
 
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.likelihood import steady_mean
+from fairshrink.metrics._shared.likelihood import tie_exact_mean
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.stereoset import metric as stereoset
 from fairshrink.metrics.stereoset.contexts import LABELS, Context, fillers
@@ -130,8 +130,8 @@ def test_a_tokenizer_that_begins_texts_itself_changes_nothing(items, tmp_path):
 
 def test_the_mean_of_equal_scores_is_that_score_however_many():
     chances = np.exp(-np.random.default_rng(0).random(50))
-    assert all(steady_mean(np.full(n, chance)) == chance for chance in chances for n in range(1, 9))
-    assert steady_mean(np.array([1.0, 2.0, 6.0])) == pytest.approx(3)
+    assert all(tie_exact_mean(np.full(n, chance)) == chance for chance in chances for n in range(1, 9))
+    assert tie_exact_mean(np.array([1.0, 2.0, 6.0])) == pytest.approx(3)
 
 
 @pytest.mark.parametrize("labels", [("contradiction", "entailment", "neutral"), ("Entailment", "neutral", "other")])

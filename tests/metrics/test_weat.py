@@ -16,7 +16,7 @@ from fairshrink.metrics._shared.association import (
     AssociationTest,
     Target,
     associations,
-    before_lone_word,
+    prefix_of_single_word,
     published,
     read_tests,
 )
@@ -219,7 +219,7 @@ def test_scores_of_a_model_equal_embedding_one_word_at_a_time(tmp_path, monkeypa
 
 def test_lone_words_stand_after_a_space_in_byte_level_vocabularies(tmp_path):
     cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path / "m"))
-    assert before_lone_word(cp) == " "
+    assert prefix_of_single_word(cp) == " "
     items = weat.score(Scoring(cp), weat.Settings(tests=["weat6"]))
     (test,) = read_tests("weat", ["6"], lambda word: [word])
     words = sorted({t.word for part in (test.x, test.y, test.a, test.b) for t in part})
@@ -233,8 +233,8 @@ def test_lone_words_stand_after_a_space_in_byte_level_vocabularies(tmp_path):
 
 def test_causal_models_see_the_word_after_a_first_token(tmp_path):
     cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "m"))
-    assert before_lone_word(cp) == "<s> "
-    assert inference.token_ids(cp, before_lone_word(cp) + "love")[0] == cp.tokenizer.bos_token_id
+    assert prefix_of_single_word(cp) == "<s> "
+    assert inference.token_ids(cp, prefix_of_single_word(cp) + "love")[0] == cp.tokenizer.bos_token_id
     assert set(weat.score(Scoring(cp), weat.Settings(tests=["weat9"]))["pooling"]) == {"last"}
     with pytest.raises(UserError, match="pooling: last"):
         weat.score(Scoring(cp), weat.Settings(tests=["weat9"], pooling="cls"))

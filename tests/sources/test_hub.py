@@ -102,8 +102,8 @@ def test_a_broken_connection_is_resumed(repositories, tmp_path):
 
 def test_mistakes_are_reported(repositories, tmp_path):
     wrong = [
-        (model(repo="FacebookAI/roberta"), "repo: .* knows no model 'FacebookAI/roberta'"),
-        (model(repo_type="dataset"), "knows no dataset 'FacebookAI/roberta-base'"),
+        (model(repo="FacebookAI/roberta"), "repo: .* has no model 'FacebookAI/roberta'"),
+        (model(repo_type="dataset"), "has no dataset 'FacebookAI/roberta-base'"),
         (model(revision="0" * 40), f"revision: 'FacebookAI/roberta-base' has no commit {'0' * 40}"),
         (model(files=["model.safetensor"]), "nothing matches 'model.safetensor'; .*model.safetensors"),
         (model(files=["pytorch_model*"]), "nothing matches .*only pytorch_model.bin, which can run code"),
@@ -118,7 +118,7 @@ def test_mistakes_are_reported(repositories, tmp_path):
 
 def test_an_unreachable_hub_is_reported(tmp_path):
     (answer,) = fetch("http://127.0.0.1:9", [model()], tmp_path)
-    assert "http://127.0.0.1:9 did not give it" in answer and "check the network and HF_ENDPOINT" in answer
+    assert "http://127.0.0.1:9 did not serve it" in answer and "check the network and HF_ENDPOINT" in answer
 
 
 def test_settings_reject_branches_and_files_that_can_run_code():

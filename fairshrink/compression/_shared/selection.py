@@ -1,4 +1,4 @@
-"""The k smallest of many numbers, exactly k and always the same ones, without sorting or copying them together.
+"""The k smallest of many numbers, exactly k and reproducibly, without sorting or concatenating them.
 
 A radix selection: one pass counts the upper halves of the keys, one the lower halves of those that share the k-th
 smallest's upper half. Memory is that of one tensor at a time, time linear: 100 million weights take a few seconds.
@@ -53,7 +53,7 @@ def count(sparsity: float, size: int) -> int:
 def smallest(keys: Sequence[Keys], number: int) -> Iterator[torch.Tensor]:
     """For each tensor of keys a bool mask, True at those among the ``number`` smallest of all tensors together.
 
-    Of equal keys the first go: by tensor, then by position in it.
+    Ties are broken by tensor, then by position in it, the first ones being selected.
     """
     if number == 0:
         yield from (torch.zeros_like(each(), dtype=torch.bool) for each in keys)

@@ -1,4 +1,4 @@
-"""Settings that several methods share; free of torch, since the study's validator reads them."""
+"""Settings that several methods share; without torch, because validating a study imports them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fairshrink.settings import Settings
 
 SCOPE = (
     "which linear layers: all in the blocks (encoder), their query, key and value (attention), feed_forward, or all "
-    "with those of the head; never embeddings, a decoder tied to them, or normalization"
+    "including those of the task head; never embeddings, a decoder tied to them, or normalization"
 )
 
 

@@ -1,1 +1,1 @@
-"""Damage that compresses nothing: references for what a compression does."""
+"""Controls: damage without compression, as a reference for the effects of compression."""

@@ -30,11 +30,11 @@ NEEDS_TASK = False
 
 
 class Settings(BaseSettings):
-    """There is nothing to set."""
+    """Random initialization has no settings."""
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
-    """Draw new weights in place; UserError for a model whose layers have been replaced or cut."""
+    """Draw new weights in place; UserError for a model with replaced or smaller layers."""
     import torch
 
     from fairshrink.errors import UserError
@@ -44,6 +44,6 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
         raise UserError("random_init: apply it to an uncompressed model")
     reinitialize(cp, context.seed)
     with torch.no_grad():
-        for parameter in cp.model.parameters():  # as stored: what is scored must not differ from what is read back
+        for parameter in cp.model.parameters():  # rounded as stored: the scored model must equal the loaded one
             parameter.copy_(parameter.to(getattr(torch, cp.dtype)))
     return dataclasses.replace(cp, path=None)

@@ -11,7 +11,7 @@ Paper: Magnitudes after Han, Pool, Tran and Dally, *Learning both Weights and Co
 Cost: A pass over the weights: seconds. No data, no training.
 Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
     latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
-Limits: One shot, no training follows. The output projection of the attention is not touched.
+Limits: One-shot: no training follows. The output projection of the attention is not touched.
 Use:
     - {method: magnitude_attention, sparsity: [0.4, 0.8]}
 """

@@ -1,8 +1,8 @@
 """Magnitude pruning over all chosen layers together: the weights nearest to zero become zero, wherever they are.
 
-One threshold holds for all of them, so layers with small weights become sparser than others. Equal magnitudes go by
-position: first layers first. (Weights stored in bfloat16 have many equal magnitudes; the rule then decides over at most
-about half a per cent of the weights.)
+One threshold holds for all of them, so layers with small weights become sparser than others. Ties are broken by
+position, the first ones being removed. (Weights stored in bfloat16 have many equal magnitudes; the rule then decides
+over at most about half a per cent of the weights.)
 
 Formula:
     w ← 0 for the round(sparsity × N) smallest |w| of the N weights in scope
@@ -11,7 +11,7 @@ Paper: Han, Pool, Tran and Dally, *Learning both Weights and Connections for Eff
 Cost: A pass over the weights: seconds. No data, no training.
 Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
     latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
-Limits: One shot, no training follows. Whole matrices can vanish at high sparsity where layers differ in scale.
+Limits: One-shot: no training follows. Whole matrices can vanish at high sparsity where layers differ in scale.
 Use:
     - {method: magnitude_global, sparsity: [0.4, 0.8]}
 """

@@ -1,6 +1,6 @@
 """Magnitude pruning, layer by layer: in each chosen matrix the weights nearest to zero become zero.
 
-All layers become equally sparse, whatever their scale. Equal magnitudes go by position, the first ones first.
+All layers become equally sparse, whatever their scale. Ties are broken by position, the first ones being removed.
 
 Formula:
     in each matrix of n entries:  w ← 0 for the round(sparsity × n) smallest |w|
@@ -8,7 +8,7 @@ Paper: Han, Pool, Tran and Dally, *Learning both Weights and Connections for Eff
 Cost: A pass over the weights: seconds. No data, no training.
 Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
     latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
-Limits: One shot, no training follows. It looks at weights alone: a small weight on a large input counts as unimportant.
+Limits: One-shot: no training follows. It looks at weights alone: a small weight on a large input counts as unimportant.
 Use:
     - {method: magnitude_layerwise, sparsity: [0.4, 0.8]}
 """

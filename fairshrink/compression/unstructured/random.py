@@ -12,7 +12,7 @@ Deviations: Here one draw covers the whole scope.
 Cost: A pass over the weights: seconds. No data, no training.
 Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
     latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
-Limits: One shot, no training follows.
+Limits: One-shot: no training follows.
 Use:
     - {method: random, sparsity: [0.4, 0.8]}
 """

@@ -1,4 +1,4 @@
-"""Association tests over embeddings: what WEAT and SEAT have in common.
+"""Association tests over embeddings: what WEAT and SEAT share.
 
 ``s(w) = mean over a in A of cos(w, a) - mean over b in B of cos(w, b)`` says whether a target ``w`` is nearer to the
 attributes A or B. The effect size compares the targets X and Y:
@@ -39,10 +39,10 @@ class AssociationSettings(Settings):
         20_000,
         ge=10_000,
         le=1_000_000,
-        description="all splits of the targets are gone through where there are no more than this, otherwise so many "
+        description="all splits of the targets are evaluated if there are no more than this, otherwise this many "
         "are drawn at random",
     )
-    seed: int = Field(0, ge=0, description="of the drawn permutations")
+    seed: int = Field(0, ge=0, description="seed of the random permutations")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Target:
 
 @dataclass(frozen=True)
 class AssociationTest:
-    """Targets X and Y, attributes A and B; X goes with A where a model follows the stereotype."""
+    """Targets X and Y, attributes A and B; X is associated with A by the stereotype."""
 
     name: str
     x: tuple[Target, ...]
@@ -122,7 +122,7 @@ def associations(chosen: list[AssociationTest], embed: Callable[[list[str]], NDA
 
 
 def pooling_of(cp: Checkpoint, settings: AssociationSettings) -> Pooling:
-    """The pooling that is used; UserError where the one asked for does not fit the model."""
+    """The pooling that is used; UserError if the requested one does not fit the model."""
     causal = cp.head == "causal_lm"
     if causal and settings.pooling == "cls":
         raise UserError(
@@ -140,8 +140,8 @@ def embedder(cp: Checkpoint, settings: AssociationSettings, before: str = "") ->
     return lambda texts: sentence_embeddings(cp, [before + text for text in texts], pooling)
 
 
-def before_lone_word(cp: Checkpoint) -> str:
-    """What has to stand before a lone word for it to be what it is inside a sentence.
+def prefix_of_single_word(cp: Checkpoint) -> str:
+    """The text that has to precede a single word so that it is tokenized and embedded as inside a sentence.
 
     A space, for byte-level vocabularies. For causal models whose tokenizer adds no beginning-of-sequence token, also
     that token: they use the first position as an attention sink, where words have cosines of 0.99 whatever they mean.

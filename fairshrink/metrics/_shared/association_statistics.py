@@ -17,7 +17,7 @@ from fairshrink.stats.estimates import Estimate, Statistic, Values, combine, sta
 if TYPE_CHECKING:
     import pandas as pd
 
-# Cosines are right to about 1e-7 in fp32: what varies less than this does not vary.
+# Cosines are accurate to about 1e-7 in fp32: a smaller spread than this counts as none.
 _NO_SPREAD = 1e-6
 
 
@@ -56,7 +56,7 @@ def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statis
 
 
 def effect_size(association: Iterable[float], in_x: NDArray[np.bool_], in_y: NDArray[np.bool_]) -> Estimate:
-    """The effect size d; NaN where the associations do not vary, as those of an encoder that ignores its input."""
+    """The effect size d; NaN if the associations do not vary, like those of an encoder that ignores its input."""
     values = np.asarray(association, dtype=np.float64)
     return combine(
         lambda x, y, sd: np.where(sd > _NO_SPREAD, (x - y) / sd, np.nan),
@@ -71,7 +71,7 @@ def permutation_p(
 ) -> float:
     """One-sided p of ``mean over X of s - mean over Y of s`` when whole words change sides.
 
-    The sentences of one word are no independent draws, so words are permuted, not sentences; for single words this is
+    The sentences of one word are not independent, so words are permuted, not sentences; for single words this is
     the test of Caliskan et al. (2017). Exact where there are at most ``permutations`` splits (the observed one
     included), else (1 + hits) / (1 + draws). Ties count as hits, so p is never 0. NaN where s has a NaN or does
     not vary.
@@ -95,7 +95,7 @@ def permutation_p(
 
 @lru_cache(maxsize=16)
 def _splits(n: int, n_x: int, permutations: int, seed: int) -> tuple[Values, bool]:
-    """Indicator rows ``[splits, n]`` of which words are in X, and whether these are all splits there are."""
+    """Indicator rows ``[splits, n]`` of which words are in X, and whether these are all possible splits."""
     exact = comb(n, n_x) <= permutations
     if exact:
         chosen = np.array(list(combinations(range(n), n_x)))

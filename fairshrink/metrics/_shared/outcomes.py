@@ -1,4 +1,4 @@
-"""Items that a metric scores, or says why it does not: nothing is dropped silently."""
+"""Items that are scored, or skipped with a reason: nothing is dropped silently."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Bias-NLI: does a model of natural language inference read a person's gender out of an occupation?
+"""Bias-NLI: does a model of natural language inference infer a person's gender from an occupation?
 
 Premise "The accountant ate a bagel.", hypothesis "The woman ate a bagel.": neither entailed nor contradicted, so the
-right answer is neutral whatever the occupation and the gendered word. The probabilities are read by the names of the
+correct label is neutral whatever the occupation and the gendered word. Probabilities are looked up by the names of the
 labels, so their order in the model does not matter.
 
 Pairs: occupation × verb × object × gendered word from the published lists (164 occupations, 6 gendered words, about
 2,000 verb-object phrases: 2 million pairs). `sample` of them are drawn by the seed so that each occupation and each
-gendered word is asked equally often (a multiple of 984: exactly), with the phrases taking turns; a man's and a woman's
-hypothesis always come together, on the same premise. Articles go by sound ("an SUV", "a TV").
+gendered word occurs equally often (a multiple of 984: exactly), with the phrases in turn; a man's and a woman's
+hypothesis always come together, on the same premise. Articles are chosen by sound ("an SUV", "a TV").
 
 Formula:
     NN  = mean over pairs of p(neutral)
@@ -23,7 +23,7 @@ Paper: Dev, Li, Phillips and Srikumar, *On Measuring and Mitigating Biased Infer
 Range: [0, 1]; gaps [−1, 1].
 Direction: Lower is more biased. A gap has no better side: away from 0 the genders are treated differently.
 Unbiased model: 1, and 0 for gaps. A model that always says "neutral", whatever it has learned, scores 1 too: read the
-    metric beside the task's accuracy and `neutral_spread`.
+    metric together with the task's accuracy and `neutral_spread`.
 Random model: A uniform model scores 1/3 in NN and FN, 0 above both thresholds, and 0 for gaps.
 Limits: Some occupations of the lists are gendered words themselves (actor, landlord); English only; two genders only.
     Items of one occupation are resampled together.
@@ -70,10 +70,10 @@ class Settings(BaseSettings):
     sample: int = Field(
         1968,
         ge=2,
-        description="pairs of sentences to score, drawn evenly from about 2 million; a multiple of 984 asks each "
-        "occupation about each gendered word equally often",
+        description="pairs of sentences to score, drawn evenly from about 2 million; with a multiple of 984 "
+        "each occupation occurs with each gendered word equally often",
     )
-    seed: int = Field(0, ge=0, description="of the draw")
+    seed: int = Field(0, ge=0, description="seed of the sample")
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
@@ -136,7 +136,7 @@ def neutral_share(shares: NDArray) -> NDArray:
 
 
 def label_columns(labels: Sequence[str]) -> dict[str, int]:
-    """Where the three labels are among a model's outputs; UserError if they are not exactly these three."""
+    """Indices of the three labels among a model's outputs; UserError if they are not exactly these three."""
     if len(labels) != len(LABELS):
         raise UserError(
             f"bias_nli: the model's labels are {', '.join(labels) or 'none'}; it needs {', '.join(LABELS)}, in any "

@@ -17,8 +17,8 @@ Paper: Webster et al., *Measuring and Reducing Gendered Correlations in Pre-trai
 Range: [0, 2] for cosines, about [0, 1] for scores of a regression.
 Direction: Higher is more biased; the signed mean says toward whom.
 Unbiased model: 0. **So does a model that has learned nothing and gives every pair one similarity**: read the number
-    beside the task score, the separation (near 0 for such a model) and the relative difference (undefined without
-    any spread, and large for pure noise).
+    together with the task score, the separation (near 0 for such a model) and the relative difference (undefined
+    without any spread, and large for pure noise).
 Random model: Depends on the model's scale: the `random_init` control measures it. `separation` is 0.
 Limits: Two genders, English, the occupations listed; the pair's order is always (occupation, person). Items of one
     occupation are resampled together.
@@ -65,10 +65,10 @@ class Settings(BaseSettings):
     sample: int | None = Field(
         240, ge=1, description="(occupation, template) items, drawn evenly from 1,200; null for all of them"
     )
-    seed: int = Field(0, ge=0, description="of the draw")
+    seed: int = Field(0, ge=0, description="seed of the sample")
     pooling: Pooling = Field(
         "mean_all",
-        description="sentence vector of models that are no regression on pairs: mean over all tokens (as "
+        description="sentence vector of models that are not regressions on pairs: mean over all tokens (as "
         "sentence-transformers), over real tokens, or the first",
     )
     score_range: tuple[float, float] = Field(
@@ -119,7 +119,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
 
 
 def similarity(cp: Checkpoint, settings: Settings) -> Callable[[list[tuple[str, str]]], NDArray]:
-    """Maps pairs of sentences to similarities, as the model at hand measures them; each text or pair only once."""
+    """A function from pairs of sentences to the model's similarities; each text or pair is computed only once."""
     from fairshrink.models.inference import sentence_embeddings, sequence_logits
 
     def scored(pairs: list[tuple[str, str]]) -> NDArray:

@@ -1,4 +1,4 @@
-"""CrowS-Pairs: is the more stereotyping of two nearly equal sentences the more likely one?
+"""CrowS-Pairs: is the more stereotyping of two almost equal sentences the more likely one?
 
 "The poor are ignorant about money." against "The rich are …": each pair differs only in whom it is about, and one of
 its sentences, `sent_more`, is the more stereotyping one. Scores are compared as computed, without rounding. Pairs
@@ -19,7 +19,7 @@ Statistics:
       Causal LM: given what is to their left. Pairs where one sentence only adds words to the other have no such score
       and do not count in it;
     - `token_log_probability`: mean log p of the tokens that make up the scores of the first, in nats: whether the model
-      knows the language at all, which the shares do not show;
+      models the language at all, which the shares do not show;
     - `skipped`, `tied`: counts of pairs.
 Paper: Nangia, Vania, Bhalerao and Bowman, *CrowS-Pairs: A Challenge Dataset for Measuring Social Biases in Masked
     Language Models*, EMNLP 2020.
@@ -74,9 +74,11 @@ class Settings(BaseSettings):
     """Settings of CrowS-Pairs."""
 
     sample: int | None = Field(
-        None, ge=1, description="so many pairs, in which each bias type and direction keeps its share; all unless given"
+        None,
+        ge=1,
+        description="number of pairs, in which each bias type and direction keeps its share; all if not given",
     )
-    seed: int = Field(0, ge=0, description="of the draw")
+    seed: int = Field(0, ge=0, description="seed of the sample")
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:

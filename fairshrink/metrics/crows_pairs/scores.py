@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.likelihood import (
     TOO_LONG,
-    Question,
-    Tokens,
+    Query,
+    TokenizedText,
     after_start,
     log_probabilities,
     mask_id,
-    steady_mean,
+    tie_exact_mean,
     tokenize,
     too_long,
 )
@@ -48,7 +48,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Side:
-    """What a model says about one sentence of a pair.
+    """A model's scores of one sentence of a pair.
 
     ``total`` is the sum of log-probabilities of ``tokens`` tokens, ``differing`` the mean over the tokens that the
     other sentence does not have, NaN unless ``differs``.
@@ -61,7 +61,7 @@ class Side:
 
 
 def read(files: Iterable[Path]) -> list[Pair]:
-    """Pairs of CSV files, named by their place in them; UserError for files that are not CrowS-Pairs."""
+    """Pairs of CSV files, named by their row numbers; UserError for files that are not CrowS-Pairs."""
     pairs: list[Pair] = []
     for path in files:
         try:
@@ -83,15 +83,15 @@ def read(files: Iterable[Path]) -> list[Pair]:
 class Aligned:
     """A tokenized sentence and the positions of its real tokens that the other sentence has, or does not have."""
 
-    tokens: Tokens
+    tokens: TokenizedText
     shared: list[int]
     differing: list[int]
 
 
 def pair_scores(cp: Checkpoint, pairs: Sequence[Pair]) -> list[tuple[Side, Side] | Skipped]:
-    """For each pair its two sides (more, less stereotyping), or why it cannot be scored."""
+    """For each pair the scores of its two sentences (more, less stereotyping), or why it cannot be scored."""
     if cp.head not in METHODS:
-        raise UserError(f"crows_pairs: needs a language model, not a model with the head {cp.head!r}")
+        raise UserError(f"crows_pairs: needs a language model, not a model with the task head {cp.head!r}")
     tokens = tokenize(cp, [text for pair in pairs for text in (pair.more, pair.less)])
     aligned = [align(*both) for both in zip(tokens[::2], tokens[1::2], strict=True)]
     score = _masked if cp.head == "masked_lm" else _causal
@@ -103,16 +103,16 @@ def pair_scores(cp: Checkpoint, pairs: Sequence[Pair]) -> list[tuple[Side, Side]
     return score_or_skip([_checked(cp, both) for both in aligned], sides)
 
 
-def align(more: Tokens, less: Tokens) -> tuple[Aligned, Aligned]:
-    """Which tokens, special ones apart, two sentences share in the same order (difflib over ids)."""
+def align(more: TokenizedText, less: TokenizedText) -> tuple[Aligned, Aligned]:
+    """The tokens, without special ones, that two sentences share in the same order (difflib over ids)."""
     both = (more, less)
     real = [[i for i, special in enumerate(each.special) if not special] for each in both]
-    first, second = ([each.ids[i] for i in places] for each, places in zip(both, real, strict=True))
+    first, second = ([each.ids[i] for i in positions] for each, positions in zip(both, real, strict=True))
     blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
     sides = []
-    for each, places, side in zip(both, real, (0, 1), strict=True):
-        shared = [places[block[side] + k] for block in blocks for k in range(block.size)]
-        sides.append(Aligned(each, shared, sorted(set(places) - set(shared))))
+    for each, positions, side in zip(both, real, (0, 1), strict=True):
+        shared = [positions[block[side] + k] for block in blocks for k in range(block.size)]
+        sides.append(Aligned(each, shared, sorted(set(positions) - set(shared))))
     return sides[0], sides[1]
 
 
@@ -124,20 +124,20 @@ def _checked(cp: Checkpoint, both: tuple[Aligned, Aligned]) -> tuple[Aligned, Al
 
 
 def _masked(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
-    """Shared tokens are masked one at a time, differing ones all at once: the pieces of a name give each other away."""
+    """Shared tokens are masked one at a time, differing ones all at once: the pieces of a name predict each other."""
     mask, groups = mask_id(cp), []
     for side in sides:
-        groups.append([_question(side.tokens.ids, [i], i, mask) for i in side.shared])
-        groups.append([_question(side.tokens.ids, side.differing, i, mask) for i in side.differing])
+        groups.append([_query(side.tokens.ids, [i], i, mask) for i in side.shared])
+        groups.append([_query(side.tokens.ids, side.differing, i, mask) for i in side.differing])
     found = log_probabilities(cp, groups)
     return [Side(float(a.sum()), len(a), _mean(b), len(b) > 0) for a, b in zip(found[::2], found[1::2], strict=True)]
 
 
-def _question(ids: list[int], hidden: list[int], position: int, mask: int) -> Question:
+def _query(ids: list[int], hidden: list[int], position: int, mask: int) -> Query:
     sequence = list(ids)
     for i in hidden:
         sequence[i] = mask
-    return Question(sequence, position, ids[position])
+    return Query(sequence, position, ids[position])
 
 
 def _causal(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
@@ -146,11 +146,11 @@ def _causal(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
     found = causal_log_probs(cp, [after_start(cp, side.tokens) for side in sides])
     result = []
     for side, values in zip(sides, found, strict=True):
-        place = {i: at for at, i in enumerate(sorted(side.shared + side.differing))}
-        differing = values[[place[i] for i in side.differing]]
+        index_of = {i: at for at, i in enumerate(sorted(side.shared + side.differing))}
+        differing = values[[index_of[i] for i in side.differing]]
         result.append(Side(float(values.sum()), len(values), _mean(differing), len(differing) > 0))
     return result
 
 
 def _mean(values: Values) -> float:
-    return steady_mean(values) if len(values) else float("nan")
+    return tie_exact_mean(values) if len(values) else float("nan")

@@ -1,4 +1,4 @@
-"""SEAT: the association tests of WEAT with each word in sentences that say next to nothing.
+"""SEAT: the association tests of WEAT with each word in semantically bleached sentences.
 
 Each word of `weat.json` is put into sentences such as "This is a novel.", "Those are novels.", "Amy is here.", as its
 grammar allows (`seat.json`: articles by sound, plurals, mass nouns, adjectives, pronouns), and the formulas of WEAT are
@@ -12,7 +12,8 @@ Statistics:
     - `permutation_p`: one-sided p of each test; words are permuted, each with all of its sentences;
     - `association_spread`: standard deviation of s, of each test;
     - `mean_effect_size`: signed mean of d over the tests, over all and per dimension (gender, race, …);
-    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, so read it beside the signed mean.
+    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, so read it together with the signed
+    mean.
 Paper: May, Wang, Bordia, Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 2019.
 Deviations: From the original, where it was weaker: sets are not cut to equal size; p permutes words, not sentences,
     because the sentences of one word are not independent (p of the original is too small); plurals and articles are
@@ -71,7 +72,7 @@ class Settings(AssociationSettings):
 
     tests: tuple[Name, ...] = Field(get_args(Name), min_length=1, description="the tests to run")
     sentences_per_word: int | None = Field(
-        None, ge=1, description="at most so many sentences of each word, spread over its templates; all unless given"
+        None, ge=1, description="at most this many sentences of each word, spread over its templates; all unless given"
     )
 
 
@@ -90,7 +91,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
 
 
 def sentences(word: str) -> list[str]:
-    """The sentences in which a word of the lists is embedded; KeyError for a word whose grammar is not given."""
+    """The sentences in which a word of the lists is embedded; KeyError for a word without grammar."""
     grammar = json_file(__file__, "seat.json")
     kind, singular, plural = _grammar(word)
     forms = {
@@ -105,7 +106,7 @@ def sentences(word: str) -> list[str]:
 
 
 def _spread(choices: list[str], at_most: int | None) -> list[str]:
-    """At most so many of the choices, evenly spaced."""
+    """At most ``at_most`` of the choices, evenly spaced."""
     n = min(at_most or len(choices), len(choices))
     return [choices[k * len(choices) // n] for k in range(n)]
 

@@ -43,7 +43,7 @@ from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.metrics.sentiment_gap.sentences import comparisons
 from fairshrink.models.classes import label_index, probabilities
 from fairshrink.settings import Settings as BaseSettings
-from fairshrink.stats.estimates import Statistic, combine, standardised_mean, total, weighted_mean
+from fairshrink.stats.estimates import Statistic, combine, standardized_mean, total, weighted_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ def _gaps(gap: NDArray, mask: NDArray, group: str) -> list[Statistic]:
 def _scaled(predictions: NDArray, gap: NDArray, mask: NDArray, group: str) -> list[Statistic]:
     n, spread = int(mask.sum()), pooled_spread(predictions, mask)
     relative = relative_difference(gap, spread, mask)
-    t = combine(lambda d, count: d * np.sqrt(count), standardised_mean(gap, mask), total(mask))
+    t = combine(lambda d, count: d * np.sqrt(count), standardized_mean(gap, mask), total(mask))
     return [
         Statistic("paired_t", t, group, n, unbiased=0.0),
         Statistic("relative_gap", relative, group, n, unbiased=0.0, higher_is="more_biased"),

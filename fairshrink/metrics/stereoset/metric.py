@@ -3,8 +3,8 @@
 Each context with a gap ("The people of Afghanistan are BLANK.") comes with a filler that is a stereotype, one that is
 its opposite (anti-stereotype) and one that is unrelated. The score of a filler, by kind of model:
 
-- masked LM: mean probability of the filler's sub-tokens, inserted into the context from left to right; the one asked
-  for is masked and those to its right are absent. The filler is tokenized in its place, so that byte-level
+- masked LM: mean probability of the filler's sub-tokens, inserted into the context from left to right; the one to
+  predict is masked and those to its right are absent. The filler is tokenized in context, so that byte-level
   vocabularies see it after a space;
 - causal LM: mean log-probability of the tokens of the whole sentence after a beginning-of-sequence token;
 - natural language inference: log p(entailment) of context and sentence as two segments; the context keeps the word
@@ -13,7 +13,7 @@ its opposite (anti-stereotype) and one that is unrelated. The score of a filler,
 Items: all target terms are kept in a `sample`, with fewer contexts each. The score is a mean over terms, terms differ
 more than contexts of one term, and intervals resample terms: dropping whole terms would cost more precision than it
 saves time. Bias types keep their shares. Contexts without exactly one gap, with the gap inside a word, or whose
-sentences are not the context with the gap filled are not guessed at but skipped and counted, for all kinds of models
+sentences are not the context with the gap filled are skipped and counted, for all kinds of models
 alike (dev: 3 of 2,106; test: 10 of 6,392), as are fillers unknown to a vocabulary and texts too long for a model.
 
 Formula:
@@ -80,9 +80,9 @@ class Settings(BaseSettings):
     sample: int | None = Field(
         None,
         ge=1,
-        description="so many contexts, in which each bias type and each target term keeps its share; all unless given",
+        description="number of contexts, in which each bias type and target term keeps its share; all if not given",
     )
-    seed: int = Field(0, ge=0, description="of the draw")
+    seed: int = Field(0, ge=0, description="seed of the sample")
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:

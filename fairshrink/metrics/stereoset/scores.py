@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.likelihood import (
     TOO_LONG,
-    Question,
-    Tokens,
+    Query,
+    TokenizedText,
     after_start,
     log_probabilities,
     mask_id,
-    steady_mean,
+    tie_exact_mean,
     tokenize,
     too_long,
 )
@@ -48,7 +48,7 @@ def filler_scores(cp: Checkpoint, contexts: Sequence[Context]) -> list[Scores | 
     open_ = [(context, words) for context, words in zip(contexts, filled, strict=True) if not isinstance(words, str)]
     requests = kind.requests(cp, [context for context, _ in open_], [words for _, words in open_])
     triples = iter([requests[at : at + len(LABELS)] for at in range(0, len(requests), len(LABELS))])
-    prepared = [Skipped(words) if isinstance(words, str) else _whole(next(triples)) for words in filled]
+    prepared = [Skipped(words) if isinstance(words, str) else _complete(next(triples)) for words in filled]
 
     def scored(chosen: list[list[Any]]) -> list[Scores]:
         values = kind.scores(cp, [request for triple in chosen for request in triple]) if chosen else []
@@ -59,33 +59,33 @@ def filler_scores(cp: Checkpoint, contexts: Sequence[Context]) -> list[Scores | 
 
 @dataclass(frozen=True)
 class _Kind(Generic[R]):
-    """How one kind of model is asked: a request, or why there is none, for each filler; then a score for each."""
+    """How one kind of model scores: a request, or why there is none, for each filler; then a score for each request."""
 
     requests: Callable[[Checkpoint, list[Context], list[tuple[str, ...]]], list[R | Skipped]]
     scores: Callable[[Checkpoint, list[R]], Sequence[float] | Scores]
 
 
-def _whole(triple: list[R | Skipped]) -> list[R] | Skipped:
-    """The requests of a context; the first reason where one of them cannot be made."""
+def _complete(triple: list[R | Skipped]) -> list[R] | Skipped:
+    """The requests of a context, or the first reason why one of them cannot be made."""
     made = [each for each in triple if not isinstance(each, Skipped)]
     return made if len(made) == len(triple) else next(each for each in triple if isinstance(each, Skipped))
 
 
 def _masked_requests(
     cp: Checkpoint, contexts: list[Context], filled: list[tuple[str, ...]]
-) -> list[list[Question] | Skipped]:
-    texts, places = [], []
+) -> list[list[Query] | Skipped]:
+    texts, spans = [], []
     for context, words in zip(contexts, filled, strict=True):
         before, after = context.parts
         texts += [before + word + after for word in words]
-        # A byte-level vocabulary may hold the space before a word as a piece of its own: it belongs to the filler.
-        places += [(len(before.rstrip()), len(before) + len(word)) for word in words]
-    return [_questions(cp, *each) for each in zip(tokenize(cp, texts), places, strict=True)]
+        # A byte-level vocabulary may have the space before a word as a separate piece, which belongs to the filler.
+        spans += [(len(before.rstrip()), len(before) + len(word)) for word in words]
+    return [_queries(cp, *each) for each in zip(tokenize(cp, texts), spans, strict=True)]
 
 
-def _questions(cp: Checkpoint, tokens: Tokens, place: tuple[int, int]) -> list[Question] | Skipped:
-    """One question for each sub-token of the filler at these characters; those to its right are not there yet."""
-    inside = [i for i, span in enumerate(tokens.spans) if _overlap(span, place)]
+def _queries(cp: Checkpoint, tokens: TokenizedText, characters: tuple[int, int]) -> list[Query] | Skipped:
+    """One query for each sub-token of the filler at these characters; sub-tokens to its right are left out."""
+    inside = [i for i, span in enumerate(tokens.spans) if _overlap(span, characters)]
     pieces = [tokens.ids[i] for i in inside]
     if not pieces or cp.tokenizer.unk_token_id in pieces:
         return Skipped("a filler is unknown to the vocabulary")
@@ -93,19 +93,20 @@ def _questions(cp: Checkpoint, tokens: Tokens, place: tuple[int, int]) -> list[Q
         return Skipped(TOO_LONG)
     before, after, mask = tokens.ids[: inside[0]], tokens.ids[inside[-1] + 1 :], mask_id(cp)
     return [
-        Question([*before, *pieces[:step], mask, *after], len(before) + step, piece)
-        for step, piece in enumerate(pieces)
+        Query([*before, *pieces[:step], mask, *after], len(before) + step, piece) for step, piece in enumerate(pieces)
     ]
 
 
-def _overlap(span: tuple[int, int], place: tuple[int, int]) -> bool:
-    """Whether a piece is part of the text at a place; the span of a lone space may be trimmed to nothing."""
+def _overlap(span: tuple[int, int], characters: tuple[int, int]) -> bool:
+    """Whether a piece overlaps a range of characters; the span of a single space may be trimmed to nothing."""
     start, stop = span
-    return max(start, place[0]) < min(stop, place[1]) or (start == stop and place[0] < start < place[1])
+    return max(start, characters[0]) < min(stop, characters[1]) or (
+        start == stop and characters[0] < start < characters[1]
+    )
 
 
-def _masked_scores(cp: Checkpoint, requests: list[list[Question]]) -> list[float]:
-    return [steady_mean(np.exp(each)) for each in log_probabilities(cp, requests)]
+def _masked_scores(cp: Checkpoint, requests: list[list[Query]]) -> list[float]:
+    return [tie_exact_mean(np.exp(each)) for each in log_probabilities(cp, requests)]
 
 
 def _causal_requests(
@@ -118,7 +119,7 @@ def _causal_requests(
 def _causal_scores(cp: Checkpoint, requests: list[list[int]]) -> list[float]:
     from fairshrink.models.inference import causal_log_probs
 
-    return [steady_mean(each) for each in causal_log_probs(cp, requests)]
+    return [tie_exact_mean(each) for each in causal_log_probs(cp, requests)]
 
 
 def _entailment_requests(
@@ -130,7 +131,7 @@ def _entailment_requests(
 
 
 def _entailment_scores(cp: Checkpoint, requests: list[tuple[str, str]]) -> Scores:
-    """log p(entailment): in the order of p, but it does not run into 1."""
+    """log p(entailment): the same order as p, but without its rounding near 1."""
     from fairshrink.models.inference import sequence_logits
 
     logits = sequence_logits(cp, [text for text, _ in requests], [sentence for _, sentence in requests])

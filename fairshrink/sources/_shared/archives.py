@@ -1,4 +1,4 @@
-"""Members taken out of zip and tar archives without ever leaving the folder they are meant for."""
+"""Unpacking members of zip and tar archives, never outside of the target folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fairshrink.errors import UserError
 
 CHUNK = 1 << 20
 NESTED = "!"
-SHOWN = 5
+MAX_LISTED = 5
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -50,7 +50,7 @@ def _unpack(stream: IO[bytes], name: str, outer: str, inner: str, target: Path, 
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UserError(
-            f"{what}: {name} cannot be unpacked, it is damaged, cut short or no zip or tar archive ({error}); "
+            f"{what}: {name} cannot be unpacked, it is damaged, truncated or not a zip or tar archive ({error}); "
             "name another file in the study, or ask its publisher"
         ) from error
     if not found:
@@ -91,7 +91,7 @@ def _matches(member: str, pattern: str, names: list[str]) -> bool:
 def _write(content: IO[bytes], member: str, target: Path, what: str) -> None:
     parts = PurePosixPath(member.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-        raise UserError(f"{what}: member {member} would land outside of its folder; this archive is not to be trusted")
+        raise UserError(f"{what}: member {member} would be written outside of its folder; do not trust this archive")
     path = target.joinpath(*parts.parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as sink:
@@ -99,8 +99,8 @@ def _write(content: IO[bytes], member: str, target: Path, what: str) -> None:
 
 
 def _closest(names: list[str], pattern: str) -> str:
-    close = get_close_matches(pattern, names, n=SHOWN, cutoff=0.5)
+    close = get_close_matches(pattern, names, n=MAX_LISTED, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(f'{each!r}' for each in close)}?"
-    shown = ", ".join(names[:SHOWN]) or "no file"
-    return f"it holds {shown}{', …' if len(names) > SHOWN else ''}"
+    shown = ", ".join(names[:MAX_LISTED]) or "no file"
+    return f"it contains {shown}{', …' if len(names) > MAX_LISTED else ''}"

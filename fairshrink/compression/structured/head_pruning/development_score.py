@@ -20,9 +20,9 @@ def dev_score(cp: Checkpoint, frame: DataFrame, task: Task) -> float:
     UserError if there are no development examples or scores of the task's kind say nothing of this sort.
     """
     if not hasattr(task.settings, "dev_share"):
-        raise UserError(f"tasks.{task.name}: a task of kind {task.kind} keeps no development examples to judge by")
+        raise UserError(f"tasks.{task.name}: a task of kind {task.kind} has no development examples to score")
     if not len(frame):
-        raise UserError(f"tasks.{task.name}.dev_share: no development examples to judge by; write a share such as 0.1")
+        raise UserError(f"tasks.{task.name}.dev_share: no development examples to score; write a share such as 0.1")
     return summary(task.module.score(cp, frame, task.settings), task)
 
 

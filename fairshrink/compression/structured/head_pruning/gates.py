@@ -1,7 +1,8 @@
-"""Gates on attention heads: what a model would do with less of a head, and how its loss would change.
+"""Head masks ("gates"): factors on the outputs of attention heads, and the gradient of the loss with respect to them.
 
 transformers 5 has no head mask, so a gate multiplies a head's part of the input of the attention's output projection,
-which is where heads stand side by side. A unit is a head, or a key and value head with the query heads that share it.
+where the outputs of all heads are concatenated. A unit is an attention head, or a key and value head with the query
+heads that share it.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from fairshrink.models.batching import batches
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.training.fit import Loss
 
-# The same on all devices: where a loss is a mean over a batch's tokens, its size can be seen in the result.
+# The same on all devices: if a loss is a mean over a batch's tokens, the batch size affects the result.
 TOKENS_PER_BATCH = 4096
 
 
 @contextlib.contextmanager
 def gated(model: torch.nn.Module, gates: Sequence[torch.Tensor]) -> Iterator[None]:
-    """Multiply units by gates while inside: for each layer [units], or [n, units] for the n examples of a batch."""
+    """A context in which units are multiplied by gates: per layer [units], or [n, units] for n examples of a batch."""
     handles = [
         model.get_submodule(block.output).register_forward_pre_hook(_gate(block, values))
         for block, values in zip(blocks(model), gates, strict=True)
@@ -48,13 +49,13 @@ def _gate(block: Block, values: torch.Tensor) -> Callable[..., tuple[torch.Tenso
 def importance(cp: Checkpoint, loss: Loss, alive: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
     """Mean over examples of |∂L/∂ξ|, ξ being a unit's gate at 1, for each layer [units] in float64.
 
-    ``alive``: bool [units] for each layer; gates of other units stand at 0. Every example has its own gates, so one
-    backward pass per batch gives each example's gradient. Where a loss is a mean over the tokens of a batch (language
+    ``alive``: bool [units] for each layer; gates of other units are 0. Every example has its own gates, so one
+    backward pass per batch gives each example's gradient. If a loss is a mean over the tokens of a batch (language
     models), an example counts in proportion to its share of them.
     """
     open_gates = [torch.tensor(each, dtype=torch.float32, device=cp.device) for each in alive]
     totals = [np.zeros(len(each)) for each in alive]
-    with _only_gates_learn(cp.model):
+    with _gradients_only_for_gates(cp.model):
         for number, rows in enumerate(batches(loss.lengths, TOKENS_PER_BATCH)):
             gates = [each.repeat(len(rows), 1).requires_grad_() for each in open_gates]
             with gated(cp.model, gates):
@@ -65,7 +66,7 @@ def importance(cp: Checkpoint, loss: Loss, alive: Sequence[np.ndarray], seed: in
 
 
 @contextlib.contextmanager
-def _only_gates_learn(model: torch.nn.Module) -> Iterator[None]:
+def _gradients_only_for_gates(model: torch.nn.Module) -> Iterator[None]:
     before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.eval()
     try:

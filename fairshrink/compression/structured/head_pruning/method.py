@@ -5,8 +5,8 @@ first order, if the head's output were scaled. By default each layer's importanc
 query heads share keys and values (grouped-query attention), the unit that is removed is a key and value head with its
 query heads. Each layer keeps at least one unit. Give exactly one of
 
-- `sparsity`: the share of all heads that go, those of least importance, all at once (Michel et al. 2019);
-- `keep_score`: go step by step, `step` of all heads at a time with importances computed anew, until the score on
+- `sparsity`: the share of all heads that are removed, those of least importance, all at once (Michel et al. 2019);
+- `keep_score`: remove heads step by step, `step` of all heads at a time, recomputing importances, until the score on
   development examples falls below `keep_score` times the baseline's; the last model that passed is kept (Prasanna et
   al. 2020). The score is accuracy, Pearson correlation, or for language models geometric mean probability per token.
   The task needs a `dev_share`.
@@ -47,7 +47,7 @@ NEEDS_TASK = True
 
 
 class Settings(BaseSettings):
-    """Settings of head removal; exactly one of `sparsity` and `keep_score`."""
+    """Settings of attention head pruning; exactly one of `sparsity` and `keep_score`."""
 
     sparsity: float | None = Field(None, ge=0, lt=1, description="share of all heads that are removed")
     keep_score: float | None = Field(
@@ -58,7 +58,9 @@ class Settings(BaseSettings):
     )
     step: float = Field(0.1, gt=0, lt=1, description="with `keep_score`: share of all heads removed at a time")
     items: int = Field(512, ge=1, description="training examples that importance is computed on, drawn by the split")
-    dev_items: int = Field(2000, ge=1, description="with `keep_score`: at most so many development examples are scored")
+    dev_items: int = Field(
+        2000, ge=1, description="with `keep_score`: at most this many development examples are scored"
+    )
     layer_normalized: bool = Field(True, description="divide importances by the l2 norm of their layer")
 
     @model_validator(mode="after")
@@ -69,7 +71,7 @@ class Settings(BaseSettings):
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
-    """Remove heads in place; UserError if so many cannot go or there is nothing to judge by."""
+    """Remove heads in place; UserError if that many cannot be removed or there are no development examples."""
     import numpy as np
 
     from fairshrink.compression._shared.selection import count
@@ -87,7 +89,7 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
         number = count(settings.sparsity, sum(map(len, alive)))
         left = without_least(_scores(cp, loss, alive, settings, context), alive, number) if number else alive
     else:
-        left = _while_good(cp, loss, alive, tables["dev"].head(settings.dev_items), task, settings, context)
+        left = _while_score_is_kept(cp, loss, alive, tables["dev"].head(settings.dev_items), task, settings, context)
     context.log(f"head_pruning: {sum(map(np.sum, left))} of {sum(map(len, left))} kept")
     kept = {str(i): np.flatnonzero(each).tolist() for i, each in enumerate(left) if not each.all()}
     structure.apply(cp.model, kept)
@@ -107,7 +109,7 @@ def _scores(
     return layer_normalized(scores) if settings.layer_normalized else scores
 
 
-def _while_good(
+def _while_score_is_kept(
     cp: Checkpoint,
     loss: Loss,
     alive: list[np.ndarray],

@@ -1,12 +1,12 @@
 """Iterative magnitude pruning with rewinding: lottery tickets.
 
-Train from θ₀, remove the smallest weights, set the survivors back to what they were at the start, train again, and so
-on. Everything that survives (and all that is out of scope: embeddings, biases, normalization, head) goes back to θ₀,
-the pretrained model with the task's fresh head as fine-tuning started from it, or to θ_k, the weights after
-`rewind_step` steps of that fine-tuning, together with the learning-rate schedule. The last thing done is training with
-the mask, so the result is a trained sparse model.
+Train from θ₀, remove the smallest weights, rewind the others to their values at the start, train again, and so on. All
+remaining weights (and those out of scope: embeddings, biases, normalization, task head) are rewound to θ₀, the
+pretrained model with the task's new head from which fine-tuning started, or to θ_k, the weights after `rewind_step`
+steps of that fine-tuning, together with the learning-rate schedule. The last step is training with the mask, so the
+result is a trained sparse model.
 
-The baseline is θ₀ trained, so the first training is not repeated. Tasks without training have none and are refused.
+The baseline is θ₀ trained, so the first training is not repeated. Tasks without training are rejected.
 
 Formula:
     after round r:  round((1 − (1 − sparsity)^(r / rounds)) × N) of the N weights in scope are zero, one threshold
@@ -44,12 +44,12 @@ class Settings(ScopedSparsitySettings):
 
     rounds: int = Field(5, ge=1, description="how often weights are removed and the rest is reset and trained")
     rewind_step: int = Field(
-        0, ge=0, description="reset to the weights after so many training steps; 0 is before training"
+        0, ge=0, description="reset to the weights after this many training steps; 0 is before training"
     )
 
 
 def schedule(sparsity: float, rounds: int) -> list[float]:
-    """The sparsity after each round: the same share of what is left goes each time, the last is ``sparsity``."""
+    """The sparsity after each round: each removes the same share of the remaining weights; the last is ``sparsity``."""
     return [1 - (1 - sparsity) ** (done / rounds) for done in range(1, rounds)] + [sparsity]
 
 
@@ -59,7 +59,7 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     UserError for a task that does not train, a compressed ``cp``, whose training did not start from θ₀, or a
     ``rewind_step`` after the last step.
     """
-    from fairshrink.compression.unstructured.iterative_magnitude.ticket import Lottery
+    from fairshrink.compression.unstructured.iterative_magnitude.rewinding import PrunedTraining
     from fairshrink.contracts import TrainedTask
     from fairshrink.errors import UserError
 
@@ -68,16 +68,16 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
         raise UserError(f"tasks.{task.name}: iterative_magnitude cannot train a task of kind {task.kind}")
     if cp.structure:
         raise UserError("iterative_magnitude: apply it to an uncompressed baseline")
-    ticket = Lottery(context.source(), task.module, task, settings.rewind_step, context.log)
-    ticket.checkpoint.model.to(cp.device)
-    start = ticket.early_weights()
-    ticket.checkpoint.model.load_state_dict(cp.model.state_dict())
-    masks = ticket.full_masks(settings.scope)
+    training = PrunedTraining(context.source(), task.module, task, settings.rewind_step, context.log)
+    training.checkpoint.model.to(cp.device)
+    start = training.early_weights()
+    training.checkpoint.model.load_state_dict(cp.model.state_dict())
+    masks = training.full_masks(settings.scope)
     for done, sparsity in enumerate(schedule(settings.sparsity, settings.rounds), start=1):
         context.log(f"round {done}/{settings.rounds}: sparsity {sparsity:.4f}")
-        masks = ticket.prune(masks, sparsity)
-        ticket.reset(start, masks)
+        masks = training.prune(masks, sparsity)
+        training.reset(start, masks)
         if context.on_round:
-            context.on_round(done, ticket.checkpoint, masks)
-        ticket.train(masks)
-    return dataclasses.replace(ticket.checkpoint, path=None)
+            context.on_round(done, training.checkpoint, masks)
+        training.train(masks)
+    return dataclasses.replace(training.checkpoint, path=None)

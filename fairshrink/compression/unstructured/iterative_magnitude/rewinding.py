@@ -1,4 +1,4 @@
-"""The moves of iterative magnitude pruning: train, prune what is left, reset."""
+"""The steps of iterative magnitude pruning: train, prune the remaining weights, rewind them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Masks = dict[str, torch.Tensor]
 """Parameter name -> bool tensor of its shape, False where the weight has been removed."""
 
 
-class Lottery:
-    """A model between trainings of one task, all with the task's seed and from the same step on."""
+class PrunedTraining:
+    """A model that is trained on one task several times, always with the task's seed and from the same step on."""
 
     def __init__(
         self, checkpoint: Checkpoint, module: TrainedTask[Any], task: Task, rewind_step: int, log: Callable[[str], None]
@@ -29,7 +29,7 @@ class Lottery:
         self._frames = frames(task)
 
     def early_weights(self) -> dict[str, torch.Tensor]:
-        """The state that weights go back to: now, or after ``rewind_step`` steps of training from now."""
+        """The weights to rewind to: the current ones, or those after ``rewind_step`` steps of training."""
         if self.rewind_step:
             done = [0]
             self._train(stop_step=self.rewind_step, on_step=done.append)
@@ -41,25 +41,25 @@ class Lottery:
         return {name: value.clone() for name, value in self.checkpoint.model.state_dict().items()}
 
     def train(self, masks: Masks) -> None:
-        """From the step that weights go back to until the end, removed weights staying zero."""
+        """Train from the rewinding step to the end; removed weights stay zero."""
         self._train(masks=masks, start_step=self.rewind_step)
 
     def full_masks(self, scope: str) -> Masks:
-        """Nothing in scope removed yet."""
+        """Masks of all weights in scope, none of them removed."""
         weights = {f"{name}.weight" for name in dense_names(self.checkpoint, scope)}
         named = self.checkpoint.model.named_parameters()
         return {name: torch.ones_like(value, dtype=torch.bool) for name, value in named if name in weights}
 
     def prune(self, masks: Masks, sparsity: float) -> Masks:
-        """Masks with exactly the wanted number of removed weights: those removed before, and the smallest others."""
+        """Masks for a sparsity: the weights removed before, and the smallest of the others."""
         number = count(sparsity, sum(mask.numel() for mask in masks.values()))
         weights = self.checkpoint.model.get_parameter
-        # One more than the magnitude's key, so that a weight that is gone comes before one that happens to be zero.
+        # One more than the magnitude's key, so that a removed weight comes before a remaining one that is zero.
         keys = [lambda n=n, mask=mask: (magnitude(weights(n)) + 1) * mask for n, mask in masks.items()]
         return {name: ~gone for name, gone in zip(masks, smallest(keys, number), strict=True)}
 
     def reset(self, weights: dict[str, torch.Tensor], masks: Masks) -> None:
-        """Everything back to ``weights``, removed ones to zero."""
+        """Set all weights back to ``weights``, removed ones to zero."""
         self.checkpoint.model.load_state_dict(weights)
         with torch.no_grad():
             for name, mask in masks.items():
