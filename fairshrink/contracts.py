@@ -1,8 +1,8 @@
-"""What a source, a task, a method and a metric must offer, and what each is given: in types alone.
+"""Interfaces of sources, tasks, methods and metrics, and what each gets as input: types only.
 
-A module found by name (`fairshrink.registry`) is itself the implementation: its functions and constants are what a
-Protocol here asks for. ``make lint`` holds every module to its Protocol with a static type checker, and nothing checks
-them at run time. The words that several rooms share (capabilities, precisions, scopes, ...) are defined here once.
+A module found by name (`fairshrink.registry`) is itself the implementation: its functions and constants are those that
+a Protocol here requires. ``make lint`` checks every module against its Protocol with a static type checker; nothing is
+checked at run time. Types that several rooms share (capabilities, precisions, scopes, ...) are defined here once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Stage = Literal["download", "finetune", "compress", "evaluate", "aggregate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 TaskHead = Literal["encoder", "masked_lm", "causal_lm", "regression", "classification"]
-"""What sits on top of a transformer: nothing, a language-model head, or a linear layer over the pooled output."""
+"""The layers on top of a transformer: none, a language-model head, or a linear layer over the pooled output."""
 ModelFamily = Literal["encoder", "causal"]
 Capability = Literal[
     "embedding",
@@ -42,22 +42,22 @@ Capability = Literal[
     "similarity",
     "scored",
 ]
-"""What a checkpoint can be asked for; a task says what it provides, a metric what it needs."""
+"""What can be computed from a checkpoint: a task provides capabilities, a metric needs one of some."""
 Precision = Literal["fp32", "bf16"]
 StoredType = Literal["float32", "bfloat16"]
 Pooling = Literal["mean", "cls", "last", "mean_all"]
 """A text's vector: mean over real tokens, the first token, the last token, or the mean with special tokens."""
 Scope = Literal["encoder", "attention", "feed_forward", "all"]
-"""Which linear layers: all in the blocks, their query, key and value, their feed-forward layers, or the head's too."""
+"""Which linear layers: all in the blocks, only query, key and value, only feed-forward, or all with the task head's."""
 RestorePolicy = Literal["required", "preferred", "never"]
 MetricKind = Literal["intrinsic", "extrinsic", "task"]
 Direction = Literal["better", "more_biased", "", "count"]
-"""What a higher value means; "" where bias is the distance from the unbiased value; a count has no sampling error."""
+"""What a higher value means; "" if bias is the distance from the unbiased value; a count has no sampling error."""
 
 BASELINE = "none"
 """The method of a checkpoint that is not compressed."""
 RANDOM_INIT = "random_init"
-"""The control whose scores say what a random model scores."""
+"""The control whose scores are the random model's."""
 CONTROLS = "controls"
 """The family of methods that damage or replace a model without compressing it."""
 
@@ -68,9 +68,9 @@ D = TypeVar("D", bound=SourceSettings)
 
 @dataclass(frozen=True)
 class CodeEntry:
-    """A definition that a job calls although no code names it: a module below the package, and a name in it.
+    """A definition that a job looks up by name: a module below the package, and a name in it.
 
-    One that is not ``required`` may be missing, as a kind of task may have no loss.
+    One that is not ``required`` may be missing, such as the loss of a kind of task.
     """
 
     module: str
@@ -80,10 +80,10 @@ class CodeEntry:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What a metric is given besides its settings.
+    """The input of a metric besides its settings.
 
-    ``checkpoint`` has the precision that the study asks for; ``baseline`` is the uncompressed model it was made from,
-    for metrics with ``NEEDS_BASELINE``; ``data`` holds files by role; ``task`` is given where ``NEEDS_TASK``.
+    ``checkpoint`` has the precision that the study specifies; ``baseline`` is the uncompressed model it was made from,
+    for metrics with ``NEEDS_BASELINE``; ``data`` are files by role; ``task`` is for metrics with ``NEEDS_TASK``.
     """
 
     checkpoint: Checkpoint
@@ -94,12 +94,12 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Context:
-    """What a method is given besides the checkpoint and its settings.
+    """The input of a method besides the checkpoint and its settings.
 
-    ``seed``: of everything random in the method. ``task``: given where the method has ``NEEDS_TASK``. ``source()``: the
-    pretrained model with the task's head, as fine-tuning started from it, for the same methods. ``log``: takes one line
-    of progress.
-    ``on_round(round, checkpoint, masks)``: called by iterative methods after each reset, before training goes on.
+    ``seed``: for everything random in the method. ``task``: for methods with ``NEEDS_TASK``. ``source()``: for the same
+    methods, the pretrained model with the task's new head, from which fine-tuning started. ``log``: takes one line of
+    progress. ``on_round(round, checkpoint, masks)``: called by iterative methods after each reset, before training
+    continues.
     """
 
     seed: int
@@ -123,24 +123,24 @@ class Source(Protocol[D]):
     Settings: type[D]
 
     def pin(self, settings: D, /) -> Mapping[str, Any]:
-        """What identifies the contents, without reading the network. UserError if nothing does."""
+        """What identifies the contents, without network access. UserError if nothing does."""
 
     def fetch(self, settings: D, target: Path, cache: Path, /) -> Mapping[str, Any]:
-        """Fill an empty folder; returns what provenance shall keep. UserError where a pin does not hold."""
+        """Fill an empty folder; returns what the provenance record keeps. UserError if a pin does not match."""
 
     def code(self, settings: D, /) -> Sequence[CodeEntry]:
-        """Code that makes the contents and is found by its name; none for what is only fetched."""
+        """Code that generates the contents and is found by name; none for what is only fetched."""
 
 
 class TaskKind(Protocol[S]):
-    """A kind of task: which head, what it provides, how its examples are scored."""
+    """A kind of task: its task head, what it provides, how its examples are scored."""
 
     HEAD: TaskHead
     TRAINED: bool
     Settings: type[S]
 
     def provides(self, settings: S, columns: set[str], labels: Sequence[str] | None, /) -> frozenset[Capability]:
-        """What a checkpoint of such a task can be asked for."""
+        """The capabilities of a checkpoint of such a task."""
 
     def score(self, cp: Checkpoint, frame: DataFrame, settings: S, /) -> DataFrame:
         """Per-row scores of the examples in ``frame``."""
@@ -148,10 +148,10 @@ class TaskKind(Protocol[S]):
 
 @runtime_checkable
 class LossTask(Protocol[S_contra]):
-    """A kind of task whose examples give a loss to take gradients of."""
+    """A kind of task with a differentiable loss."""
 
     def loss(self, cp: Checkpoint, frame: DataFrame, settings: S_contra, /) -> Loss:
-        """The examples as something to minimize."""
+        """The training objective over the examples."""
 
 
 @runtime_checkable
@@ -198,7 +198,7 @@ class Metric(Protocol[S]):
         """One row per item: ``item`` (unique), ``cluster`` (resampled together), ``group``, and its own columns."""
 
     def summarize(self, items: DataFrame, settings: S, /) -> Sequence[Statistic]:
-        """The statistics of a table that `score` gave; without a model."""
+        """The statistics of a table that `score` returned; without a model."""
 
 
 # Which settings a module takes is known only when a study has been read: its own class has validated them by then.

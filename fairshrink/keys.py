@@ -1,7 +1,7 @@
-"""Content keys: what identifies an artifact is what made it, never a time or a place.
+"""Content keys: an artifact is identified by what made it, never by time or location.
 
 ``key = sha256(canonical JSON of {stage, code, params, inputs})``, shortened to 12 hex digits. Two artifacts
-with one key are interchangeable; an artifact whose key is not wanted by any study is never looked at.
+with the same key are interchangeable; an artifact whose key no study needs is never read.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ def digest(value: Any) -> str:
 def key(stage: str, code: Mapping[str, str], params: Any, inputs: Mapping[str, str]) -> str:
     """The content key of an artifact.
 
-    ``code`` maps each definition that can run to the hash of its syntax tree (`fairshrink.code`), ``params`` holds
-    only what can change the result, ``inputs`` the keys of the
-    artifacts it is made from, by role.
+    ``code`` maps each definition that can run to the hash of its syntax tree (`fairshrink.planning.definitions`),
+    ``params`` contains only what can change the result, ``inputs`` the keys of the artifacts it is made from, by role.
     """
     return digest({"stage": stage, "code": code, "params": params, "inputs": inputs})[:KEY_LENGTH]

@@ -1,4 +1,4 @@
-"""Sources, tasks, compressions and metrics are found by their name: there is no list to edit.
+"""Sources, tasks, compression methods and metrics are found by their name: there is no list to edit.
 
 A module called X is ``X.py``, or a folder ``X/`` with ``source.py``, ``task.py``, ``method.py`` or ``metric.py`` and
 whatever only it needs. Both may be inside family folders, at any depth. Names that begin with ``_`` are never found.
@@ -21,7 +21,7 @@ M = TypeVar("M")
 
 @dataclass(frozen=True)
 class Modules(Generic[M]):
-    """The modules in one folder of the package; ``main`` is the file that speaks for a module that is a folder."""
+    """The modules in one folder of the package; ``main`` is the file to import if a module is a folder."""
 
     folder: str
     main: str
@@ -44,7 +44,7 @@ class Modules(Generic[M]):
         return _found(self.folder, self.main)[name]
 
     def family(self, name: str) -> str:
-        """The folder that a module is in, e.g. ``unstructured``; "" where it is in none. KeyError as `path`."""
+        """The folder that a module is in, e.g. ``unstructured``; "" if it is in none. KeyError as `path`."""
         parts = self.path(name).split(".")[1:]
         return ".".join(parts[: parts.index(name)])
 
@@ -68,11 +68,11 @@ CATALOG = Catalog()
 
 @cache
 def _found(folder: str, main: str) -> dict[str, str]:
-    """Dotted names by name. Raises RuntimeError where two modules of a folder have one name."""
+    """Dotted names by name. Raises RuntimeError if two modules of a folder have the same name."""
     found: dict[str, str] = {}
     for name, module in _walk(PACKAGE / folder, folder, main):
         if name in found:
-            raise RuntimeError(f"{found[name]} and {module} have one name: rename one of them")
+            raise RuntimeError(f"{found[name]} and {module} have the same name: rename one of them")
         found[name] = module
     return found
 

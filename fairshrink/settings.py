@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """A frozen block of settings that rejects keys it does not know."""
+    """A frozen block of settings that rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,9 +19,9 @@ class SourceSettings(Settings):
 
     @property
     def local(self) -> Path | None:
-        """The file or folder of this machine that the download copies; None for what is fetched or generated."""
+        """The local file or folder that the download copies; None for downloads that are fetched or generated."""
         return None
 
     def anchored(self, folder: Path) -> Self:
-        """The same settings with paths relative to ``folder``, wherever the workflow is started."""
+        """The same settings with paths relative to ``folder``, not to where the workflow is started."""
         return self

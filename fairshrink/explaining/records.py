@@ -10,7 +10,7 @@ from typing import Any
 
 from fairshrink.log import log
 from fairshrink.remote import pointers
-from fairshrink.store.places import ARTIFACT_GLOBS, MARKER
+from fairshrink.store.layout import ARTIFACT_GLOBS, MARKER
 
 
 @dataclass(frozen=True)

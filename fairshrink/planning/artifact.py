@@ -1,4 +1,4 @@
-"""An artifact of the grid: what makes it, and therefore its key and its path."""
+"""An artifact of the grid: how it is made, and from that its key and its path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fairshrink.planning.definitions import code_of
 from fairshrink.planning.described import described
 from fairshrink.registry import Modules
 from fairshrink.store.artifacts import Recipe
-from fairshrink.store.places import FOLDERS, MARKER
+from fairshrink.store.layout import FOLDERS, MARKER
 from fairshrink.study.jobs import StageJob
 
 
@@ -51,7 +51,7 @@ class Artifact:
 
     @property
     def parts(self) -> Mapping[str, Any]:
-        """What its key is made from."""
+        """What its key is computed from."""
         return self.recipe.parts
 
     @property

@@ -1,4 +1,4 @@
-"""The grid that a study expands to: every artifact with its key, its path and what its job is given."""
+"""The grid that a study expands to: every artifact with its key, its path and the input of its job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fairshrink.planning.setting import setting_text
 from fairshrink.planning.task import inputs_of, on_split, untrained
 from fairshrink.registry import CATALOG
 from fairshrink.reporting import outputs
-from fairshrink.store.places import ITEMS
+from fairshrink.store.layout import ITEMS
 from fairshrink.study.jobs import (
     AggregateJob,
     CheckpointEntry,
@@ -27,15 +27,15 @@ from fairshrink.study.jobs import (
 from fairshrink.study.study import CompressionEntry, Download, MetricEntry, Study, TaskEntry
 
 COST = {"encoder": 1, "causal": 4}
-"""Rough time of scoring, only to start long chains first; part of no key."""
+"""Relative time of scoring, used only to start long chains first; not part of any key."""
 SUMMARY = ("summarize", "HEADLINE", "KIND", "Settings")
-"""What the tables use of a metric."""
+"""The definitions of a metric that the tables use."""
 Downloads = Mapping[str, Artifact]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of the grid: its artifact, how tables name it, the baseline it is made from (or itself)."""
+    """A checkpoint of the grid: its artifact, its identity in tables, the baseline it is made from (or itself)."""
 
     artifact: Artifact
     baseline: Artifact
@@ -114,9 +114,9 @@ def _baseline(study: Study, model_name: str, task: TaskEntry, split: int, downlo
 
 
 def _compressed(study: Study, baseline: Checkpoint, downloads: Downloads) -> Iterator[Checkpoint]:
-    place = (baseline.identity.model, baseline.identity.task)
+    pair = (baseline.identity.model, baseline.identity.task)
     for entry in study.compressions:
-        if place in study.compressed(entry):
+        if pair in study.compressed(entry):
             yield _compression(study, entry, baseline, downloads)
 
 
@@ -152,9 +152,9 @@ def _compression(study: Study, entry: CompressionEntry, baseline: Checkpoint, do
 
 
 def _scores(study: Study, checkpoint: Checkpoint, downloads: Downloads) -> Iterator[Artifact]:
-    place = (checkpoint.identity.model, checkpoint.identity.task)
+    pair = (checkpoint.identity.model, checkpoint.identity.task)
     for entry in study.metrics:
-        if place in study.scored(entry):
+        if pair in study.scored(entry):
             yield _score(study, entry, checkpoint, downloads)
 
 
@@ -239,6 +239,6 @@ def _score_entry(checkpoint: Checkpoint, score: Artifact) -> ScoreEntry:
 
 
 def _dataset(job: EvaluateJob) -> str:
-    """The downloads that a metric reads, else its task, else the stimuli that it brings along."""
+    """The downloads that a metric reads, else its task, else the stimuli that it contains."""
     folders = sorted({PurePath(path).parts[1] for paths in job.data.values() for path in paths})
     return ", ".join(folders) or (job.task.name if job.task else "stimuli")

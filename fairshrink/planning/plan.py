@@ -1,8 +1,8 @@
-"""What has to be done: the artifacts that are missing and needed, cut into jobs.
+"""What has to be done: the artifacts that are missing and needed, grouped into jobs.
 
-A keyed path that exists is valid, so planning is a walk back from the final tables: of the scores those that do not
-exist are needed, of their checkpoints those that do not exist, and so on. What is missing but can be fetched is
-restored, and nothing upstream of it is needed for its sake. The workflow is shown these jobs alone.
+A keyed path that exists is valid, so planning walks back from the final tables: the scores that do not exist are
+needed, then those of their checkpoints that do not exist, and so on. What is missing but can be fetched is restored,
+and nothing upstream of it is needed on its account. The workflow is shown only these jobs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from fairshrink.planning.artifact import Artifact
 from fairshrink.planning.grid import Grid
 from fairshrink.store import artifacts
 from fairshrink.store.artifacts import Recipe
-from fairshrink.store.places import MARKER
+from fairshrink.store.layout import MARKER
 from fairshrink.study.jobs import AggregateJob, StageJob
 from fairshrink.study.schema import Execution, Request
 
 T = TypeVar("T")
-URGENCY: Mapping[str, int] = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
-RESTORED_AT_ONCE = 500
+PRIORITY: Mapping[str, int] = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
+RESTORE_BATCH_SIZE = 500
 LOCAL = ("restore", "download", "aggregate")
 
 
@@ -35,7 +35,7 @@ J = TypeVar("J", bound=StageJob, covariant=True)
 
 @dataclass(frozen=True)
 class Order(Generic[J]):
-    """An artifact to make: what its record holds, and what its job is given."""
+    """An artifact to make: the contents of its record, and the input of its job."""
 
     recipe: Recipe
     job: J
@@ -45,8 +45,8 @@ class Order(Generic[J]):
 class Job:
     """One process: the artifacts of one stage that it makes, and the files that it reads and writes.
 
-    Stage ``restore`` fetches artifacts of any stage. The last four fields are what it asks of a cluster at the first
-    try; times and memory for all its artifacts together.
+    Stage ``restore`` fetches artifacts of any stage. The last four fields are what it requests from a cluster at the
+    first try, for all its artifacts together.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of one run, the artifact with the final tables, the folder that shows it, all paths of the study."""
+    """The jobs of one run, the artifact with the final tables, the folder with copies of it, all paths of the study."""
 
     study: str
     threads: int
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def final(self) -> str:
-        """The file that the whole run is for."""
+        """The file that the whole run has to produce."""
         return f"{self.published}/{MARKER}"
 
     def of(self, *stages: str) -> list[Job]:
@@ -111,19 +111,20 @@ def make(
 ) -> Plan:
     """The plan for a grid.
 
-    ``exists`` tells whether a marker file stands in a whole artifact, ``fetchable`` which of the paths that are missing
-    here can be fetched, ``everything`` plans as if nothing existed anywhere.
+    ``exists`` tells whether a marker file belongs to a complete artifact, ``fetchable`` returns the missing paths that
+    can be fetched, ``everything`` plans as if nothing existed anywhere.
     """
     run = execution or Execution()
     tables = grid.tables
     present: Callable[[str], bool] = (lambda _: False) if everything else exists
     computed, restored = _needed(grid, present, (lambda _: set()) if everything else fetchable)
-    waiting = _waiting(grid, computed)
+    dependent_work = _dependent_work(grid, computed)
     jobs = list(_restore_jobs(grid, restored))
     for stage in STAGES[:-1]:
         mine = [artifact for artifact in grid.values() if artifact.stage == stage and artifact.path in computed]
         jobs += [
-            _job(stage, batch, grid, waiting, run) for batch in _batches(stage, mine, computed, run.checkpoints_per_job)
+            _job(stage, batch, grid, dependent_work, run)
+            for batch in _batches(stage, mine, computed, run.checkpoints_per_job)
         ]
     if tables.path not in restored:
         jobs.append(_final_job(grid, study, computed))
@@ -132,7 +133,7 @@ def make(
 
 
 def _final_job(grid: Grid, study: str, computed: set[str]) -> Job:
-    """Part of every plan, as a report needs the rule that made the tables; without inputs where they stand already."""
+    """Part of every plan, as a report needs the rule that made the tables; without inputs if they exist already."""
     tables = grid.tables
     due = tables.path in computed
     inputs = tuple(grid[path].marker for path in tables.inputs.values()) if due else ()
@@ -153,7 +154,7 @@ def _needed(
     present: Callable[[str], bool],
     fetchable: Callable[[set[str]], set[str]],
 ) -> tuple[set[str], set[str]]:
-    """Paths to compute and paths to restore, level by level, so that a remote is asked once a level."""
+    """Paths to compute and paths to restore, level by level, so that a remote is queried once per level."""
     computed: set[str] = set()
     restored: set[str] = set()
     seen = {grid.tables.path}
@@ -171,7 +172,7 @@ def _needed(
 def _restore_jobs(grid: Grid, restored: set[str]) -> Iterator[Job]:
     for stage in STAGES:
         mine = [artifact for artifact in grid.values() if artifact.stage == stage and artifact.path in restored]
-        for part in _evenly(mine, RESTORED_AT_ONCE):
+        for part in _evenly(mine, RESTORE_BATCH_SIZE):
             name = f"restore_{stage}_{keys.digest([each.key for each in part])[:6]}"
             outputs = tuple(each.marker for each in part)
             orders = tuple(_order(each) for each in part)
@@ -179,18 +180,18 @@ def _restore_jobs(grid: Grid, restored: set[str]) -> Iterator[Job]:
             yield Job(name, "restore", about, (), outputs, orders, 4000)
 
 
-def _waiting(grid: Grid, needed: set[str]) -> Counter[str]:
-    """How much work waits for each needed artifact, itself included: long chains are to start first."""
-    waiting: Counter[str] = Counter()
+def _dependent_work(grid: Grid, needed: set[str]) -> Counter[str]:
+    """How much work depends on each needed artifact, itself included, so that long chains start first."""
+    dependent_work: Counter[str] = Counter()
     for path in needed:
         pending, reached = [path], {path}
         while pending:
             current = pending.pop()
-            waiting[current] += grid[path].cost
+            dependent_work[current] += grid[path].cost
             upstream = [each for each in grid[current].inputs.values() if each in needed and each not in reached]
             reached.update(upstream)
             pending += upstream
-    return waiting
+    return dependent_work
 
 
 def _batches(
@@ -198,7 +199,7 @@ def _batches(
 ) -> Iterator[list[Artifact]]:
     """Checkpoints of one baseline share a job: the baseline is loaded once, the libraries are imported once.
 
-    Scoring checkpoints that need not be computed waits for nothing, so these share jobs across baselines.
+    Scoring existing checkpoints does not wait for other jobs, so these share jobs across baselines.
     """
     if stage in ("download", "finetune"):
         yield from ([each] for each in missing)
@@ -219,7 +220,7 @@ def _order(artifact: Artifact) -> Order[StageJob]:
 
 
 def _evenly(items: Sequence[T], at_most: int) -> Iterator[Sequence[T]]:
-    """Cut into as few parts as possible, of sizes that differ by one at most."""
+    """Split into as few parts as possible, of sizes that differ by at most one."""
     count = -(-len(items) // at_most)
     start = 0
     for index in range(count):
@@ -228,7 +229,7 @@ def _evenly(items: Sequence[T], at_most: int) -> Iterator[Sequence[T]]:
         start = stop
 
 
-def _job(stage: str, batch: list[Artifact], grid: Grid, waiting: Counter[str], run: Execution) -> Job:
+def _job(stage: str, batch: list[Artifact], grid: Grid, dependent_work: Counter[str], run: Execution) -> Job:
     inputs = dict.fromkeys(grid[path].marker for each in batch for path in each.inputs.values())
     labels = sorted({each.batch or each.name for each in batch})
     label = labels[0] if len(labels) == 1 else f"{len(labels)}_baselines"
@@ -242,7 +243,7 @@ def _job(stage: str, batch: list[Artifact], grid: Grid, waiting: Counter[str], r
         inputs=tuple(inputs),
         outputs=tuple(each.marker for each in batch),
         artifacts=tuple(_order(each) for each in batch),
-        priority=URGENCY[stage] + min(sum(waiting[each.path] for each in batch), 999),
+        priority=PRIORITY[stage] + min(sum(dependent_work[each.path] for each in batch), 999),
         minutes=request.minutes * len(batch),
         mem_mb=request.mem_mb,
         gpus=request.gpus if request.gpus is not None else int(run.device != "cpu"),

@@ -1,7 +1,7 @@
 """Plans on disk, where the processes of their jobs find them.
 
-``.snakemake/fairshrink/plan-<hash>/`` holds ``plan.json`` (which jobs with which files: the rules are made from it) and
-``jobs/<name>.json`` (all that one job needs), so that no job has to read about the thousands of others.
+``.snakemake/fairshrink/plan-<hash>/`` contains ``plan.json`` (the jobs with their files, from which the rules are made)
+and ``jobs/<name>.json`` (everything that one job needs), so that no job has to read the data of thousands of others.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from fairshrink.store.artifacts import Recipe
 from fairshrink.study.jobs import StageJob
 
 FOLDER = Path(".snakemake/fairshrink")
-KEPT = 20
+MAX_PLANS = 20
 
 
 def write(plan: Plan, folder: Path = FOLDER) -> Path:
-    """Keep a plan, named by its content; returns its ``plan.json``. The oldest ones are dropped."""
+    """Write a plan, named by its content; returns its ``plan.json``. The oldest plans are removed."""
     texts = {f"jobs/{job.name}.json": _dump(_packed(job)) for job in plan.jobs}
     texts["plan.json"] = _dump(asdict(replace(plan, jobs=())) | {"jobs": [_outline(job) for job in plan.jobs]})
     digest = hashlib.sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:16]
-    place = folder / f"plan-{digest}"
-    if (place / "plan.json").is_file():
-        os.utime(place)
+    target = folder / f"plan-{digest}"
+    if (target / "plan.json").is_file():
+        os.utime(target)
     else:
-        _fill(place, texts)
-    for old in sorted(folder.glob("plan-*/"), key=lambda each: each.stat().st_mtime)[:-KEPT]:
+        _fill(target, texts)
+    for old in sorted(folder.glob("plan-*/"), key=lambda each: each.stat().st_mtime)[:-MAX_PLANS]:
         shutil.rmtree(old, ignore_errors=True)
-    return place / "plan.json"
+    return target / "plan.json"
 
 
-def _fill(place: Path, texts: dict[str, str]) -> None:
-    temporary = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.part")
+def _fill(target: Path, texts: dict[str, str]) -> None:
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     (temporary / "jobs").mkdir(parents=True)
     for name, text in texts.items():
         (temporary / name).write_text(text, encoding="utf-8")
     try:
-        temporary.rename(place)
+        temporary.rename(target)
     except OSError:
-        # Another process has just kept the same plan, or an interrupted removal left half of it.
-        if not (place / "plan.json").is_file():
-            shutil.rmtree(place)
-            temporary.rename(place)
+        # Another process has just written the same plan, or an interrupted removal left half of it.
+        if not (target / "plan.json").is_file():
+            shutil.rmtree(target)
+            temporary.rename(target)
     shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read(path: Path) -> Plan:
-    """A plan that `write` kept; its jobs know their files, but not their artifacts (`read_job`)."""
+    """A plan written by `write`; its jobs have their files, but not their artifacts (see `read_job`)."""
     value = json.loads(path.read_text(encoding="utf-8"))
     return Plan(**(value | {"jobs": tuple(_job(job) for job in value["jobs"]), "paths": tuple(value["paths"])}))
 
@@ -77,20 +77,20 @@ def _outline(job: Job) -> dict[str, Any]:
 def _packed(job: Job) -> dict[str, Any]:
     """The job as JSON; artifacts made by the same code refer to one table of it."""
     codes: list[Mapping[str, str]] = []
-    places: dict[int, int] = {}
+    indices: dict[int, int] = {}
     packed = []
     for each in job.artifacts:
         recipe = each.recipe
         code = recipe.parts["code"]
-        if id(code) not in places:
-            places[id(code)] = len(codes)
+        if id(code) not in indices:
+            indices[id(code)] = len(codes)
             codes.append(code)
         written = {
             "stage": recipe.stage,
             "name": recipe.name,
             "key": recipe.key,
             "path": recipe.path,
-            "parts": {**recipe.parts, "code": places[id(code)]},
+            "parts": {**recipe.parts, "code": indices[id(code)]},
         }
         packed.append({"recipe": written, "job": adapter(recipe.stage).dump_python(each.job, mode="json")})
     return _outline(job) | {"artifacts": packed, "codes": codes}

@@ -9,13 +9,13 @@ from fairshrink.study.study import CompressionEntry
 
 
 def setting_text(entry: CompressionEntry, entries: Sequence[CompressionEntry]) -> str:
-    """``name=value,…`` of the settings that tell an entry from the others of its method in a study."""
+    """``name=value,…`` of the settings that distinguish an entry from the others of its method in a study."""
     settings = entry.settings.model_dump(mode="json")
     return ",".join(f"{name}={_short(settings[name])}" for name in distinguishing(entry, entries))
 
 
 def distinguishing(entry: CompressionEntry, entries: Sequence[CompressionEntry]) -> list[str]:
-    """Settings that differ between entries of a method, or that it requires; else all that the study states."""
+    """Settings that differ between entries of a method, or that it requires; else all that the study gives."""
     fields = type(entry.settings).model_fields
     stated = [name for name in fields if name in entry.explicit and getattr(entry.settings, name) is not None]
     same_method = [each for each in entries if each.method == entry.method]

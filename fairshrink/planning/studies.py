@@ -1,4 +1,4 @@
-"""Studies read with all modules that there are."""
+"""Reading studies with the catalog of all modules."""
 
 from __future__ import annotations
 

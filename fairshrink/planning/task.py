@@ -1,4 +1,4 @@
-"""A task in the grid: what jobs are given of it."""
+"""A task in the grid: the part of it that jobs get."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fairshrink.study.study import TaskEntry
 
 
 def inputs_of(task: TaskEntry, downloads: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    """The downloads that hold a task's tables, by the table's place."""
-    return {place: downloads[table.download] for place, table in task.tables()}
+    """The downloads that contain a task's tables, by the table's path in the task."""
+    return {path: downloads[table.download] for path, table in task.tables()}
 
 
 def on_split(task: TaskEntry, downloads: Mapping[str, Artifact], split: int, seed: int) -> TaskOnSplit:
-    """The task as a job is given it."""
+    """The task as a job gets it."""
     train = task.keys.train
     return TaskOnSplit(
         name=task.name,

@@ -1,4 +1,4 @@
-"""What the Snakefile asks for: the plan of this run, and what is done when it begins and ends."""
+"""What the Snakefile calls: the plan of this run, and what is done when it begins and ends."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from fairshrink.log import log
 from fairshrink.planning import grid, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
-from fairshrink.store.places import MARKER
+from fairshrink.store.layout import MARKER
 
 PLAN_VARIABLE = "FAIRSHRINK_PLAN"
-"""Set by the main process: what it planned is what its jobs' processes must see, though the world moves on."""
+"""Set by the main process: the processes of its jobs must use its plan, although files have changed since."""
 POLICIES: tuple[RestorePolicy, ...] = get_args(RestorePolicy)
 
 
 def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     """The plan file and the plan; a study with mistakes ends the run with their list.
 
-    ``config`` may hold ``study`` (path of the study file, by default config.yaml; ``--configfile`` works too),
+    ``config`` may contain ``study`` (path of the study file, by default config.yaml; ``--configfile`` works too),
     ``restore`` (instead of the study's ``execution.restore``) and ``full`` (plan every job as if nothing existed: for
-    pictures of the whole graph).
+    diagrams of the whole graph).
     """
     _prepare_environment(Path(workflow.basedir))
     inherited = os.environ.get(PLAN_VARIABLE)
@@ -43,16 +43,16 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
         sys.exit(1)
     if not workflow.output_settings.dryrun:
         published.show(Path(made.published), Path(made.output))
-    _unmark(made)
+    _remove_invalid_records(made)
     path = plan_files.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
     return path, made
 
 
 def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:
-    """What a process on a cluster's node needs of the plan: the jobs that Snakemake's command line sent it to run.
+    """The part of the plan that a process on a cluster node needs: the jobs that Snakemake's command line names.
 
-    Making the rules of thousands of other jobs would cost it more than many a job.
+    Creating the rules of thousands of other jobs would take longer than many jobs.
     """
     start = command.index("--allowed-rules") + 1 if "--allowed-rules" in command else len(command)
     allowed = set(itertools.takewhile(lambda each: not each.startswith("-"), command[start:]))
@@ -60,12 +60,12 @@ def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:
     return dataclasses.replace(whole, jobs=mine or whole.jobs)
 
 
-def _unmark(made: plan.Plan) -> None:
-    """Take the records out of folders that are not whole: Snakemake would take the job's output for made."""
+def _remove_invalid_records(made: plan.Plan) -> None:
+    """Remove the records of incomplete artifacts: Snakemake would consider the job's output as done."""
     for path in (each.recipe.path for job in made.jobs for each in job.artifacts):
         marker = Path(path) / MARKER
         if marker.is_file() and not artifacts.exists(Path(path)):
-            log(f"{path}: files of its record are missing; it is made again")
+            log(f"{path}: files named in its record are missing; it is recomputed")
             marker.unlink()
 
 
@@ -76,7 +76,7 @@ def study_file(workflow: Any, config: dict[str, Any]) -> str:
 
 
 def make(file: str, restore: str | None = None, *, everything: bool = False) -> plan.Plan:
-    """The plan of a study as things stand; ``restore`` overrides its policy. Raises UserError."""
+    """The current plan of a study; ``restore`` overrides its policy. Raises UserError."""
     loaded = studies.load(file)
     policy = restore or loaded.execution.restore
     if policy not in POLICIES:
@@ -92,7 +92,7 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
 
 
 def tidy(workflow: Any) -> None:
-    """Drop the functions of rules from Snakemake's globals, which it copies for every text of every job.
+    """Remove the functions of rules from Snakemake's globals, which it copies for every string of every job.
 
     With 8,000 jobs of one artifact each, `snakemake -n` would take five times as long.
     """
@@ -101,7 +101,7 @@ def tidy(workflow: Any) -> None:
 
 
 def begin(workflow: Any, made: plan.Plan) -> None:
-    """Before the first job: no other run may be at work here, and the plan must still fit what stands here.
+    """Before the first job: no other run may be active in this clone, and the plan must still be up to date.
 
     Where jobs run on this machine, the process that they are forked from is started.
 
@@ -115,8 +115,8 @@ def begin(workflow: Any, made: plan.Plan) -> None:
         raise WorkflowError(str(error)) from None
     if any(artifacts.exists(Path(path)) for path in made.computed):
         raise WorkflowError(
-            "Some of what this run would compute stands here already: another run has finished it since, or the plan "
-            "was made with `full=true`, which is for pictures of the whole graph. Nothing was started; start again."
+            "Some of what this run would compute exists already: another run has finished it in the meantime, or the "
+            "plan was made with `full=true`, which is for diagrams of the whole graph. Nothing was started; run again."
         )
     due = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if workflow.local_exec and _forks_pay([job for job in made.jobs if job.name in due]):
@@ -138,7 +138,7 @@ def _forks_pay(jobs: list[plan.Job]) -> bool:
 
 
 def end(made: plan.Plan) -> None:
-    """After the last job, in success and in failure: record what is new, show the answer."""
+    """After the last job, in success and in failure: record what is new, show the published results."""
     while _forking:
         os.environ.pop(warm.VARIABLE, None)
         warm.stop(_forking.pop())
@@ -150,15 +150,15 @@ def end(made: plan.Plan) -> None:
 
 
 def growing(amount: int) -> Callable[[Any, int], int]:
-    """A resource that grows with each try of a job."""
+    """A resource request that grows with each try of a job."""
     return lambda wildcards, attempt: amount * attempt
 
 
 def _prepare_environment(root: Path) -> None:
-    """Jobs must find the interpreter and the package that Snakemake runs with, also where no environment is active.
+    """Jobs must find the interpreter and the package that Snakemake runs with, even if no environment is active.
 
-    They keep byte code, also where the user's environment (many a container's) says not to: each of these short
-    processes would else compile the libraries anew, which takes longer than importing them.
+    They write byte code, even if the user's environment forbids it, as in many containers: otherwise each of these
+    short processes would compile the libraries again, which takes longer than importing them.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fairshrink.log import log
-from fairshrink.store.places import ARTIFACT_GLOBS, MARKER
+from fairshrink.store.layout import ARTIFACT_GLOBS, MARKER
 
 MAX_ARGUMENTS = 5000
 """Paths that fit on one command line."""

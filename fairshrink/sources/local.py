@@ -72,7 +72,7 @@ def _digests(files: dict[str, Path]) -> dict[str, str]:
 
 def _files(settings: Settings) -> dict[str, Path]:
     """Files by their name below the folder, sorted; another artifact's provenance is not part of its contents."""
-    from fairshrink.store.places import MARKER
+    from fairshrink.store.layout import MARKER
 
     root = Path(settings.path)
     if root.is_file():

@@ -1,4 +1,4 @@
-"""Stage 3: compressed checkpoints of one baseline, each with the ledger of what it cost and saved."""
+"""Stage 3: compressed checkpoints of one baseline, each with its ledger of size and cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 1: fetch what the study is made from, checked against its pins."""
+"""Stage 1: fetch the study's downloads and check them against their pins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARCHIVES = Path("data/.archives")
 
 
 def run(orders: Iterable[Order[DownloadJob]], device: str = "cpu") -> None:
-    """Fetch each download. Raises UserError where a pin does not hold or the network does not answer."""
+    """Fetch each download. Raises UserError if a pin does not match or the network does not respond."""
     for order in orders:
         artifacts.make(order.recipe, partial(_fill, job=order.job))
 

@@ -15,7 +15,7 @@ from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
 from fairshrink.stages.opening import open_task
 from fairshrink.store import artifacts
-from fairshrink.store.places import ITEMS
+from fairshrink.store.layout import ITEMS
 from fairshrink.study.jobs import EvaluateJob
 
 Loaded = dict[str, checkpoints.Checkpoint]
@@ -50,10 +50,10 @@ def _fill(folder: Path, job: EvaluateJob, loaded: Loaded) -> dict[str, Any]:
     if not items["item"].is_unique:
         raise RuntimeError(f"{job.metric}: item names are not unique")
     items.sort_values("item", kind="stable").to_parquet(folder / ITEMS, index=False)
-    return {"items": len(items), "checkpoint": _about(Path(job.checkpoint))}
+    return {"items": len(items), "checkpoint": _record_of(Path(job.checkpoint))}
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """What tables tell of a checkpoint, kept with its scores so that they can be rebuilt without it."""
+def _record_of(path: Path) -> dict[str, Any]:
+    """What tables need to know about a checkpoint, stored with its scores so that they can be rebuilt without it."""
     record = artifacts.read_provenance(path)
     return {name: record[name] for name in ("key", "name", "identity", "ledger", "measurements", "made")}

@@ -21,7 +21,7 @@ from fairshrink.training.state import TrainingState
 
 
 def run(orders: Iterable[Order[FinetuneJob]], device: str = "cpu", save_minutes: float = 5.0) -> None:
-    """Make each baseline; every ``save_minutes`` of training its state is kept, for a run that is killed to resume."""
+    """Make each baseline; the state is saved every ``save_minutes`` of training, so that a killed run can resume."""
     for order in orders:
         state = TrainingState(_state_folder(Path(order.recipe.path)), order.recipe.key, log, 60 * save_minutes)
         artifacts.make(order.recipe, partial(_fill, job=order.job, device=device, state=state))
@@ -29,7 +29,7 @@ def run(orders: Iterable[Order[FinetuneJob]], device: str = "cpu", save_minutes:
 
 
 def _state_folder(artifact: Path) -> Path:
-    """Beside the artifact: the folder in which the artifact itself is made does not outlast its process."""
+    """Next to the artifact: the temporary folder in which the artifact is built does not survive its process."""
     return artifact.with_name(f".{artifact.name}.training")
 
 

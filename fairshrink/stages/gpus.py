@@ -1,7 +1,7 @@
 """One job per GPU at a time on a machine without a scheduler.
 
-Slurm gives each job its GPUs. Where nobody does, jobs that start side by side would all take the first one; so each
-takes a lock on a device, waits while all are taken, and sees no other. The kernel's lock ends with the process.
+Slurm assigns GPUs to jobs. Without a scheduler, concurrent jobs would all use the first GPU; so each job locks a
+device, waits while all are locked, and sees no other. The kernel releases the lock when the process ends.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _held: list[IO[str]] = []
 
 
 def assign(count: int, root: Path = Path()) -> None:
-    """Take ``count`` GPUs for this process by setting CUDA_VISIBLE_DEVICES; call it before torch is imported.
+    """Reserve ``count`` GPUs for this process by setting CUDA_VISIBLE_DEVICES; call it before torch is imported.
 
-    Does nothing where a scheduler has assigned them, or where the machine has none. Where it has fewer than ``count``,
-    all of them are taken.
+    Does nothing if a scheduler has assigned GPUs, or if the machine has none. If it has fewer than ``count``, all of
+    them are reserved.
     """
     if count < 1 or any(name in os.environ for name in SCHEDULERS):
         return
@@ -56,7 +56,7 @@ def visible() -> list[str]:
 
 
 def _take(devices: list[str], count: int, root: Path) -> list[str]:
-    """Locks on ``count`` free devices, or on none: half of what is needed would only keep it from others."""
+    """Lock ``count`` free devices, or none: holding only some of them would just block other jobs."""
     (root / LOCKS).mkdir(parents=True, exist_ok=True)
     taken: dict[str, IO[str]] = {}
     for device in devices:

@@ -1,4 +1,4 @@
-"""From what a job is given to the objects that it works on."""
+"""From the input of a job to the objects that it works on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def open_task(given: TaskOnSplit) -> Task:
 
 
 def open_pretrained(model: PretrainedModel, seed: int) -> checkpoints.Checkpoint:
-    """The pretrained model with the task's head, as fine-tuning starts from it."""
+    """The pretrained model with the task's new head, from which fine-tuning starts."""
     return checkpoints.from_source(
         Path(model.path),
         head=model.head,

@@ -1,4 +1,4 @@
-"""Before all stages: what is recorded by a DVC pointer is fetched, not computed."""
+"""Before all stages: artifacts that are recorded by a DVC pointer are fetched, not computed."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from fairshrink.study.jobs import StageJob
 
 
 def run(orders: Iterable[Order[StageJob]], device: str = "cpu") -> None:
-    """Bring back each artifact."""
+    """Restore each artifact."""
     restoring.restore([order.recipe.path for order in orders])

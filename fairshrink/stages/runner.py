@@ -21,7 +21,7 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
         raise UserError(f"{plan_file}: no job '{job_name}' of stage {stage}; it has: {', '.join(names) or 'none'}")
     job = plan_files.read_job(plan_file, job_name)
     gpus.assign(job.gpus)
-    # The libraries read these when they are first imported: set them before the stage brings torch in.
+    # The libraries read these when they are first imported: set them before the stage imports torch.
     os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     settings = {"save_minutes": loaded.save_minutes} if stage == "finetune" else {}

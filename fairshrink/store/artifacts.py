@@ -30,7 +30,7 @@ from typing import Any
 from fairshrink import keys
 from fairshrink.contracts import Stage
 from fairshrink.errors import UserError
-from fairshrink.store.places import MARKER
+from fairshrink.store.layout import MARKER
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink.store import artifacts
-from fairshrink.store.places import MARKER
+from fairshrink.store.layout import MARKER
 
 SHOWN = "tables/provenance.json"
 

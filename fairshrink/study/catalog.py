@@ -1,4 +1,4 @@
-"""The modules that a study can name, as the study sees them: handed in from above, so that it imports none of them."""
+"""The modules that a study can name, as Protocols: `study` gets them as arguments and imports none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks across the entries of a study: names lead somewhere, and what is asked of a task it can give."""
+"""Checks across the entries of a study: names exist, and tasks provide what metrics and methods need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fairshrink.study.mistakes import Mistake, suggestion
 from fairshrink.study.schema import Model
 from fairshrink.study.study import CompressionEntry, MetricEntry, Study, TaskEntry
 
-TASK_HEADS: Mapping[ModelFamily, tuple[TaskHead, ...]] = {
+TASK_HEADS_OF_FAMILY: Mapping[ModelFamily, tuple[TaskHead, ...]] = {
     "encoder": ("encoder", "masked_lm", "regression", "classification"),
     "causal": ("causal_lm",),
 }
@@ -28,7 +28,7 @@ def check(
     tasks: set[str],
     mistakes: list[Mistake],
 ) -> None:
-    """Add what is wrong to ``mistakes``. The three sets hold all names in the file, also of entries with mistakes."""
+    """Add all errors to ``mistakes``. The three sets contain all names in the file, also of entries with mistakes."""
     _check_downloads(study, mistakes)
     for name, model in study.models.items():
         _refer(model.download, downloads, f"models.{name}.download", "download", mistakes)
@@ -54,7 +54,7 @@ def check(
 
 
 def _refer(name: str, known: Collection[str], key: str, what: str, mistakes: list[Mistake]) -> bool:
-    """Whether a name is known."""
+    """Whether a name exists; if not, it is a mistake."""
     if name not in known:
         mistakes.append(Mistake(key, f"there is no {what} '{name}'", suggestion(name, known)))
     return name in known
@@ -84,7 +84,7 @@ def _check_downloads(study: Study, mistakes: list[Mistake]) -> None:
 
 
 def _check_columns(study: Study, table: Table, key: str, mistakes: list[Mistake]) -> None:
-    """Local files can be looked into before any job; those that are fetched are checked when they are read."""
+    """Local files are checked before any job starts; those that are fetched are checked when they are read."""
     entry = study.downloads.get(table.download)
     root = entry.settings.local if entry else None
     if root is None:
@@ -109,7 +109,7 @@ def _check_columns(study: Study, table: Table, key: str, mistakes: list[Mistake]
 
 
 def _check_family(name: str, model: Model, task: TaskEntry, catalog: Catalog, mistakes: list[Mistake]) -> None:
-    heads = TASK_HEADS[model.family]
+    heads = TASK_HEADS_OF_FAMILY[model.family]
     if task.module.HEAD not in heads:
         fitting = [kind for kind in catalog.tasks.names() if catalog.tasks[kind].HEAD in heads]
         mistakes.append(
@@ -126,9 +126,9 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     if module.TRAINED and train is None:
         mistakes.append(Mistake(f"{key}.train", f"a {task.kind} task needs examples", "`train:` with a table"))
     needed = {"text"} | ({"label"} if module.HEAD in ("regression", "classification") else set())
-    for place, table in task.tables():
+    for path, table in task.tables():
         for column in sorted(needed - set(table.columns)):
-            mistakes.append(Mistake(f"{key}.{place}.columns.{column}", "this column is not named", f"`{column}: NAME`"))
+            mistakes.append(Mistake(f"{key}.{path}.columns.{column}", "this column is not named", f"`{column}: NAME`"))
     if module.HEAD == "classification" and train is not None and not train.labels:
         mistakes.append(Mistake(f"{key}.train.labels", "label names are missing", "`labels: [name, name, …]`"))
     if len(set(task.keys.splits)) != len(task.keys.splits):

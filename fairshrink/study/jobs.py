@@ -1,4 +1,4 @@
-"""What a job of each stage is given: plain values that are written to the plan and read by the job's process."""
+"""The input of a job of each stage: plain values that are written to the plan and read by the job's process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Identity:
-    """How tables name a checkpoint. ``setting`` is the readable form of the settings that tell it from others."""
+    """A checkpoint's identity in tables. ``setting`` is the readable form of the settings that distinguish it."""
 
     model: str
     family: str
@@ -30,7 +30,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A downloaded model and the head that it gets; ``path`` is a folder."""
+    """A downloaded model and the task head that it gets; ``path`` is a folder."""
 
     path: str
     gguf_file: str | None
@@ -41,7 +41,7 @@ class PretrainedModel:
 
 @dataclass(frozen=True)
 class TaskOnSplit:
-    """A task on one split, with where its tables are."""
+    """A task on one split, with the locations of its tables."""
 
     name: str
     kind: str
@@ -88,7 +88,7 @@ class CompressJob:
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """Score the checkpoint at ``checkpoint`` with one metric; ``baseline`` where the metric compares the two."""
+    """Score the checkpoint at ``checkpoint`` with one metric; ``baseline`` if the metric compares the two."""
 
     checkpoint: str
     baseline: str | None
@@ -101,7 +101,7 @@ class EvaluateJob:
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """A checkpoint of the tables; ``record`` is the provenance of scores of it, which hold a copy of its ledger."""
+    """A checkpoint of the tables; ``record`` is the provenance of some of its scores, with a copy of its ledger."""
 
     key: str
     name: str
@@ -150,7 +150,7 @@ JOBS: Mapping[Stage, type[StageJob]] = {
 
 @dataclass(frozen=True)
 class MetricSummary:
-    """What the readable tables need to know of a metric."""
+    """What the readable tables need to know about a metric."""
 
     module: str
     kind: MetricKind

@@ -1,7 +1,7 @@
-"""Reading a study's file: YAML to a validated `Study`, or all its mistakes at once.
+"""Reading a study file: YAML to a validated `Study`, or all its mistakes at once.
 
-Pure and quick to import (neither torch nor transformers), because every start of the workflow goes through here. The
-settings of sources, tasks, methods and metrics are defined in their own modules, which a `Catalog` hands in.
+Pure and quick to import (neither torch nor transformers), because every start of the workflow runs it. The settings of
+sources, tasks, methods and metrics are defined in their own modules, which a `Catalog` provides.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _HasSettings(Protocol):
 
 @dataclass(frozen=True)
 class _Kind(Generic[M, K]):
-    """How entries of one section are read: their modules, the key that names one, the keys that all of them have."""
+    """How entries of a section are read: their modules, the key that names a module, the keys common to all entries."""
 
     section: str
     selector: str
@@ -99,7 +99,7 @@ def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] |
 
 
 def _top_level(raw: dict[str, Any], file: str, mistakes: list[Mistake]) -> StudyKeys:
-    """The top-level keys; where some are wrong, the others, so that the mistakes inside them are found as well."""
+    """The top-level keys; if some are wrong, the others, so that mistakes inside them are found as well."""
     found: list[Mistake] = []
     keys = checked(StudyKeys, raw, "", found)
     mistakes += [Mistake(each.key.lstrip("."), each.reason, each.remedy) for each in found]
@@ -217,7 +217,7 @@ def _entry(kind: _Kind[M, K], name: str, values: object, key: str, mistakes: lis
 
 
 def _loader(mistakes: list[Mistake]) -> type[yaml.SafeLoader]:
-    """A YAML loader that reports keys written twice, which plain YAML drops in silence."""
+    """A YAML loader that reports duplicate keys, which plain YAML drops silently."""
 
     class Loader(yaml.SafeLoader):
         pass

@@ -19,17 +19,17 @@ class Files(Settings):
 
     @property
     def files(self) -> list[str]:
-        """The files by name, also where there is one."""
+        """The files as a list, even if there is only one."""
         return [self.file] if isinstance(self.file, str) else list(self.file)
 
 
 class Model(Settings):
     """A pretrained model."""
 
-    download: str = Field(description="name of the entry under `downloads` that holds it")
+    download: str = Field(description="name of the entry under `downloads` that contains it")
     folder: str = Field(".", description="folder inside the download with config.json, weights and tokenizer")
     family: ModelFamily = Field(description="encoder (BERT, RoBERTa) or causal (Llama-like)")
-    gguf_file: str | None = Field(None, description="name of a GGUF file in `folder`, where the model comes as one")
+    gguf_file: str | None = Field(None, description="name of a GGUF file in `folder`, if the model is one")
     dtype: StoredType = Field("float32", description="type in which its checkpoints are stored")
     tasks: list[str] = Field(min_length=1, description="tasks for which a baseline of this model is made")
 
@@ -50,17 +50,17 @@ class CompressionKeys(Settings):
     """Keys of a compression that do not depend on its method."""
 
     method: str = Field(description="one of the files in fairshrink/compression/")
-    models: list[str] | None = Field(None, description="models it is applied to; all unless given")
-    tasks: list[str] | None = Field(None, description="tasks whose baselines it is applied to; all unless given")
+    models: list[str] | None = Field(None, description="models it is applied to; by default all")
+    tasks: list[str] | None = Field(None, description="tasks whose baselines it is applied to; by default all")
 
 
 class MetricKeys(Settings):
     """Keys of a metric that do not depend on which metric it is."""
 
     metric: str = Field(description="one of the files in fairshrink/metrics/")
-    name: str | None = Field(None, description="name in the tables; the metric's own unless given")
-    models: list[str] | None = Field(None, description="models it is applied to; all that can unless given")
-    tasks: list[str] | None = Field(None, description="tasks it is applied to; all that can unless given")
+    name: str | None = Field(None, description="name in the tables; by default the metric's")
+    models: list[str] | None = Field(None, description="models it is applied to; by default all that can be scored")
+    tasks: list[str] | None = Field(None, description="tasks it is applied to; by default all that can be scored")
     precision: Precision = Field("fp32", description="arithmetic of the model; bf16: matrix products in bfloat16")
     data: dict[str, Files] = Field({}, description="where the metric's data are, by role")
 
@@ -73,16 +73,16 @@ class Statistics(Settings):
 
 
 class Request(Settings):
-    """What a job of one stage asks of a cluster; doubled, tripled … when a job has to be tried again."""
+    """What a job of one stage requests from a cluster; doubled, tripled … when a job is retried."""
 
     minutes: int = Field(ge=1, description="wall time for each artifact that the job makes")
     mem_mb: int = Field(ge=1, description="main memory in MiB")
-    gpus: int | None = Field(None, ge=0, description="GPUs; by default 1, or 0 where `device` is cpu")
+    gpus: int | None = Field(None, ge=0, description="GPUs; by default 1, or 0 if `device` is cpu")
     cpus: int | None = Field(None, ge=1, description="CPU cores; by default `threads`")
 
 
 class Execution(Settings):
-    """How jobs are cut and run; changes no result and no key."""
+    """How jobs are grouped and run; changes no result and no key."""
 
     threads: int = Field(1, ge=1, description="CPU threads of a job")
     checkpoints_per_job: int = Field(
@@ -91,15 +91,17 @@ class Execution(Settings):
     device: str = Field("auto", description="cpu, cuda, or auto (cuda where there is one)")
     restore: RestorePolicy = Field(
         "required",
-        description="what is missing here but recorded by a DVC pointer: `preferred` fetches it, or computes it "
-        "where it cannot be had; `required` stops where it cannot be had; `never` computes it",
+        description="artifacts that are missing here but have a DVC pointer: `preferred` fetches them, or computes "
+        "those that are not available; `required` stops if one is not available; `never` computes them",
     )
     save_minutes: float = Field(
-        5.0, gt=0, description="fine-tuning saves its state this often; a job that was stopped goes on from there"
+        5.0, gt=0, description="fine-tuning saves its state this often; a job that was stopped resumes from there"
     )
-    finetune: Request = Field(Request(minutes=240, mem_mb=16000), description="what fine-tuning asks of a cluster")
-    compress: Request = Field(Request(minutes=10, mem_mb=16000), description="what compression asks of a cluster")
-    evaluate: Request = Field(Request(minutes=10, mem_mb=16000), description="what scoring asks of a cluster")
+    finetune: Request = Field(
+        Request(minutes=240, mem_mb=16000), description="what fine-tuning requests from a cluster"
+    )
+    compress: Request = Field(Request(minutes=10, mem_mb=16000), description="what compression requests from a cluster")
+    evaluate: Request = Field(Request(minutes=10, mem_mb=16000), description="what scoring requests from a cluster")
 
 
 class StudyKeys(Settings):
@@ -113,5 +115,5 @@ class StudyKeys(Settings):
     compressions: list[dict[str, Any]] = Field([], description="methods; a list of values for a setting makes a grid")
     metrics: list[dict[str, Any]] = Field(min_length=1, description="metrics and what they are applied to")
     statistics: Statistics = Field(Statistics(), description="intervals")
-    execution: Execution = Field(Execution(), description="how jobs are cut and run; changes no result")
-    output: str = Field("results", description="folder that gets tables/, figures/ and report.html")
+    execution: Execution = Field(Execution(), description="how jobs are grouped and run; changes no result")
+    output: str = Field("results", description="folder for tables/, figures/ and report.html")

@@ -1,4 +1,4 @@
-"""A validated study: what its file says, in types."""
+"""A validated study as typed objects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Download:
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """An entry under ``tasks``; ``module`` is its kind, ``provides`` what its checkpoints can be asked for."""
+    """An entry under ``tasks``; ``module`` is its kind, ``provides`` are the capabilities of its checkpoints."""
 
     name: str
     kind: str
@@ -38,7 +38,7 @@ class TaskEntry:
         return dict(sorted((self.keys.test or {}).items()))
 
     def tables(self) -> Iterator[tuple[str, Table]]:
-        """Every table with its place below the task, e.g. ``test.matched``."""
+        """Every table with its path below the task, e.g. ``test.matched``."""
         if self.keys.train is not None:
             yield "train", self.keys.train
         for name, table in self.tests.items():
@@ -47,7 +47,7 @@ class TaskEntry:
 
 @dataclass(frozen=True)
 class CompressionEntry:
-    """One point of the grid of an entry under ``compressions``; ``explicit`` are the settings that the file states."""
+    """One point of the grid of an entry under ``compressions``; ``explicit`` are the settings given in the file."""
 
     method: str
     module: AnyMethod
@@ -58,7 +58,7 @@ class CompressionEntry:
 
 @dataclass(frozen=True)
 class MetricEntry:
-    """An entry under ``metrics``; ``name`` is what tables call it."""
+    """An entry under ``metrics``; ``name`` is its name in tables."""
 
     name: str
     metric: str

@@ -20,7 +20,7 @@ from fairshrink.log import log
 from fairshrink.remote.cache_objects import DIRECTORY, Objects, mentioned
 from fairshrink.remote.pointers import pointer
 from fairshrink.store import run_lock
-from fairshrink.store.places import FOLDERS, MARKER
+from fairshrink.store.layout import FOLDERS, MARKER
 from fairshrink.upkeep import locations, repository
 from fairshrink.upkeep import needed as needs
 from fairshrink.upkeep.formatting import count, size_text

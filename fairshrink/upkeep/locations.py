@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fairshrink.keys import KEY_LENGTH
-from fairshrink.store.places import ARTIFACT_GLOBS, FOLDERS, MARKER
+from fairshrink.store.layout import ARTIFACT_GLOBS, FOLDERS, MARKER
 
 QUARANTINE = "results/quarantine"
 """Where damaged and mismatched artifacts are moved."""

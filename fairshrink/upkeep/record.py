@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fairshrink import keys
-from fairshrink.store.places import MARKER
+from fairshrink.store.layout import MARKER
 from fairshrink.upkeep.locations import stage_of
 
 

@@ -22,7 +22,7 @@ from fairshrink.remote import storage
 from fairshrink.remote.cache_objects import DIRECTORY, Objects, directory_object
 from fairshrink.remote.pointers import pointer
 from fairshrink.store import run_lock
-from fairshrink.store.places import MARKER
+from fairshrink.store.layout import MARKER
 from fairshrink.upkeep import locations, record
 from fairshrink.upkeep.checksums import Checksums, Sums
 from fairshrink.upkeep.formatting import count, size_text

@@ -9,7 +9,7 @@ from tiny_study import ROOT, git, run
 
 from fairshrink import keys
 from fairshrink.store import artifacts
-from fairshrink.store.places import FOLDERS
+from fairshrink.store.layout import FOLDERS
 
 
 def job(stage: str, name: str, *, folder: str | None = None, **params) -> dict:

@@ -219,12 +219,12 @@ def test_reinitialize_depends_on_the_seed_alone(tmp_path):
 
 
 def test_unreadable_checkpoints_are_user_errors(tmp_path):
-    with pytest.raises(UserError, match="not a whole checkpoint"):
+    with pytest.raises(UserError, match="not a complete checkpoint"):
         checkpoints.load(tmp_path / "absent")
     path = tiny.tiny_bert("encoder", tmp_path / "cut")
     weights = path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(UserError, match="not a whole checkpoint"):
+    with pytest.raises(UserError, match="not a complete checkpoint"):
         checkpoints.load(path)
     path = tiny.tiny_bert("encoder", tmp_path / "old")
     about = json.loads((path / "checkpoint.json").read_text())

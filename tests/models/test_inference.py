@@ -162,7 +162,7 @@ def test_empty_inputs_give_empty_outputs(tmp_path):
 
 def test_mistakes_are_reported(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path))
-    with pytest.raises(UserError, match="this needs a model with the head masked_lm, this one has 'encoder'"):
+    with pytest.raises(UserError, match="this needs a model with the task head masked_lm, this one has 'encoder'"):
         inference.masked_log_probs(cp, [[1]], [0], [1])
     with pytest.raises(UserError, match="pooling 'max'"):
         inference.sentence_embeddings(cp, TEXTS, "max")

@@ -168,9 +168,9 @@ def test_a_half_removed_plan_is_written_again(tmp_path):
 
 
 def test_old_plans_are_dropped(tmp_path):
-    for n in range(plan_files.KEPT + 5):
+    for n in range(plan_files.MAX_PLANS + 5):
         plan_files.write(plan.Plan(f"s{n}", 1, "cpu", 5.0, (), "a", "results", ()), tmp_path)
-    assert len(list(tmp_path.glob("plan-*/plan.json"))) == plan_files.KEPT
+    assert len(list(tmp_path.glob("plan-*/plan.json"))) == plan_files.MAX_PLANS
 
 
 def test_the_longest_chain_starts_first():

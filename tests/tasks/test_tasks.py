@@ -87,7 +87,7 @@ def test_too_few_rows_are_the_users_to_mend(tmp_path):
 @pytest.mark.parametrize("kind", registry.names("tasks"))
 def test_every_kind_says_what_it_is(kind):
     module = registry.load("tasks", kind)
-    assert module.HEAD in checkpoints.HEADS
+    assert module.HEAD in checkpoints.TASK_HEADS
     assert hasattr(module, "train") == module.TRAINED
     assert module.Settings() == module.Settings(**module.Settings().model_dump())
     assert "embedding" in module.provides(module.Settings(), set(), None)

@@ -19,7 +19,7 @@ import pytest
 from tiny_study import environment, git, planned, run, snakemake, study, workspace, write_study
 
 from fairshrink.planning import warm
-from fairshrink.store.places import ARTIFACT_GLOBS
+from fairshrink.store.layout import ARTIFACT_GLOBS
 
 pytestmark = pytest.mark.workflow
 METHOD = "fairshrink/compression/controls/random_init.py"

@@ -65,8 +65,8 @@ def clone(finished, tmp_path):
 
 
 def artifacts(folder: Path) -> list[Path]:
-    places = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*")
-    return [marker.parent for place in places for marker in folder.glob(f"{place}/provenance.json")]
+    patterns = ("data/*", "results/baselines/*", "results/compressed/*", "results/scores/*/*")
+    return [marker.parent for pattern in patterns for marker in folder.glob(f"{pattern}/provenance.json")]
 
 
 def score_bytes(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Where artifacts are, by stage; one definition for all who look for them."""
+"""The folders of artifacts, by stage, and the names of their files, defined once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fairshrink.contracts import Stage
 
 MARKER = "provenance.json"
-"""The record of an artifact: a folder that holds it, and every file that it names, is valid."""
+"""The provenance record of an artifact: a folder with it and with every file that it names is valid."""
 FOLDERS: Mapping[Stage, str] = {
     "download": "data",
     "finetune": "results/baselines",
