@@ -1,4 +1,4 @@
-"""Cards: the docstrings of methods, metrics, tasks and sources, read into their parts.
+"""Cards: the docstrings of methods, metrics, tasks and sources, parsed into their parts.
 
 A card's first line says what the thing is; paragraphs of prose follow, then fields. A field begins with its label and a
 colon at the start of a line (``Range: [0, 1]``) and goes on in lines that are indented by four spaces; ``Formula`` and
@@ -28,7 +28,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """For each kind of module the labels that its cards must have."""
 OPTIONAL = ("Deviations",)
-"""Labels that a card may have besides: what differs from the published definition, and why."""
+"""Optional labels: what differs from the published definition, and why."""
 VERBATIM = ("Formula", "Use")
 _LABEL = re.compile(r"([A-Z][a-z]+(?: [a-z]+)*):(?: (.*))?")
 _INDENT = "    "

@@ -71,7 +71,7 @@ def _entry(card: Card, level: str) -> Iterator[str]:
 
 
 def _facts(card: Card) -> Iterator[str]:
-    """What the code says about a metric besides its card."""
+    """Facts about a module that are in its code, not in its card."""
     module = _module(card)
     if card.kind == "metrics":
         statistic, group = module.HEADLINE

@@ -34,8 +34,8 @@ TITLES = {
 }
 INTRODUCTION = """# The study file
 
-A study is one YAML file. It is validated whole before any job starts; all its mistakes are listed at once, each with
-its place and what to write instead. Editors that know JSON schema complete it with
+A study is one YAML file. It is validated completely before any job starts; all its mistakes are listed at once, each
+with its key and what to write instead. Editors that know JSON schema complete it with
 [`study.schema.json`](study.schema.json).
 
 *This page is generated from the code that validates studies (`make docs`).*

@@ -45,7 +45,7 @@ _OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, a
 
 
 class Everywhere(NamedTuple):
-    """``global name``: looked up in the module whatever surrounds it."""
+    """``global name``: looked up in the module, whatever scopes surround it."""
 
 
 class Load(NamedTuple):
@@ -272,7 +272,7 @@ def data_file(node: ast.AST, scopes: Scopes, reader: Reader) -> Place | None:
     inside = reader.root.parent / reader.module.file
     path = (inside if inside.is_dir() else inside.parent) / str(name.value)
     if not path.is_file() or not path.resolve().is_relative_to(reader.root.resolve()):
-        raise UserError(f"{reader.module.file}:{node.lineno}: there is no file {name.value!s} beside this module")
+        raise UserError(f"{reader.module.file}:{node.lineno}: there is no file {name.value!s} next to this module")
     folder = path.parent.relative_to(reader.root).as_posix()
     return Place("file", "" if folder == "." else folder, path.name)
 

@@ -147,7 +147,7 @@ class Recipe:
 
 
 def make(recipe: Recipe, fill: Callable[[Path], Mapping[str, Any]]) -> None:
-    """Build one artifact: ``fill`` writes its files into a folder and returns what provenance shall add.
+    """Build one artifact: ``fill`` writes its files into a folder and returns further fields of its provenance record.
 
     Does nothing if it is already there.
     """

@@ -54,7 +54,7 @@ def test_columns_are_those_of_the_contract(table, spec):
         assert str(table[name].dtype) == expected, name
 
 
-def test_every_mean_can_be_had_with_three_lines_of_pandas(table, spec):
+def test_every_mean_can_be_recomputed_with_three_lines_of_pandas(table, spec):
     for _, each in table[(table["statistic"] == "share") & (table["group"] != "all")].iterrows():
         items = scores(spec, each["key"], "stereotypes")
         by_group = items.groupby("group")["stereotype"].mean()
@@ -139,7 +139,7 @@ def test_bytes_do_not_depend_on_the_run_or_on_the_order_of_the_spec(spec, tmp_pa
     assert written[0] == written[1] == written[2]
 
 
-def test_reading_gives_back_what_was_written(table, spec, tmp_path):
+def test_reading_returns_what_was_written(table, spec, tmp_path):
     results_file.write(
         table,
         results_file.RESULTS,

@@ -41,7 +41,7 @@ def test_texts_that_look_like_numbers_stay_texts(reference):
     assert read(reference("sentence,score\n007,1\n1.50,2\n"))["text"].tolist() == ["007", "1.50"]
 
 
-def test_tsv_without_header_takes_quotes_as_they_are_and_latin_1(reference):
+def test_tsv_without_header_keeps_quotes_and_reads_latin_1(reference):
     content = '1\t-0.5\t"Na\xefve, he said\n2\t3\tit\'s 5" wide\n'.encode("latin-1")
     keys = {"header": False, "encoding": "latin-1", "columns": {"label": 1, "text": 2}}
     table = read(reference(content, "tsv", **keys))
@@ -65,7 +65,7 @@ def test_jsonl_and_parquet_give_the_same(reference, tmp_path):
     assert lines.to_dict("list") == {"text": ["2020-01-01", "x"], "text_pair": ["second", "y"], "label": [1.0, 0.0]}
 
 
-def test_several_files_follow_one_another(reference):
+def test_several_files_are_concatenated(reference):
     reference("sentence,score\nb,1\n", name="two")
     one = reference("sentence,score\na,0\n", name="one")
     table = read(one | {"file": ["two.csv", "one.csv"]})

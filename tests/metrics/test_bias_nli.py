@@ -63,7 +63,7 @@ def test_phrases_are_all_combinations_of_fitting_verbs_and_objects(words):
 
 
 @pytest.mark.parametrize("sample", [42, 60, 84, 100, 1000])
-def test_the_draw_is_even(words, sample):
+def test_the_sample_is_balanced(words, sample):
     pairs = sample_pairs(words, sample, seed=5)
     assert len(pairs) == len(set(pairs)) == sample
     # Man and woman come in twos, so counts of what they share differ by twos.
@@ -77,7 +77,7 @@ def test_the_draw_is_even(words, sample):
     assert Counter(pair.gender for pair in pairs) == {"male": sample // 2, "female": sample // 2}
 
 
-def test_a_whole_round_asks_each_occupation_about_each_word_once(words):
+def test_a_complete_round_has_each_occupation_with_each_word_once(words):
     pairs = sample_pairs(words, 42, seed=1)
     assert set(Counter((pair.occupation, pair.word) for pair in pairs).values()) == {1}
 
@@ -91,7 +91,7 @@ def test_man_and_woman_share_the_premise(words):
         assert male.premise.split(" ", 2)[2] == male.hypothesis.split(" ", 2)[2]
 
 
-def test_the_draw_depends_on_the_seed_alone(words):
+def test_the_sample_depends_only_on_the_seed(words):
     assert sample_pairs(words, 60, 3) == sample_pairs(words, 60, 3) != sample_pairs(words, 60, 4)
 
 

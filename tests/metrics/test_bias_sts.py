@@ -31,7 +31,7 @@ def test_stimuli_have_no_repeats_and_name_the_person_first():
     assert all(template.startswith("{A person} ") and template.endswith(".") for template in FILE["templates"])
 
 
-def test_articles_go_by_sound():
+def test_articles_are_chosen_by_sound():
     starts = {
         bias_sts.sentence(person, 0).split(" is ")[0] for person in ("accountant", "usher", "nurse", "estate agent")
     }
@@ -57,7 +57,7 @@ def test_other_subjects_are_about_men_and_women_equally_often():
 
 
 @pytest.mark.parametrize("sample", [60, 90, 240, 1200])
-def test_the_draw_is_even(sample):
+def test_the_sample_is_balanced(sample):
     items = bias_sts.sample_items(sample, 4)
     assert len(set(items)) == sample
     for part in (0, 1):
@@ -87,7 +87,7 @@ def test_weights_count_items():
         assert s.estimate(weights) == pytest.approx([values(each)[s.name] for each in repeated]), s.name
 
 
-def test_a_dead_model_is_visible(tmp_path):
+def test_a_broken_model_is_visible(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
     torch.nn.init.zeros_(cp.model.classifier.weight)
     found = values(bias_sts.score(Scoring(cp), bias_sts.Settings(sample=60)))
@@ -119,6 +119,6 @@ def test_embedding_models_are_compared_by_cosine(tmp_path):
             assert found == pytest.approx(u @ v / np.sqrt((u @ u) * (v @ v)), abs=1e-5)
 
 
-def test_a_range_upside_down():
+def test_a_reversed_range_is_rejected():
     with pytest.raises(ValueError, match="below the highest"):
         bias_sts.Settings(score_range=(5, 0))

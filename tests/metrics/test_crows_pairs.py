@@ -164,7 +164,7 @@ def test_pairs_that_cannot_be_scored_are_skipped_and_counted(items, tmp_path):
     assert values["stereotype_share", "all"] == values_of(rows[rows["skipped"] == ""])["stereotype_share", "all"]
 
 
-def test_rows_say_what_they_are_about(items, tmp_path):
+def test_rows_name_their_item_type_and_direction(items, tmp_path):
     rows = crows_pairs.score(Scoring(load(tiny_llama, "causal_lm", tmp_path), items(PAIRS)), SETTINGS)
     assert list(rows["item"]) == [f"{at:05d}" for at in range(len(PAIRS))] == list(rows["cluster"])
     assert list(zip(rows["direction"], rows["group"], strict=True)) == [pair[2:] for pair in PAIRS]
@@ -230,7 +230,7 @@ def test_a_random_masked_model_scores_50():
         assert reported[name, "all"] == 50
 
 
-def test_a_model_that_scores_all_alike_only_ties(items, tmp_path):
+def test_a_model_with_equal_scores_only_ties(items, tmp_path):
     cp = slow.silence(load(tiny_bert, "masked_lm", tmp_path))
     rows = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)
     values = values_of(rows)
@@ -251,7 +251,7 @@ def test_a_uniform_causal_model_prefers_the_shorter_sentence(items, tmp_path):
     assert reported["stereotype_share", "all"] == pytest.approx(100 * (shorter.mean() + equal.mean() / 2))
 
 
-def test_scores_that_are_not_numbers_are_not_zero():
+def test_nan_scores_are_not_zero():
     broken = WORKED.assign(more=[-1.0, np.nan, -1.0, -1.0, -1.0], differing_less=[np.nan, -1.0, -1.0, -1.0, -1.0])
     values = values_of(broken)
     for name in ("stereotype_share", "differing_stereotype_share", "token_log_probability"):

@@ -64,7 +64,7 @@ def test_words_are_put_into_sentences_by_their_grammar(word, some):
     assert some <= set(seat.sentences(word))
 
 
-def test_names_are_no_things_and_mass_nouns_have_no_plural():
+def test_names_are_not_things_and_mass_nouns_have_no_plural():
     assert not any(re.search(r"\b(a|an|the|these|things)\b", s, re.I) for s in seat.sentences("NASA"))
     assert not any("physicses" in s or " a " in s for s in seat.sentences("physics"))
     with pytest.raises(KeyError, match="table"):

@@ -44,7 +44,7 @@ def values(items):
 
 
 def neutralised(sentence):
-    """The sentence with its person, wherever it stands, replaced by a mark."""
+    """The sentence with its person replaced by a marker."""
     every = [person for pair in FILE["noun_phrases"] for person in pair]
     every += [name for groups in FILE["names"].values() for names in groups.values() for name in names]
     pattern = "|".join(sorted(map(re.escape, every), key=len, reverse=True))
@@ -168,7 +168,7 @@ def test_a_constant_model_is_visible(tmp_path):
         assert np.isnan(found["paired_t", dimension])
 
 
-def test_rows_hold_the_means_of_single_predictions(tmp_path, monkeypatch):
+def test_rows_contain_the_means_of_single_predictions(tmp_path, monkeypatch):
     cp = checkpoints.load(tiny.tiny_roberta("regression", tmp_path / "m"))
     settings = sentiment_gap.Settings(noun_phrases=1, names=2)
     items = sentiment_gap.score(Scoring(cp), settings)

@@ -210,7 +210,7 @@ def context(text, *sentences):
         ("He is BLANK.", (), "not one sentence of each kind"),
     ],
 )
-def test_fillers_are_rebuilt_or_not_guessed(text, sentences, expected):
+def test_fillers_are_reconstructed_or_the_context_is_skipped(text, sentences, expected):
     found = fillers(context(text, *sentences))
     assert found.startswith(expected) if isinstance(expected, str) else found == expected
 
@@ -314,14 +314,14 @@ def test_a_random_model_has_a_language_modeling_score_of_50_not_67():
 
 
 @pytest.mark.parametrize(("build", "head"), [(tiny_bert, "masked_lm"), (tiny_llama, "causal_lm")])
-def test_a_model_that_scores_all_alike_only_ties(build, head, items, tmp_path):
+def test_a_model_with_equal_scores_only_ties(build, head, items, tmp_path):
     cp = slow.silence(load(build, head, tmp_path))
     values = values_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     assert values["tied", "all"] == len(USABLE)
     assert values["stereotype_score", "all"] == values["language_modeling_score", "all"] == values["icat", "all"] == 0
 
 
-def test_scores_that_are_not_numbers_are_not_zero():
+def test_nan_scores_are_not_zero():
     values = values_of(table(("Oman", 0.4, np.nan, 0.1), ("Oman", 0.4, 0.3, 0.1)))
     assert np.isnan([values[name, "all"] for name in ("stereotype_score", "language_modeling_score", "icat")]).all()
     assert values["skipped", "all"] == 0
@@ -355,7 +355,7 @@ def test_a_sample_keeps_every_term_and_the_shares_of_the_types():
         assert size < 100 or set(by_term) == set(sizes)
 
 
-def test_a_sample_is_scored_as_in_the_whole(items, tmp_path):
+def test_a_sample_is_scored_as_in_the_full_set(items, tmp_path):
     cp = load(tiny_llama, "causal_lm", tmp_path)
     whole = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     part = stereoset.score(Scoring(cp, items(USABLE)), Settings(sample=3))

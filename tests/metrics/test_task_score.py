@@ -68,7 +68,7 @@ def test_labels_of_one_sign_have_no_sign_accuracy():
     assert ("sign_accuracy", "all") not in values(numbers(shift=20.0))
 
 
-def test_similarity_is_judged_by_ranks():
+def test_similarity_is_scored_by_ranks():
     items = numbers("similarity")
     found = values(items)
     assert found["score", "all"] == pytest.approx(scipy.stats.spearmanr(items["prediction"], items["label"])[0])
@@ -195,13 +195,13 @@ def test_samples_are_nested_and_drawn_from_each_table(tmp_path):
     np.testing.assert_allclose(merged["p_label"], merged["p_label_whole"], atol=1e-5)
 
 
-def test_language_models_score_so_many_texts(tmp_path):
+def test_language_models_score_this_many_texts(tmp_path):
     cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "model"))
     about = described(tmp_path, "causal_lm", test_share=0.5)
     assert len(task_score.score(Scoring(cp, {}, about), task_score.Settings(texts=3, sample=5))) == 3
 
 
-def test_nothing_to_score_is_the_users_to_mend(tmp_path):
+def test_nothing_to_score_is_a_user_error(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "model"))
     empty = task_of("similarity", name="sim")
     with pytest.raises(UserError, match=r"tasks\.sim: no `train` or `test` table"):

@@ -133,7 +133,7 @@ def test_exact_p_equals_brute_force(n_x, n_y):
     assert permutation_p(s, in_x, items["cluster"], 10_000, 0) == pytest.approx(scipys.pvalue)
 
 
-def test_drawn_p_is_close_to_exact_never_zero_and_repeatable():
+def test_sampled_p_is_close_to_exact_never_zero_and_repeatable():
     _, _, items = random_case(9, 8)
     s, in_x = items["association"].to_numpy(), (items["set"] == "X").to_numpy()
     exact = permutation_p(s, in_x, items["cluster"], 30_000, 0)
@@ -217,7 +217,7 @@ def test_scores_of_a_model_equal_embedding_one_word_at_a_time(tmp_path, monkeypa
     pd.testing.assert_frame_equal(weat.score(Scoring(cp), settings), items, atol=1e-5)
 
 
-def test_lone_words_stand_after_a_space_in_byte_level_vocabularies(tmp_path):
+def test_single_words_follow_a_space_in_byte_level_vocabularies(tmp_path):
     cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path / "m"))
     assert prefix_of_single_word(cp) == " "
     items = weat.score(Scoring(cp), weat.Settings(tests=["weat6"]))

@@ -272,7 +272,7 @@ def test_exchanging_two_definitions_of_equal_text_shows_in_the_links_alone(tmp_p
     assert {name for name in before if before[name] != after[name]} == {LINKS}
 
 
-def test_definitions_that_call_each_other_in_a_circle_are_told_apart(tmp_path):
+def test_definitions_that_call_each_other_in_a_cycle_are_distinguished(tmp_path):
     circle = """
         from pkg.{next} import f as other
         def f(x): return other(x - 1) if x else end()
@@ -441,7 +441,7 @@ def test_different_expressions_have_different_hashes(tmp_path, before, after):
     assert outcome(tmp_path, sources) == "followed"
 
 
-def test_an_alias_and_a_parameter_of_one_name_are_told_apart(tmp_path):
+def test_an_alias_and_a_parameter_of_the_same_name_are_distinguished(tmp_path):
     sources = {
         "job": "from pkg.tools import a as «p|q», b as «q|p»\ndef run(p, q): return «p - q|q - p»",
         "tools": "def a(): pass\ndef b(): pass",

@@ -45,7 +45,7 @@ def keys(project: Path, cwd: Path | None = None, seed: str = "0", file: Path | N
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """Artifacts that would have to be made anew, without their keys."""
+    """Artifacts that would have to be recomputed, without their keys."""
     return {re.sub(r"-[0-9a-f]{12}", "", path) for path in set(after) - set(before)}
 
 
@@ -145,7 +145,7 @@ def test_a_new_split_adds_its_own_chain_only(project):
     assert all("bert-sentiment-s2" in each for each in found)
 
 
-def test_contents_of_local_data_count_not_their_place(project):
+def test_contents_of_local_data_count_not_their_location(project):
     before = keys(project)
     (project / "local" / "reviews.csv").rename(project / "local" / "other.csv")
     content = study()

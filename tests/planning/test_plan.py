@@ -210,7 +210,7 @@ def test_what_can_be_fetched_is_restored_and_needs_nothing_upstream(seed):
     assert {each for job in made.of("restore") for each in job.outputs} == {grid[path].marker for path in restored}
 
 
-def test_a_remote_is_asked_once_a_level_and_only_for_what_is_missing():
+def test_a_remote_is_queried_once_per_level_and_only_for_missing_artifacts():
     grid = grid_of()
     asked = []
     plan.make(grid, "study", exists=lambda marker: False, fetchable=lambda paths: asked.append(paths) or set())

@@ -192,13 +192,13 @@ def test_all_mistakes_come_in_one_message(folder):
     assert {"downloads.bert.sha256", "models.bert.download"} <= set(found)
 
 
-def test_key_that_stands_twice(folder):
+def test_duplicate_key(folder):
     text = yaml.safe_dump(study(), sort_keys=False) + "seed: 4\n"
     assert any(key.startswith("seed (line") for key in mistakes(folder, text))
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "study: [\n"])
-def test_files_that_are_no_study(folder, text):
+def test_files_that_are_not_studies(folder, text):
     assert mistakes(folder, text)
 
 

@@ -57,7 +57,7 @@ def test_fewer_training_items_change_no_other_part(tmp_path):
     assert few["test"].equals(whole["test"])
 
 
-def test_test_tables_stay_as_they_are_and_keep_the_names_of_their_labels(tmp_path):
+def test_test_tables_are_not_changed_and_keep_the_names_of_their_labels(tmp_path):
     labels = ["no", "yes"]
     test = {"same": (["yes", "no", "yes"], ["no", "yes"]), "turned": ([0, 1], ["yes", "no"])}
     parts = examples.frames(task_of(**spec(tmp_path, "classification", labels=labels, test=test)))
@@ -79,13 +79,13 @@ def test_no_tables_no_frames():
     assert examples.frames(task_of("similarity")) == {}
 
 
-def test_too_few_rows_are_the_users_to_mend(tmp_path):
+def test_too_few_rows_are_a_user_error(tmp_path):
     with pytest.raises(UserError, match=r"tasks\.t: 1 rows leave none to train on"):
         examples.frames(task_of(**spec(tmp_path, n=1)))
 
 
 @pytest.mark.parametrize("kind", registry.names("tasks"))
-def test_every_kind_says_what_it_is(kind):
+def test_every_kind_has_a_card_and_a_task_head(kind):
     module = registry.load("tasks", kind)
     assert module.HEAD in checkpoints.TASK_HEADS
     assert hasattr(module, "train") == module.TRAINED
@@ -185,7 +185,7 @@ def test_masked_lm_loss_is_the_cross_entropy_at_the_chosen_tokens(tmp_path):
     assert loss(rows, 9).item() != loss(rows, 8).item()
 
 
-def test_masking_takes_its_shares_and_spares_special_tokens(tmp_path):
+def test_masking_has_the_right_shares_and_leaves_out_special_tokens(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("masked_lm", tmp_path))
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(5, 200, (200, 100), generator=generator)

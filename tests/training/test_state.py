@@ -101,7 +101,7 @@ def steps_kept(folder):
 
 
 @pytest.mark.parametrize("at", [1, 3, 4, STEPS - 1, STEPS])
-def test_resumed_training_equals_an_undisturbed_one(at, tmp_path):
+def test_resumed_training_equals_an_uninterrupted_one(at, tmp_path):
     undisturbed = start(tmp_path)
     assert {m.p for m in undisturbed.model.modules() if isinstance(m, torch.nn.Dropout)} == {0.1}
     expected = train(undisturbed)
@@ -141,7 +141,7 @@ def test_masked_weights_stay_zero_through_an_interruption(tmp_path):
     assert not found[name][~masks[name]].any()
 
 
-def test_buffers_that_training_changes_and_parameters_without_a_gradient_come_along(tmp_path):
+def test_buffers_that_training_changes_and_parameters_without_a_gradient_are_saved_too(tmp_path):
     class Counting(torch.nn.Module):
         """``idle`` takes no part; ``seen`` is in no state dict; ``wide`` cannot be written to; ``part`` is a view."""
 
@@ -174,7 +174,7 @@ def test_buffers_that_training_changes_and_parameters_without_a_gradient_come_al
     assert later[0].idle not in later[1].state
 
 
-def test_saved_as_often_as_asked(tmp_path, monkeypatch):
+def test_state_is_saved_at_the_given_interval(tmp_path, monkeypatch):
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(training_state, "time", clock)
     state, saved = kept(tmp_path, every_s=250.0), []
@@ -267,7 +267,7 @@ def assert_refused(folder, state, lines):
     assert_same_bits(found, train(start(folder)))
 
 
-def test_a_process_that_dies_while_saving_leaves_the_state_from_before(tmp_path, monkeypatch):
+def test_a_process_that_dies_while_saving_leaves_the_previous_state(tmp_path, monkeypatch):
     write = training_state._write
 
     def write_half(tensors, path, about):
@@ -328,7 +328,7 @@ def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch):
     assert_same_bits(found, train(start(tmp_path)))
 
 
-def test_a_state_too_large_to_be_written_leaves_the_one_before(tmp_path):
+def test_a_state_too_large_to_be_written_leaves_the_previous_one(tmp_path):
     """The file system's own refusal, which safetensors does not report as an OSError."""
     cp = start(tmp_path)
     optimizer = torch.optim.AdamW(cp.model.parameters())
@@ -347,7 +347,7 @@ def test_a_state_too_large_to_be_written_leaves_the_one_before(tmp_path):
 
 
 @pytest.mark.parametrize("at", [1, 3, STEPS - 1])
-def test_asked_to_end_the_state_of_the_step_in_progress_is_saved(at, tmp_path):
+def test_on_termination_the_state_of_the_current_step_is_saved(at, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     lines = []
 
@@ -364,7 +364,7 @@ def test_asked_to_end_the_state_of_the_step_in_progress_is_saved(at, tmp_path):
     assert_same_bits(train(start(tmp_path), state=kept(tmp_path)), train(start(tmp_path)))
 
 
-def test_asked_to_end_with_a_full_disk_says_so(tmp_path, monkeypatch):
+def test_termination_with_a_full_disk_is_reported(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -390,7 +390,7 @@ def test_a_training_outside_the_main_thread_keeps_its_state_too(tmp_path):
     assert steps_kept(tmp_path) == STEPS
 
 
-def test_a_request_to_end_that_came_too_late_goes_to_the_handler_from_before():
+def test_a_termination_request_that_came_too_late_goes_to_the_previous_handler():
     received = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
@@ -443,14 +443,14 @@ def undisturbed_files(folder):
     return artifacts.read_provenance(Path(described.recipe.path))["files"]
 
 
-def test_the_stage_leaves_a_whole_artifact_and_no_state(tmp_path, monkeypatch):
+def test_the_stage_leaves_a_complete_artifact_and_no_state(tmp_path, monkeypatch):
     described = job(tmp_path)
     path = Path(described.recipe.path)
     state = path.parent / f".{path.name}.training" / training_state.FILE
-    stood = []
-    monkeypatch.setattr(finetune, "log", lambda line: stood.append(state.exists()))
+    existed = []
+    monkeypatch.setattr(finetune, "log", lambda line: existed.append(state.exists()))
     finetune.run([described], save_minutes=1e-9)
-    assert stood[-1]
+    assert existed[-1]
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     record = artifacts.read_provenance(path)
     assert record["key"] == described.recipe.key
@@ -459,7 +459,7 @@ def test_the_stage_leaves_a_whole_artifact_and_no_state(tmp_path, monkeypatch):
     assert record["ledger"]
 
 
-def test_what_a_dead_process_left_is_removed_where_the_artifact_stands(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed_if_the_artifact_exists(tmp_path):
     described = job(tmp_path)
     path = Path(described.recipe.path)
     finetune.run([described])
@@ -510,7 +510,7 @@ finetune.run(plan_files.read_job(Path(sys.argv[1]), "baseline").artifacts, save_
 @pytest.mark.parametrize(
     ("number", "save_minutes", "done"), [(signal.SIGKILL, 1e-9, 3), (signal.SIGTERM, 1e9, 4)], ids=["kill", "terminate"]
 )
-def test_a_process_that_is_ended_is_continued_by_the_next(number, save_minutes, done, tmp_path, monkeypatch):
+def test_a_terminated_process_is_resumed_by_the_next(number, save_minutes, done, tmp_path, monkeypatch):
     described = job(tmp_path)
     path = Path(described.recipe.path)
     process = subprocess.Popen(

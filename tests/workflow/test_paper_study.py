@@ -82,7 +82,7 @@ def miniature() -> dict:
     return content
 
 
-def test_paper_study_in_miniature(tmp_path):
+def test_tiny_version_of_the_paper_study(tmp_path):
     (tmp_path / "w").mkdir()
     folder = workspace(tmp_path / "w", miniature())
     write_data(folder / "local", models=())

@@ -216,7 +216,7 @@ def test_restoring_can_be_refused(cloned):
     assert "one of required, preferred, never" in "".join(_texts(done))
 
 
-def test_lost_bytes_stop_the_run_or_are_computed_as_asked(cloned, finished):
+def test_lost_bytes_stop_the_run_or_are_computed_by_policy(cloned, finished):
     remote = Path(run(cloned, "dvc", "config", "remote.storage.url").stdout.strip())
     moved = remote.with_name(remote.name + "-away")
     remote.rename(moved)
