@@ -31,7 +31,7 @@ __all__ = ["load_checkpoint", "load_study", "open_task", "read_results", "score"
 def load_checkpoint(path: Path | str, *, device: str = "cpu") -> Checkpoint:
     """A checkpoint of the workflow: a folder below results/baselines/ or results/compressed/, in eval mode.
 
-    ``device``: as torch names it. Raises UserError if the folder does not hold a whole checkpoint.
+    ``device``: as torch names it. Raises UserError if the folder does not contain a complete checkpoint.
     """
     from fairshrink.api import scoring
 
@@ -48,7 +48,7 @@ def load_study(path: Path | str) -> Study:
 def open_task(study: Study | Path | str, task: str, *, split: int = 0) -> Task:
     """A task of a study on one split, for metrics that score a checkpoint on its own task.
 
-    Its tables are read from the study's downloads, so these have to be here. Raises UserError where the study trains or
+    Its tables are read from the study's downloads, so these have to exist. Raises UserError if the study trains or
     tests no model on this task and split.
     """
     from fairshrink.api import studies
@@ -66,9 +66,9 @@ def score(
 ) -> DataFrame:
     """Score every item of a metric: one row per item, sorted, with the columns that the metric's card names.
 
-    The columns ``item`` (unique), ``cluster`` (items that belong together) and ``group`` are always there. ``data``:
-    files by role, for metrics that ship no data; ``settings``: as in a study, defaults for the rest; ``task``: see
-    `open_task`. `fairshrink list metrics` says what a metric needs. Raises UserError for whatever does not fit.
+    The columns ``item`` (unique), ``cluster`` (items that are resampled together) and ``group`` always exist. ``data``:
+    files by role, for metrics that ship without data; ``settings``: as in a study, defaults for the rest; ``task``: see
+    `open_task`. `fairshrink list metrics` says what a metric needs. Raises UserError for invalid arguments.
     """
     from fairshrink.api import scoring
 
@@ -84,11 +84,11 @@ def summarize(
     resamples: int = 1000,
     seed: int = 0,
 ) -> DataFrame:
-    """Statistics of the items that `score` gave, one row each.
+    """Statistics of the items that `score` returned, one row each.
 
     Columns: group, statistic, value, ci_low, ci_high, n_items, unbiased_value, random_value. Intervals are percentile
-    intervals of a bootstrap over clusters; they are missing where there are fewer than two clusters, and are the value
-    itself for what is merely counted. The numbers are those of results.parquet, given the study's ``statistics`` and
+    intervals of a bootstrap over clusters; they are missing if there are fewer than two clusters, and equal the value
+    itself for counts. The numbers are those of results.parquet, given the study's ``statistics`` and
     ``seed``. Raises UserError.
     """
     from fairshrink.api import scoring
@@ -96,12 +96,12 @@ def summarize(
     return scoring.summarize(items, metric, settings or {}, level, resamples, seed)
 
 
-def read_results(place: Study | Path | str) -> DataFrame:
+def read_results(source: Study | Path | str) -> DataFrame:
     """The results table: one row per checkpoint, metric, group and statistic (docs/results.md).
 
-    ``place``: a study or its file, for what its current version has published; or results.parquet, or a folder that
-    holds it. Raises UserError where there is none.
+    ``source``: a study or its file, for the published results of its current version; or results.parquet, or the folder
+    that contains it. Raises UserError if there is none.
     """
     from fairshrink.api import studies
 
-    return studies.read_results(place)
+    return studies.read_results(source)

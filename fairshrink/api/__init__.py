@@ -1,1 +1,1 @@
-"""What the functions of `import fairshrink` do; they are described there."""
+"""The implementation of the functions of `import fairshrink`, which are described there."""

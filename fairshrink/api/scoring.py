@@ -19,18 +19,18 @@ from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic, bootstrap_counts, interval, resample
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
-Place = Path | str
+PathLike = Path | str
 
 
-def load_checkpoint(path: Place, device: str) -> Checkpoint:
+def load_checkpoint(path: PathLike, device: str) -> Checkpoint:
     """A checkpoint on a device. Raises UserError."""
     return checkpoints.load(path, device=device)
 
 
 def score(
-    checkpoint: Checkpoint | Place,
+    checkpoint: Checkpoint | PathLike,
     metric: str,
-    data: Mapping[str, Place | Sequence[Place]],
+    data: Mapping[str, PathLike | Sequence[PathLike]],
     settings: Mapping[str, Any],
     task: Task | None,
 ) -> pd.DataFrame:
@@ -86,7 +86,9 @@ def _metric(name: str, settings: Mapping[str, Any]) -> tuple[AnyMetric, Settings
     return module, chosen
 
 
-def _files(metric: str, roles: Mapping[str, str], data: Mapping[str, Place | Sequence[Place]]) -> dict[str, list[Path]]:
+def _files(
+    metric: str, roles: Mapping[str, str], data: Mapping[str, PathLike | Sequence[PathLike]]
+) -> dict[str, list[Path]]:
     """The files of each role. Raises UserError where roles or files are missing, or are none of the metric's."""
     for role in data.keys() - roles.keys():
         raise UserError(f"{metric} has no role '{role}' for data; {suggestion(role, roles)}")
@@ -98,5 +100,5 @@ def _files(metric: str, roles: Mapping[str, str], data: Mapping[str, Place | Seq
     return files
 
 
-def _listed(given: Place | Sequence[Place]) -> Sequence[Place]:
+def _listed(given: PathLike | Sequence[PathLike]) -> Sequence[PathLike]:
     return [given] if isinstance(given, str | Path) else given

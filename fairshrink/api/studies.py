@@ -24,7 +24,7 @@ def load_study(path: Path | str) -> Study:
 
 
 def open_task(study: Study | Path | str, task: str, split: int) -> Task:
-    """The task as jobs are given it. Raises UserError."""
+    """The task as jobs get it. Raises UserError."""
     loaded = study if isinstance(study, Study) else load_study(study)
     jobs = [each.job for each in grid.expand(loaded).values() if isinstance(each.job, FinetuneJob)]
     given = {(each.task.name, each.task.split): each.task for each in jobs}
@@ -34,21 +34,21 @@ def open_task(study: Study | Path | str, task: str, split: int) -> Task:
     return opening.open_task(given[task, split])
 
 
-def read_results(place: Study | Path | str) -> DataFrame:
+def read_results(source: Study | Path | str) -> DataFrame:
     """The results table of a study, a folder or a file. Raises UserError."""
     from fairshrink.analysis import results_file
 
-    path = _results(place)
+    path = _results(source)
     if not path.is_file():
-        raise UserError(f"{path}: there are no such results; run the study (`make`), which makes what is missing")
+        raise UserError(f"{path}: there are no such results; run the study (`make`)")
     return results_file.read(path)[0]
 
 
-def _results(place: Study | Path | str) -> Path:
-    if isinstance(place, Study):
+def _results(source: Study | Path | str) -> Path:
+    if isinstance(source, Study):
         # Not below `output`: another version of the study, or another study, may be shown there.
-        return Path(grid.expand(place).tables.path) / "tables" / RESULTS
-    path = Path(place)
+        return Path(grid.expand(source).tables.path) / "tables" / RESULTS
+    path = Path(source)
     if path.suffix in (".yaml", ".yml"):
         return _results(load_study(path))
     return path / RESULTS if path.is_dir() else path

@@ -1,12 +1,13 @@
-"""Which code makes an artifact: the definitions that its job can reach, each by what it says and its own name.
+"""The code that makes an artifact: the definitions that its job can reach, each by its syntax tree and its own name.
 
 From the entries of a job (``run`` of its stage, ``compress`` of its method, ``score`` of its metric, …) the names that
-they use are followed through the package, definition by definition. An edit invalidates what can execute it and nothing
-else. No module's name counts, so a file can be moved; what each name refers to does count, so that no name can be made
-to mean something else unseen. A few modules that cannot change a result are left out (`INERT`).
+they use are followed through the package, definition by definition. An edit invalidates the artifacts whose jobs can
+execute it and nothing else. Names of modules do not count, so files can be moved; what each name refers to does count,
+so that a name cannot be given another meaning unnoticed. A few modules that cannot change a result are left out
+(`INERT`).
 
-What is reached by a name that is made at run time (`fairshrink.registry`) cannot be followed: the caller names it as an
-entry. Everything else that cannot be followed is refused (`fairshrink.planning.unfollowed`).
+Code that is found by a name made at run time (`fairshrink.registry`) cannot be followed: the caller names it as an
+entry. Other code that cannot be followed is refused (`fairshrink.planning.unfollowed`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from fairshrink.planning.reading import Reading, is_in, read
 INERT = frozenset(
     {"errors", "log", "sources._shared.transfer", "store.artifacts", "training.state", "training.termination"}
 )
-"""Modules, and folders of them, that carry, record and report results but cannot change them: part of no key."""
+"""Modules and folders that transport, record and report results but cannot change them: not part of any key."""
 LINKS = "<links>"
-"""The entry that holds what each name in the code refers to."""
+"""The entry with a hash of what each name in the code refers to."""
 ON_IMPORT = "on import"
 LENGTH = 16
 

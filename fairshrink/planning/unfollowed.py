@@ -1,7 +1,7 @@
 """Finds code that `fairshrink.planning.definitions` cannot follow, so that it could change without any key changing.
 
 Run as ``python -m fairshrink.planning.unfollowed`` (part of ``make lint``): prints file:line, what is wrong and what to
-write instead, and exits with 1. What is meant so is declared below, with a reason.
+write instead, and exits with 1. Intended exceptions are declared below, with a reason.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from fairshrink.planning.modules import PACKAGE, External, Place, all_modules, e
 from fairshrink.planning.reading import RESOURCES, Function, Reader, Scopes, children, data_file, is_in
 
 APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "upkeep"})
-"""Folders of code that no job reaches: they plan, explain, document and look after artifacts. Not examined."""
+"""Folders of code that no job reaches: they plan, explain, document and maintain artifacts. Not examined."""
 _ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
-    ("models.inference", "lm_head", "getattr"): "the names are written beside it, of parts of models of transformers",
+    (
+        "models.inference",
+        "lm_head",
+        "getattr",
+    ): "the names are literals in the same function, of parts of transformers' models",
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
     ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
     "checkpoint's key, which is an input of all that reads it, covers the form",
@@ -40,7 +44,7 @@ DECLARED: Mapping[tuple[str, str, str], str] = {
     ("store.run_lock", "acquire", "change of a module's value"): "locks are held until the process ends",
     ("store.run_lock", "release", "change of a module's value"): "locks are held until the process ends",
 }
-"""(module, definition, what is refused there) that is meant so → the reason. An entry that meets nothing is refused."""
+"""Intended exceptions: (module, definition, what is refused there) → reason. An entry without effect is refused too."""
 
 Remedies = Iterator[tuple[str, str]]
 LOOKUPS = frozenset({"globals", "locals", "vars", "eval", "exec", "compile", "__import__"})
@@ -328,7 +332,7 @@ def main() -> int:
     for each in found:
         print(each, file=sys.stderr)
     if found:
-        print("What is meant so is declared, with its reason, in DECLARED of this module.", file=sys.stderr)
+        print("Intended exceptions are declared, with a reason, in DECLARED of this module.", file=sys.stderr)
     return int(bool(found))
 
 

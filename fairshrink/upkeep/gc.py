@@ -140,14 +140,14 @@ def _unneeded_objects(root: Path, garbage: Garbage, objects: Objects) -> list[st
     names = set(objects.names())
     keys = {path.rsplit("-", 1)[-1] for path in garbage.needed.paths}
     lists = {name: objects.listing(name) or {} for name in names if name.endswith(DIRECTORY)}
-    gone = {
+    unneeded = {
         name
         for name, listed in lists.items()
         if name not in kept and MARKER in listed and _key(objects.path(listed[MARKER])) not in keys
     }
-    kept |= {file for name in lists.keys() - gone for file in lists[name].values()}
-    members = {file for name in gone for file in lists[name].values()}
-    return [*sorted((members & names) - kept), *sorted(gone)]
+    kept |= {file for name in lists.keys() - unneeded for file in lists[name].values()}
+    members = {file for name in unneeded for file in lists[name].values()}
+    return [*sorted((members & names) - kept), *sorted(unneeded)]
 
 
 def _key(record: Path) -> str | None:

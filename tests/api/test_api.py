@@ -40,14 +40,14 @@ def test_importing_it_imports_no_library():
     assert loaded & {"torch", "numpy", "pandas", "pydantic", "transformers", "yaml"} == set()
 
 
-def test_everything_that_is_offered_is_described():
+def test_every_public_function_is_documented():
     for name in fairshrink.__all__:
         function = getattr(fairshrink, name)
         assert "UserError" in function.__doc__
         assert function.__annotations__["return"]
 
 
-def test_a_loaded_checkpoint_and_its_folder_score_alike(checkpoint, items):
+def test_a_loaded_checkpoint_and_its_folder_have_equal_scores(checkpoint, items):
     loaded = fairshrink.load_checkpoint(checkpoint)
     again = fairshrink.score(loaded, "sentiment_gap", settings={"noun_phrases": 1, "names": 1})
     pd.testing.assert_frame_equal(again, items)
@@ -86,12 +86,12 @@ def test_one_cluster_gives_no_interval(items):
         ("task_score", {}, "give it one, `task=open_task"),
     ],
 )
-def test_what_does_not_fit_is_a_mistake_of_the_users(checkpoint, metric, options, message):
+def test_invalid_arguments_are_user_errors(checkpoint, metric, options, message):
     with pytest.raises(UserError, match=message):
         fairshrink.score(checkpoint, metric, **options)
 
 
-def test_a_folder_without_a_checkpoint_is_a_mistake(tmp_path):
+def test_a_folder_without_a_checkpoint_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="not a"):
         fairshrink.load_checkpoint(tmp_path)
 

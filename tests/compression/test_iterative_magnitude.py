@@ -116,15 +116,15 @@ def test_removed_weights_stay_removed_although_others_are_zero(tmp_path):
     from fairshrink.compression.unstructured.iterative_magnitude.rewinding import PrunedTraining
 
     cp, about = start(tmp_path), task(tmp_path, "classification")
-    ticket = PrunedTraining(cp, registry.load("tasks", "classification"), about, 0, lambda line: None)
-    masks = ticket.full_masks("attention")
+    training = PrunedTraining(cp, registry.load("tasks", "classification"), about, 0, lambda line: None)
+    masks = training.full_masks("attention")
     first, *_, last = masks
     with torch.no_grad():
         cp.model.get_parameter(first)[0] = 0.0
         cp.model.get_parameter(last).zero_()
     masks[last][:] = False
     size = sum(mask.numel() for mask in masks.values())
-    again = ticket.prune(masks, masks[last].numel() / size)
+    again = training.prune(masks, masks[last].numel() / size)
     assert all(torch.equal(again[name], masks[name]) for name in masks)
 
 
