@@ -254,8 +254,8 @@ def zipped_link() -> bytes:
         pytest.param(zipped({"x": b"x" * 9999})[:60], "truncated", id="zip-truncated"),
         pytest.param(tarred({"x": bytes(range(256)) * 99})[:-40], "truncated", id="tar-truncated"),
         pytest.param(gzip.compress(b"no tar at all" * 99), "damaged", id="gzip-without-tar"),
-        pytest.param(b"<html>not found</html>", "no zip or tar archive", id="html"),
-        pytest.param(b"", "no zip or tar archive", id="empty"),
+        pytest.param(b"<html>not found</html>", "not a zip or tar archive", id="html"),
+        pytest.param(b"", "not a zip or tar archive", id="empty"),
     ],
 )
 def test_archives_cannot_write_elsewhere_and_damaged_ones_are_reported(tmp_path, content, message):
