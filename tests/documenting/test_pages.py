@@ -56,7 +56,7 @@ def test_gallery_shows_every_module_with_its_card(kind):
 def test_families_of_the_gallery_are_described():
     text = gallery.markdown()
     for name in registry.names("compression"):
-        family = registry.family("compression", name)
+        family = registry.modules("compression").family(name)
         heading = f"### {family.capitalize()}\n\n"
         assert text.count(heading) == 1
         assert not text.partition(heading)[2].startswith("#"), f"compression/{family}/__init__.py has no docstring"

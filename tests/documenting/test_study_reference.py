@@ -45,11 +45,12 @@ def test_worked_example_of_a_metric_runs(tmp_path):
     import slow_scores
     from tiny import tiny_bert
 
+    from fairshrink.contracts import Scoring
     from fairshrink.models import checkpoint as checkpoints
 
     module = worked_example("Pronoun preference")
     cp = checkpoints.load(tiny_bert("masked_lm", tmp_path / "m"))
-    items = module.score(cp, {}, module.Settings(), None)
+    items = module.score(Scoring(cp), module.Settings())
     for row in items.itertuples():
         ids = cp.tokenizer(f"The {row.item} said that [MASK] was late.")["input_ids"]
         at = ids.index(cp.tokenizer.mask_token_id)
@@ -65,7 +66,7 @@ def test_worked_example_of_a_method_runs(tmp_path):
     import torch
     from tiny import tiny_bert
 
-    from fairshrink.compression._shared.context import Context
+    from fairshrink.contracts import Context
     from fairshrink.models import checkpoint as checkpoints
 
     module = worked_example("Near-mean pruning")
