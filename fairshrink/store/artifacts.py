@@ -137,7 +137,7 @@ def _sync(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes an artifact: ``parts`` give its ``key``, and name and key give its ``path`` below the root."""
+    """How an artifact is identified: its ``key`` is computed from ``parts``, its ``path`` from name and key."""
 
     stage: Stage
     name: str
@@ -149,7 +149,7 @@ class Recipe:
 def make(recipe: Recipe, fill: Callable[[Path], Mapping[str, Any]]) -> None:
     """Build one artifact: ``fill`` writes its files into a folder and returns further fields of its provenance record.
 
-    Does nothing if it is already there.
+    Does nothing if it exists already.
     """
     path = Path(recipe.path)
     if exists(path):

@@ -339,9 +339,7 @@ def test_generated_pairs_are_the_same_bytes_each_time(tmp_path):
 
 
 def test_the_code_of_a_generator_is_part_of_its_key():
-    from fairshrink.planning.definitions import Entry, code_of
+    from fairshrink.planning.definitions import code_of
 
-    named = generated.CODE(generated.Settings(generator="nli", size=1))
-    assert {"generate", "event_pair", "FRAMES", "SCALES", "STATES", "_KINDS"} <= set(
-        code_of(tuple(Entry(*each) for each in named))
-    )
+    entries = generated.code(generated.Settings(generator="nli", size=1))
+    assert {"generate", "event_pair", "FRAMES", "SCALES", "STATES", "_KINDS"} <= set(code_of(tuple(entries)))

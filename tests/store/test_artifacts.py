@@ -14,12 +14,13 @@ import pytest
 
 from fairshrink.errors import UserError
 from fairshrink.store import artifacts
+from fairshrink.store.artifacts import Recipe
 
 ROOT = Path(__file__).parents[2]
 
 
-def job(path: Path) -> dict:
-    return {"path": str(path), "key": "k", "name": "n", "stage": "compress", "parts": {"params": {"a": 1}}, "spec": {}}
+def recipe(path: Path, name: str = "n") -> Recipe:
+    return Recipe("compress", name, "k", str(path), {"params": {"a": 1}})
 
 
 def fill(folder: Path) -> dict:
@@ -30,7 +31,7 @@ def fill(folder: Path) -> dict:
 
 def test_made_artifact_records_what_made_it(tmp_path):
     path = tmp_path / "x-k"
-    artifacts.make(job(path), fill)
+    artifacts.make(recipe(path), fill)
     record = artifacts.read_provenance(path)
     assert record["key"] == "k"
     assert record["parts"] == {"params": {"a": 1}}
@@ -42,9 +43,9 @@ def test_made_artifact_records_what_made_it(tmp_path):
 
 def test_existing_artifact_is_not_made_again(tmp_path):
     path = tmp_path / "x-k"
-    artifacts.make(job(path), fill)
+    artifacts.make(recipe(path), fill)
     before = (path / artifacts.MARKER).stat().st_mtime_ns
-    artifacts.make(job(path), lambda folder: pytest.fail("must not be called"))
+    artifacts.make(recipe(path), lambda folder: pytest.fail("must not be called"))
     assert (path / artifacts.MARKER).stat().st_mtime_ns == before
 
 
@@ -54,7 +55,7 @@ def test_failure_leaves_nothing(tmp_path):
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        artifacts.make(job(tmp_path / "x-k"), broken)
+        artifacts.make(recipe(tmp_path / "x-k"), broken)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,7 +65,7 @@ def test_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(UserError, match="no space left"):
-        artifacts.make(job(tmp_path / "x-k"), full)
+        artifacts.make(recipe(tmp_path / "x-k"), full)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,7 +76,7 @@ def test_folder_without_marker_is_replaced(tmp_path, leftover):
     if leftover:
         (path / "half").write_text("half-written")
     assert not artifacts.exists(path)
-    artifacts.make(job(path), fill)
+    artifacts.make(recipe(path), fill)
     assert artifacts.exists(path)
     assert not (path / "half").exists()
     assert [each.name for each in tmp_path.iterdir()] == ["x-k"]
@@ -85,10 +86,10 @@ def test_copy_that_was_finished_first_is_kept(tmp_path):
     path = tmp_path / "x-k"
 
     def overtaken(folder: Path) -> dict:
-        artifacts.make(job(path) | {"name": "first"}, fill)
+        artifacts.make(recipe(path, "first"), fill)
         return fill(folder)
 
-    artifacts.make(job(path), overtaken)
+    artifacts.make(recipe(path), overtaken)
     assert artifacts.read_provenance(path)["name"] == "first"
     assert [each.name for each in tmp_path.iterdir()] == ["x-k"]
 
@@ -105,7 +106,7 @@ def test_killed_process_leaves_no_valid_artifact(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not path.exists()
-    artifacts.make(job(path), fill)
+    artifacts.make(recipe(path), fill)
     assert artifacts.exists(path)
 
 
@@ -142,7 +143,7 @@ def test_full_disk_is_recognized_in_the_errors_of_any_library(tmp_path, error):
         raise error
 
     with pytest.raises(UserError, match="no space left while writing"):
-        artifacts.make(job(tmp_path / "x-k"), fill)
+        artifacts.make(recipe(tmp_path / "x-k"), fill)
     assert not list(tmp_path.rglob("half"))
 
 
@@ -151,7 +152,7 @@ def test_other_errors_are_passed_on(tmp_path):
         raise RuntimeError("error 280 of the model")
 
     with pytest.raises(RuntimeError, match="280"):
-        artifacts.make(job(tmp_path / "x-k"), fill)
+        artifacts.make(recipe(tmp_path / "x-k"), fill)
 
 
 def test_a_folder_that_lacks_a_file_of_its_record_does_not_exist(tmp_path):
@@ -159,9 +160,9 @@ def test_a_folder_that_lacks_a_file_of_its_record_does_not_exist(tmp_path):
         (folder / "a").write_text("a")
         return {}
 
-    made = job(tmp_path / "x-k")
+    made = recipe(tmp_path / "x-k")
     artifacts.make(made, fill)
-    path = Path(made["path"])
+    path = Path(made.path)
     assert artifacts.exists(path)
     (path / "a").rename(path / "b")
     assert not artifacts.exists(path)
@@ -187,7 +188,7 @@ def test_leftovers_of_killed_processes_are_swept_and_running_ones_are_not_distur
     assert len(list(tmp_path.glob(".x-k.*.part"))) == 2
     processes[0].kill()
     processes[0].wait()
-    artifacts.make(job(tmp_path / "x-k"), fill)
+    artifacts.make(recipe(tmp_path / "x-k"), fill)
     (left,) = tmp_path.glob(".x-k.*.part")
     assert (left / "half").is_file()
     processes[1].kill()

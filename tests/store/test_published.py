@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fairshrink.store import artifacts, published
+from fairshrink.store.artifacts import Recipe
 
 
 def publish(folder: Path, key: str, files: dict[str, str]) -> Path:
@@ -16,7 +17,7 @@ def publish(folder: Path, key: str, files: dict[str, str]) -> Path:
             (target / name).write_text(text)
         return {}
 
-    artifacts.make({"path": str(path), "key": key, "name": "study", "stage": "aggregate", "parts": {}}, fill)
+    artifacts.make(Recipe("aggregate", "study", key, str(path), {}), fill)
     return path
 
 
