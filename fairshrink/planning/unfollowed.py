@@ -16,7 +16,8 @@ from typing import NamedTuple
 from fairshrink.errors import UserError
 from fairshrink.planning import modules
 from fairshrink.planning.modules import PACKAGE, External, Place, all_modules, exists, member, parse
-from fairshrink.planning.reading import RESOURCES, Function, Reader, Scopes, children, data_file, is_in
+from fairshrink.planning.reading import RESOURCES, data_file, is_in
+from fairshrink.planning.scopes import Function, Reader, Scopes, children
 
 APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "upkeep"})
 """Folders of code that no job reaches: they plan, explain, document and maintain artifacts. Not examined."""

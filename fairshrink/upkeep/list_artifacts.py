@@ -12,15 +12,13 @@ from pathlib import Path
 def listed(file: str) -> list[str] | str:
     """Paths of all artifacts of a study, or what is wrong with it."""
     try:
-        import fairshrink
-
         try:
             from fairshrink.planning import grid, studies
         except ImportError:  # a commit from before modules moved into folders
             from fairshrink import grid  # type: ignore[no-redef, attr-defined]
             from fairshrink import study as studies  # type: ignore[no-redef]
 
-        if not Path(fairshrink.__file__).resolve().is_relative_to(Path().resolve()):
+        if not Path(grid.__file__).resolve().is_relative_to(Path().resolve()):
             return "there is no package fairshrink here"
         return [str(path) for path in grid.expand(studies.load(file))]
     except Exception as error:  # older code may fail in any way; its pointers then say what it needs

@@ -15,6 +15,7 @@ from fairshrink import registry
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
 from fairshrink.planning import definitions, modules, reading, unfollowed
+from fairshrink.planning import scopes as scoping
 from fairshrink.planning.definitions import INERT, LINKS, code_of
 from fairshrink.planning.modules import PACKAGE, Place
 
@@ -380,7 +381,7 @@ def test_scopes_are_those_of_pythons_own_symbol_table():
             continue
         text = (ROOT / module.file).read_text(encoding="utf-8")
         tables = symtable.symtable(text, module.file, "exec").get_children()
-        reader = reading.Reader(module, PACKAGE)
+        reader = scoping.Reader(module, PACKAGE)
         for table in tables:
             if table.get_type() != "function":
                 continue
@@ -402,19 +403,19 @@ def _global_names(table: symtable.SymbolTable) -> set[str]:
     return own.union(*(_global_names(each) for each in table.get_children()))
 
 
-def _from_module(node: ast.AST, reader: reading.Reader) -> set[str]:
+def _from_module(node: ast.AST, reader: scoping.Reader) -> set[str]:
     found: set[str] = set()
 
-    def visit(node: ast.AST, scopes: reading.Scopes) -> None:
+    def visit(node: ast.AST, scopes: scoping.Scopes) -> None:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             visible = [s for depth, s in enumerate(reversed(scopes)) if not (s.is_class and depth)]
             if not any(node.id in scope.names for scope in visible):
                 found.add(node.id)
-        for field, child, within in reading.children(node, scopes, reader):
+        for field, child, within in scoping.children(node, scopes, reader):
             if isinstance(child, ast.AST) and field != "annotation":
                 visit(child, within)
 
-    for name, child, within in reading.children(node, (), reader):
+    for name, child, within in scoping.children(node, (), reader):
         if isinstance(child, ast.AST) and name == "body":
             visit(child, within)
     return found
