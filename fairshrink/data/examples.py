@@ -35,8 +35,8 @@ def frames(task: Task) -> dict[str, DataFrame]:
     """Tables by role: "train" and "dev" where the task has examples, and "test" or "test_<name>".
 
     Without a test table a share of the examples is held out. Parts are disjoint and shuffled by the task's seed, so
-    that each split has its own; test tables stay as they are. Column ``row`` is the number of the row in its table;
-    labels of classes are names, since a test table may number them differently.
+    that each split has its own; test tables stay as they are. Column ``row`` is the number of the row in its table,
+    from 0, counting rows that are left out; labels of classes are names, since a test table may write them otherwise.
     """
     parts: dict[str, DataFrame] = {}
     if task.train is not None:
@@ -62,6 +62,4 @@ def _read(reference: TableReference) -> DataFrame:
     from fairshrink.data.tables import read
 
     table = read(reference)
-    if "label" in table and reference.labels:
-        table["label"] = [reference.labels[number] for number in table["label"]]
-    return table.assign(row=np.arange(len(table)))
+    return table.assign(row=table.index)

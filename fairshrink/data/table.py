@@ -2,29 +2,124 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import io
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from fairshrink.settings import Settings
 
 Role = Literal["text", "text_pair", "label"]
+Said = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+"""A label as text; YAML's numbers, true, false and null are put in words."""
+
+
+def said(value: object) -> str:
+    """A label of a study as text: 1 is "1", true is "true", null is "". Raises ValueError for what is no label."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ValueError(f"{value!r} is no label: labels are texts, numbers, true or false; put quotes around it")
 
 
 class TableFormat(Settings):
     """How a table of examples is read."""
 
-    file: str | list[str] = Field(description="file(s) inside the download; several are read one after another")
+    file: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="file(s) inside the download, also packed by gzip, bzip2 or xz; several are read one after another"
+    )
     format: Literal["csv", "tsv", "jsonl", "parquet"] = Field(description="csv, tsv, jsonl or parquet")
-    columns: dict[Role, str | int] = Field(
+    columns: dict[Role, str | Annotated[int, Field(ge=0)]] = Field(
         description="which column holds text, text_pair (for pairs) and label: a name, or a number counted from 0"
     )
     header: bool = Field(True, description="whether the first line names the columns (csv, tsv)")
-    encoding: str = Field("utf-8", description="text encoding (csv, tsv, jsonl)")
-    quoting: bool | None = Field(None, description="whether quotes enclose fields; by default yes for csv, no for tsv")
-    labels: list[str] | None = Field(
-        None, description="classification: label names, in the order of the numbers in the file"
+    encoding: str = Field("utf-8", description="text encoding (csv, tsv, jsonl); a byte-order mark is left out")
+    separator: str | None = Field(
+        None, description='one character between fields (csv, tsv); by default a comma or a tab, ";" for many exports'
     )
+    quoting: bool | None = Field(None, description="whether quotes enclose fields; by default yes for csv, no for tsv")
+    labels: list[Said] | dict[str, Said] | None = Field(
+        None,
+        description="classification: label names as the file writes them, or a mapping from what the file writes to "
+        "names (`{0: entailment, 1: neutral, 2: contradiction}`); in the order of the model's outputs",
+    )
+    drop_labels: list[Said] = Field(
+        [], description='rows with these labels are left out, for example `["-"]` where people did not agree'
+    )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _no_yaml_booleans(cls, value: Any) -> Any:
+        for role, column in value.items() if isinstance(value, Mapping) else ():
+            if isinstance(column, bool):
+                raise ValueError(
+                    f"{role}: YAML reads yes, no, on, off, true and false without quotes as true or false; "
+                    "put the column's name in quotes"
+                )
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            io.TextIOWrapper(io.BytesIO(b"a"), encoding=value).read()
+        except (LookupError, ValueError) as error:
+            # A lone byte is no text in some of the known encodings.
+            if not isinstance(error, UnicodeDecodeError):
+                raise ValueError(
+                    f"there is no text encoding '{value}'; for example utf-8, latin-1, cp1252, utf-16"
+                ) from error
+        return value
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        if value is not None and (len(value) != 1 or value in '"\r\n\0'):
+            raise ValueError('a separator is one character, no quote and no line break, for example ";" or "\\t"')
+        return value
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _labels_as_text(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            named = {said(key): said(name) for key, name in value.items()}
+            if len(named) != len(value):
+                raise ValueError("two keys of `labels` say the same")
+            value, names = named, list(dict.fromkeys(named.values()))
+        elif isinstance(value, list | tuple):
+            value = names = [said(name) for name in value]
+        else:
+            return value
+        if not names or "" in names:
+            raise ValueError("a label has no name")
+        for name in names:
+            same = [each for each in names if each.strip().casefold() == name.strip().casefold()]
+            if len(same) > 1:
+                raise ValueError(f"the labels {' and '.join(same)} are the same but for case")
+        return value
+
+    @field_validator("drop_labels", mode="before")
+    @classmethod
+    def _dropped_as_text(cls, value: Any) -> Any:
+        return [said(each) for each in value] if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.format in ("jsonl", "parquet"):
+            given = {"separator": self.separator, "quoting": self.quoting, "header": None if self.header else False}
+            for name, value in given.items():
+                if value is not None:
+                    raise ValueError(f"`{name}` is for csv and tsv; leave it out for {self.format}")
+        if self.drop_labels and "label" not in self.columns:
+            raise ValueError("`drop_labels` needs a column for label; name it under `columns`")
+        kept = sorted(set(self.drop_labels) & set(self.labels or ()))
+        if kept:
+            raise ValueError(f"{', '.join(kept)}: under `labels` and `drop_labels`; leave one of the two out")
+        return self
 
     @property
     def files(self) -> list[str]:
@@ -32,14 +127,26 @@ class TableFormat(Settings):
         return [self.file] if isinstance(self.file, str) else list(self.file)
 
     @property
-    def separator(self) -> str:
+    def delimiter(self) -> str:
         """The separator between the fields of a csv or tsv file."""
-        return "," if self.format == "csv" else "\t"
+        return self.separator or ("," if self.format == "csv" else "\t")
 
     @property
     def quoted(self) -> bool:
         """Whether quotes enclose the fields of a csv or tsv file."""
         return self.format == "csv" if self.quoting is None else self.quoting
+
+    @property
+    def label_names(self) -> list[str] | None:
+        """Names of the labels, in the order of the model's outputs; None where labels are numbers."""
+        if isinstance(self.labels, dict):
+            return list(dict.fromkeys(self.labels.values()))
+        return self.labels
+
+    @property
+    def names_by_label(self) -> dict[str, str]:
+        """From a label as the file writes it to its name."""
+        return self.labels if isinstance(self.labels, dict) else {name: name for name in self.labels or ()}
 
 
 class Table(TableFormat):

@@ -2,137 +2,150 @@
 
 from __future__ import annotations
 
-import csv
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairshrink.data.table import TableReference
-from fairshrink.errors import UserError
+from fairshrink.data.faults import Fault, TableError, places
+from fairshrink.data.labels import name_of, not_numbers, number_of, says, unnamed
+from fairshrink.data.rows import Number, Rows, kind_of, read_rows
+from fairshrink.data.table import Role, TableFormat, TableReference
+from fairshrink.log import log
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
+
+INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"})
+"""Unicode's categories of spaces, controls, formats and marks on other characters: nothing that a tokenizer keeps."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The rows of one file that are used: columns by role, their numbers from 0 in the file, and how many it has."""
+
+    columns: dict[Role, Sequence[str] | Sequence[float]]
+    rows: Sequence[int]
+    total: int
 
 
 def read(ref: TableReference) -> DataFrame:
     """The table that a reference points at: columns text, text_pair and label, those that ``ref.columns`` names.
 
-    With ``labels`` the
-    column label is int64, the position of each label in that list (numbers in the file are such positions unless they
-    are label names themselves); without, float64. Rows keep their order, several files follow one another, no row is
-    dropped. Raises UserError for a missing file or column, an empty text, an unknown label, and a label that is no
-    number where no ``labels`` are given.
+    Texts are what the file says, to the character. With ``labels`` the column label holds names, else float64. Rows
+    keep their order, several files follow one another; the index is the number of the row in the table, counting those
+    that ``drop_labels`` leaves out, which are logged. Raises TableError (a UserError) with all faults of the first file
+    that has any.
     """
     import pandas as pd
 
-    parts = []
+    parts, before = [], 0
     for name in ref.files:
-        path = _find(ref, name)
-        parts.append(_checked(_select(_load(path, ref), ref, path), ref, path))
-    return pd.concat(parts, ignore_index=True)
+        path = find(Path(ref.path), name)
+        found = examples(path, ref)
+        if found.total > len(found.rows):
+            left_out = ", ".join(f"'{each}'" for each in ref.drop_labels)
+            log(f"{path}: {found.total - len(found.rows)} of {found.total} rows left out, labeled {left_out}")
+        columns = {
+            role: pd.Series(values, dtype="float64" if role == "label" and not ref.labels else "str")
+            for role, values in found.columns.items()
+        }
+        parts.append(pd.DataFrame(columns).set_axis([before + row for row in found.rows]))
+        before += found.total
+    return pd.concat(parts)
 
 
-def _find(ref: TableReference, name: str) -> Path:
-    folder = Path(ref.path)
+def find(folder: Path, name: str) -> Path:
+    """The file of that name in a download, which may be that file itself; TableError where there is none."""
+    if folder.is_file() and folder.name == name:
+        return folder
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{name}: leads out of its download {folder}; write `file` relative to the download")
+        reason = f"{name}: leads out of its download {folder}"
+        raise TableError(Fault("file", reason, "write `file` relative to the download"))
     if path.is_file():
         return path
-    there = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
+    inside = (each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
+    there = [folder.name] if folder.is_file() else sorted(inside)
     close = get_close_matches(name, there, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else f"it contains {', '.join(there[:10]) or 'no file'}"
-    raise UserError(f"{path}: there is no such file in the download; {hint}")
+    raise TableError(Fault("file", f"{path}: there is no file '{name}' in the download", hint))
 
 
-def _load(path: Path, ref: TableReference) -> DataFrame:
-    import pandas as pd
-
-    try:
-        if ref.format == "parquet":
-            return pd.read_parquet(path)
-        if ref.format == "jsonl":
-            return pd.read_json(path, lines=True, encoding=ref.encoding, dtype=False, convert_dates=False)
-        return pd.read_csv(
-            path,
-            sep=ref.separator,
-            header=0 if ref.header else None,
-            encoding=ref.encoding,
-            quoting=csv.QUOTE_MINIMAL if ref.quoted else csv.QUOTE_NONE,
-            # "NA" and "null" are words that occur in texts, and "007" is not 7.
-            keep_default_na=False,
-            na_values=[""],
-            dtype=str,
-        )
-    except (ValueError, LookupError) as error:
-        raise UserError(
-            f"{path}: cannot be read as {ref.format} ({str(error).strip()}); "
-            "check `format`, `encoding`, `header` and `quoting`"
-        ) from error
+def examples(path: Path, table: TableFormat) -> Examples:
+    """The checked rows of one file; TableError with all its faults, each with up to twenty places."""
+    rows = read_rows(path, table)
+    kept: Sequence[int] = range(len(rows.places))
+    if table.drop_labels:
+        out = set(table.drop_labels)
+        kept = [row for row in kept if out.isdisjoint(says(rows.values["label"][row]))]
+        if not kept:
+            raise TableError(Fault("drop_labels", f"{path}: `drop_labels` leaves no row", "keep some of the labels"))
+    faults: list[Fault] = []
+    columns: dict[Role, Sequence[str] | Sequence[float]] = {}
+    for role in table.columns:
+        values = [rows.values[role][row] for row in kept]
+        where = [rows.places[row] for row in kept]
+        place = f"{path}: column '{table.columns[role]}'"
+        if role == "label":
+            columns[role] = _labels(values, where, rows, place, table, faults)
+        else:
+            columns[role] = _texts(values, where, rows, place, role, faults)
+    if faults:
+        raise TableError(*faults)
+    return Examples(columns, kept, len(rows.places))
 
 
-def _select(table: DataFrame, ref: TableReference, path: Path) -> DataFrame:
-    """The named columns, under the names of their roles."""
-    chosen = {}
-    for role, column in ref.columns.items():
-        if column not in table.columns:
-            names = [str(each) for each in table.columns]
-            close = get_close_matches(str(column), names, n=1)
-            hint = f"did you mean '{close[0]}'? " if close else ""
-            raise UserError(
-                f"{path}: columns: there is no column '{column}' for {role}; {hint}the columns are {', '.join(names)}"
-            )
-        chosen[role] = table[column]
-    return type(table)(chosen)
+def _labels(
+    values: Sequence[object], where: Sequence[int], rows: Rows, place: str, table: TableFormat, faults: list[Fault]
+) -> Sequence[str] | Sequence[float]:
+    if table.labels:
+        names = table.names_by_label
+        named = [name_of(value, names) for value in values]
+        wrong = [number for number, name in enumerate(named) if name is None]
+        if wrong:
+            faults.append(unnamed([values[n] for n in wrong], [where[n] for n in wrong], rows.unit, place, table))
+        return [name for name in named if name is not None]
+    numbers = [number_of(value) for value in values]
+    wrong = [row for row, number in enumerate(numbers) if number is None]
+    if wrong:
+        faults.append(not_numbers([values[n] for n in wrong], [where[n] for n in wrong], rows.unit, place))
+    return [number for number in numbers if number is not None]
 
 
-def _checked(table: DataFrame, ref: TableReference, path: Path) -> DataFrame:
-    for role in ("text", "text_pair"):
-        if role in table:
-            empty = table[role].isna() | (table[role].astype(str).str.strip() == "")
-            if empty.any():
-                where = f"{path}: column '{ref.columns[role]}', {_row(empty)}"
-                raise UserError(f"{where}: the {role} is empty; fill the cell or remove the row")
-            table[role] = table[role].astype(str)
-    if "label" in table:
-        where = f"{path}: column '{ref.columns['label']}'"
-        known = ref.labels
-        table["label"] = _positions(table["label"], known, where) if known else _numbers(table["label"], where)
-    return table
+def _texts(
+    values: Sequence[object], where: Sequence[int], rows: Rows, place: str, role: str, faults: list[Fault]
+) -> Sequence[str]:
+    wrong: dict[str, list[int]] = {}
+    for value, number in zip(values, where, strict=True):
+        problem = _problem(value)
+        if problem:
+            wrong.setdefault(problem, []).append(number)
+    for problem, found in wrong.items():
+        remedy = "fill the cell or remove the row" if problem == "empty" else "write a text, or name another column"
+        faults.append(Fault(f"columns.{role}", f"{place}, {places(rows.unit, found)}: the {role} is {problem}", remedy))
+    return [str(value) for value in values]
 
 
-def _row(wrong: Series) -> str:
-    return f"row {int(wrong.to_numpy().argmax()) + 1}"
+def _problem(value: object) -> str:
+    """Why a value is no text, or ""; a number is one where it is written in one way only."""
+    if not isinstance(value, str):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return "" if whole else _general(value)
+    if isinstance(value, Number):
+        return ""
+    if not re.search(r"\w", value) and all(unicodedata.category(each) in INVISIBLE for each in value):
+        return "empty"
+    if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+        return "half a character (a lone surrogate)"
+    return ""
 
 
-def _numbers(values: Series, where: str) -> Series:
-    import numpy as np
-    import pandas as pd
-
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    wrong = ~np.isfinite(numbers)
-    if wrong.any():
-        raise UserError(
-            f"{where}, {_row(wrong)}: {_shown(values, wrong)} is not a number; fix the row, "
-            "or for named classes give `labels: [name, …]`"
-        )
-    return numbers
-
-
-def _positions(values: Series, known: list[str], where: str) -> Series:
-    import pandas as pd
-
-    positions = values.map({label: position for position, label in enumerate(known)}).astype("float64")
-    if positions.isna().all():
-        positions = pd.to_numeric(values, errors="coerce").astype("float64")
-    wrong = positions.isna() | (positions < 0) | (positions >= len(known)) | (positions % 1 != 0)
-    if wrong.any():
-        raise UserError(
-            f"{where}, {_row(wrong)}: {_shown(values, wrong)} is none of the labels {', '.join(known)}, nor the "
-            f"position of one (0 to {len(known) - 1}); remove the row, or list its label"
-        )
-    return positions.astype("int64")
-
-
-def _shown(values: Series, wrong: Series) -> str:
-    return repr(str(values.iloc[int(wrong.to_numpy().argmax())]))
+def _general(value: object) -> str:
+    """One wording for all values of a kind, so that they are one fault."""
+    if isinstance(value, bool):
+        return "true or false"
+    return "a number with decimals" if isinstance(value, float) else kind_of(value)

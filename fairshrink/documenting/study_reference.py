@@ -123,6 +123,8 @@ def _type_name(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Literal:
         return " or ".join(str(each) for each in arguments)
+    if origin is typing.Annotated:
+        return _type_name(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_type_name(each) for each in arguments if each is not type(None))
     if origin in (list, tuple):

@@ -95,7 +95,7 @@ def _baselines(study: Study, downloads: Downloads) -> Iterator[Checkpoint]:
 def _baseline(study: Study, model_name: str, task: TaskEntry, split: int, downloads: Downloads) -> Checkpoint:
     model, trained, seed = study.models[model_name], task.module.TRAINED, study.seed + split
     source, train = downloads[model.download], task.keys.train
-    labels = tuple(train.labels or ()) if train is not None and task.module.HEAD == "classification" else ()
+    labels = tuple(train.label_names or ()) if train is not None and task.module.HEAD == "classification" else ()
     folder = f"{source.path}/{model.folder}"
     pretrained = PretrainedModel(folder, model.gguf_file, model.dtype, task.module.HEAD, labels)
     identity = Identity(

@@ -25,7 +25,7 @@ from fairshrink.settings import SourceSettings
 class Settings(SourceSettings):
     """Settings of a local folder or file."""
 
-    path: str = Field(min_length=1, description="folder or file, relative to the study's file")
+    path: str = Field(min_length=1, description="folder or file, relative to the study's file; ~ is your home")
 
     @property
     def local(self) -> Path:
@@ -34,7 +34,7 @@ class Settings(SourceSettings):
 
     def anchored(self, folder: Path) -> Self:
         """The same with an absolute path."""
-        return self.model_copy(update={"path": str(folder / self.path)})
+        return self.model_copy(update={"path": str(folder / Path(self.path).expanduser())})
 
 
 def pin(settings: Settings) -> dict[str, Any]:

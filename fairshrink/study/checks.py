@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fairshrink.contracts import ModelFamily, TaskHead
-from fairshrink.data.columns import column_names
+from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table
+from fairshrink.data.tables import examples, find
 from fairshrink.errors import UserError
+from fairshrink.log import log
 from fairshrink.study.catalog import Catalog
 from fairshrink.study.mistakes import Mistake, suggestion
 from fairshrink.study.schema import Model
 from fairshrink.study.study import CompressionEntry, MetricEntry, Study, TaskEntry
 
+NOT_IN_NAMES = frozenset("/\\*?[]{}")
+"""What separates folders, and wildcards of shells and of Snakemake."""
+LONGEST_NAME = 80
+"""Bytes: a file's name may have 255, and names of model and task are in it with settings and a key."""
+Scale = tuple[float, float]
+"""The lowest and the highest of the labels that are numbers."""
 TASK_HEADS_OF_FAMILY: Mapping[ModelFamily, tuple[TaskHead, ...]] = {
     "encoder": ("encoder", "masked_lm", "regression", "classification"),
     "causal": ("causal_lm",),
@@ -35,10 +43,13 @@ def check(
         for task in model.tasks:
             if _refer(task, tasks, f"models.{name}.tasks", "task", mistakes) and task in study.tasks:
                 _check_family(name, model, study.tasks[task], catalog, mistakes)
+    scales: dict[str, Scale] = {}
     for name, entry in study.tasks.items():
         for key, table in entry.tables():
             if _refer(table.download, downloads, f"tasks.{name}.{key}.download", "download", mistakes):
-                _check_columns(study, table, f"tasks.{name}.{key}", mistakes)
+                scale = _check_table(study, entry, table, f"tasks.{name}.{key}", mistakes)
+                if key == "train" and scale is not None:
+                    scales[name] = scale
         _check_task(study, entry, mistakes)
     for compression in study.compressions:
         key = f"compressions.{compression.method}"
@@ -48,9 +59,25 @@ def check(
         key = f"metrics.{metric.name}"
         _check_where(metric.keys.models, metric.keys.tasks, models, tasks, key, mistakes)
         _check_metric(study, metric, key, mistakes)
+        _compare_scales(study, metric, scales)
         for role, files in metric.keys.data.items():
             _refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
     _check_names(study, mistakes)
+    tests = {f"tasks.{task.name}.test": list(task.tests) for task in study.tasks.values()}
+    for section, names in {"downloads": downloads, "models": models, "tasks": tasks, **tests}.items():
+        _check_spelling(section, sorted(map(str, names)), mistakes)
+    _check_spelling("metrics", [metric.name for metric in study.metrics], mistakes)
+
+
+def _check_spelling(section: str, names: Iterable[str], mistakes: list[Mistake]) -> None:
+    """Names become parts of paths, where some characters mean something else."""
+    for name in names:
+        wrong = [each for each in dict.fromkeys(name) if each in NOT_IN_NAMES or not each.isprintable()]
+        if wrong or name.startswith(".") or name != name.strip() or not 0 < len(name.encode()) <= LONGEST_NAME:
+            reason = f"the name {name!r} cannot be part of a path"
+            remedy = f"at most {LONGEST_NAME} letters, digits, -, _ and dots inside, for example"
+            safe = "".join(each if each.isalnum() or each in "-_." else "-" for each in name).strip("-.")
+            mistakes.append(Mistake(f"{section}.{name}", reason, f"{remedy} `{safe[:40] or 'name'}`"))
 
 
 def _refer(name: str, known: Collection[str], key: str, what: str, mistakes: list[Mistake]) -> bool:
@@ -83,29 +110,30 @@ def _check_downloads(study: Study, mistakes: list[Mistake]) -> None:
             mistakes.append(Mistake(f"downloads.{name}", reason or remedy, remedy))
 
 
-def _check_columns(study: Study, table: Table, key: str, mistakes: list[Mistake]) -> None:
-    """Local files are checked before any job starts; those that are fetched are checked when they are read."""
+def _check_table(study: Study, task: TaskEntry, table: Table, key: str, mistakes: list[Mistake]) -> Scale | None:
+    """Local files are checked before any job starts; those that are fetched are checked when they are read.
+
+    Returns the lowest and the highest label if labels are numbers.
+    """
     entry = study.downloads.get(table.download)
     root = entry.settings.local if entry else None
-    if root is None:
-        return
+    if root is None or not root.exists():
+        return None
+    if bool(table.labels) != (task.module.HEAD == "classification"):
+        # Whether labels are named at all is a mistake of its own, which would make each of them one.
+        without = {role: column for role, column in table.columns.items() if role != "label"}
+        table = table.model_copy(update={"columns": without, "labels": None, "drop_labels": []})
+    numbers: list[float] = []
     for name in table.files:
-        path = root if root.is_file() and root.name == name else root / name
-        if not path.is_file():
-            there = [root.name] if root.is_file() else [each.relative_to(root).as_posix() for each in root.rglob("*")]
-            mistakes.append(Mistake(f"{key}.file", f"there is no file '{name}' in {root}", suggestion(name, there)))
-            continue
         try:
-            names = column_names(path, table)
-        except (OSError, UnicodeError, ValueError) as error:
-            reason = f"{path} cannot be read as {table.format} ({error})"
-            mistakes.append(Mistake(key, reason, "the right `format`, `encoding`, `header` and `quoting`"))
-            continue
-        known: Collection[str | int] = names if isinstance(names, list) else range(names)
-        for role, column in table.columns.items():
-            if column not in known:
-                reason = f"{path} has no column '{column}'"
-                mistakes.append(Mistake(f"{key}.columns.{role}", reason, suggestion(str(column), map(str, known))))
+            found = examples(find(root, name), table)
+        except TableError as error:
+            for each in error.faults:
+                place = f"{key}.{each.key}" if each.key else key
+                mistakes.append(Mistake(place, each.reason, each.remedy))
+        else:
+            numbers += [float(label) for label in found.columns.get("label", ()) if not table.labels]
+    return (min(numbers), max(numbers)) if numbers else None
 
 
 def _check_family(name: str, model: Model, task: TaskEntry, catalog: Catalog, mistakes: list[Mistake]) -> None:
@@ -129,12 +157,33 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     for path, table in task.tables():
         for column in sorted(needed - set(table.columns)):
             mistakes.append(Mistake(f"{key}.{path}.columns.{column}", "this column is not named", f"`{column}: NAME`"))
-    if module.HEAD == "classification" and train is not None and not train.labels:
-        mistakes.append(Mistake(f"{key}.train.labels", "label names are missing", "`labels: [name, name, …]`"))
+    _check_labels(task, mistakes)
     if len(set(task.keys.splits)) != len(task.keys.splits):
         mistakes.append(Mistake(f"{key}.splits", "a split is named twice", "each number once"))
     if not any(task.name in model.tasks for model in study.models.values()):
         mistakes.append(Mistake(key, "no model has this task", f"`{task.name}` in a model's `tasks`, or leave it out"))
+
+
+def _check_labels(task: TaskEntry, mistakes: list[Mistake]) -> None:
+    """Names of labels: classification needs at least two, and a test table has none that training does not have."""
+    known = task.keys.train.label_names if task.keys.train else None
+    for path, table in task.tables():
+        key, names = f"tasks.{task.name}.{path}.labels", table.label_names
+        if task.module.HEAD != "classification":
+            if names:
+                reason = f"a {task.kind} task has no named labels"
+                mistakes.append(Mistake(key, reason, "leave `labels` out, or write `kind: classification`"))
+        elif not names:
+            example = f"[{', '.join(known)}]" if known else "[name, name, …]"
+            mistakes.append(Mistake(key, "label names are missing", f"`labels: {example}`"))
+        elif path == "train" and len(names) < 2:
+            mistakes.append(
+                Mistake(key, "a classification task needs at least two labels", "`labels: [name, name, …]`")
+            )
+        elif known and (others := [name for name in names if name not in known]):
+            reason = f"{', '.join(others)}: not among the labels that the model is trained on, {', '.join(known)}"
+            remedy = f"map them to those, `labels: {{{others[0]}: {known[0]}, …}}`, or leave the table out"
+            mistakes.append(Mistake(key, reason, remedy))
 
 
 def _check_compression(study: Study, entry: CompressionEntry, key: str, mistakes: list[Mistake]) -> None:
@@ -165,6 +214,21 @@ def _check_metric(study: Study, entry: MetricEntry, key: str, mistakes: list[Mis
         mistakes.append(Mistake(f"{key}.data.{role}", reason, "`download:` and `file:`"))
     for role in sorted(set(entry.keys.data) - set(module.ROLES)):
         mistakes.append(Mistake(f"{key}.data.{role}", f"there is no role '{role}'", suggestion(role, module.ROLES)))
+
+
+def _compare_scales(study: Study, entry: MetricEntry, scales: Mapping[str, Scale]) -> None:
+    """Warn where a metric is told another range of labels than a task's table shows."""
+    stated: Scale | None = getattr(entry.settings, "score_range", None)
+    if stated is None:
+        return
+    low, high = stated
+    for task in sorted({task for _, task in study.scored(entry)} & set(scales)):
+        lowest, highest = scales[task]
+        if lowest < low or highest > high or highest - lowest < (high - low) / 2:
+            log(
+                f"{study.file}: warning: metrics.{entry.name}.score_range is {low:g} to {high:g}, but the labels of "
+                f"task '{task}' go from {lowest:g} to {highest:g}; write `score_range: [lowest, highest]` of the scale"
+            )
 
 
 def _check_names(study: Study, mistakes: list[Mistake]) -> None:

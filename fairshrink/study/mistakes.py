@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from fairshrink.errors import UserError
 
@@ -61,15 +62,40 @@ def checked(
 
 def _translate(error: Any, model: type[BaseModel], key: str, also: Iterable[str]) -> Mistake:
     path = ".".join([key, *(str(part) for part in error["loc"])])
-    field = model.model_fields.get(str(error["loc"][0])) if error["loc"] else None
+    owner, field = _place(model, error["loc"])
     description = f": {field.description}" if field is not None and field.description else ""
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
-        return Mistake(path, f"there is no key '{name}' here", suggestion(name, [*model.model_fields, *also]))
+        return Mistake(path, f"there is no key '{name}' here", suggestion(name, [*owner.model_fields, *also]))
     if error["type"] == "missing":
         return Mistake(path, "this key is missing", f"add `{error['loc'][-1]}: …`{description}")
     message = error["msg"].removeprefix("Value error, ")
-    given = "" if error["type"] == "value_error" and not error["loc"] else f" (it is {error['input']!r})"
+    own = error["type"] == "value_error"
+    if own and "; " in message:
+        reason, _, remedy = message.rpartition("; ")
+        return Mistake(path, reason, remedy)
+    given = "" if own and not isinstance(error["input"], str | int | float) else f" (it is {error['input']!r})"
     return Mistake(
         path, message[0].lower() + message[1:] + given, f"a valid value{description}" if description else message
     )
+
+
+def _place(model: type[BaseModel], path: Iterable[str | int]) -> tuple[type[BaseModel], FieldInfo | None]:
+    """The block of settings that a path leads into and the innermost of its keys that is one of the block's."""
+    owner, inner, field = model, model, None
+    for part in path:
+        if isinstance(part, str) and part in inner.model_fields:
+            owner, field = inner, inner.model_fields[part]
+            inner = next((each for each in _leaves(field.annotation) if _is_block(each)), inner)
+        elif inner is not owner:
+            owner, field = inner, None
+    return owner, field
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    arguments = get_args(annotation)
+    yield from (leaf for each in arguments for leaf in _leaves(each)) if arguments else (annotation,)
+
+
+def _is_block(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

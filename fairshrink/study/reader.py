@@ -142,7 +142,7 @@ def _tasks(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> dict[s
             entry = TaskEntry(name, each.module_name, each.module, each.settings, each.keys)
             table = next((table for _, table in entry.tables()), None)
             columns: set[str] = set(table.columns) if table else set()
-            provided = each.module.provides(each.settings, columns, table.labels if table else None)
+            provided = each.module.provides(each.settings, columns, table.label_names if table else None)
             found[name] = TaskEntry(name, each.module_name, each.module, each.settings, each.keys, provided)
     return found
 

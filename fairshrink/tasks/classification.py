@@ -1,7 +1,9 @@
 """Choosing one of the study's labels for a text or a pair of texts, for example natural language inference.
 
 The order of the labels is that of the study and is kept in the checkpoint; nothing assumes another. Pairs labeled
-entailment, neutral and contradiction, in any order, give natural language inference.
+entailment, neutral and contradiction, in any order, give natural language inference. Where the file writes something
+else, `labels` maps it to names, for example `{0: entailment, 1: neutral, 2: contradiction}` for GLUE: numbers are never
+taken as positions. `drop_labels: ["-"]` leaves rows without a gold label out, and the log says how many.
 
 Trains: A linear head on the pooled representation, and the encoder, with cross-entropy. The weights after the last step
     are kept: no choice is made on the development set.

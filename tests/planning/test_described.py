@@ -58,7 +58,7 @@ def changed(values, place):
     for key in place[:-1]:
         inner = inner[key]
     before = inner[place[-1]]
-    choices = {"fp32": "bf16", "float32": "bfloat16", "csv": "tsv", "classification": "regression"}
+    choices = {"fp32": "bf16", "utf-8": "latin-1", "float32": "bfloat16", "csv": "tsv", "classification": "regression"}
     if before is None:
         return None
     inner[place[-1]] = not before if isinstance(before, bool) else choices.get(before, before * 2 + type(before)(1))

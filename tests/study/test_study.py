@@ -117,8 +117,8 @@ CASES = {
     "file in another encoding": (
         lambda c: c["tasks"]["mlm"]["train"].update(encoding="utf-16"),
         "tasks.mlm.train",
-        "cannot be read as csv",
-        "`encoding`",
+        "cannot be read in the encoding utf-16",
+        "the right `encoding`",
     ),
     "two equal entries": (
         lambda c: c["compressions"].append({"method": "magnitude_global", "sparsity": 0.9}),

@@ -59,7 +59,7 @@ def test_fewer_training_items_change_no_other_part(tmp_path):
 
 def test_test_tables_are_not_changed_and_keep_the_names_of_their_labels(tmp_path):
     labels = ["no", "yes"]
-    test = {"same": (["yes", "no", "yes"], ["no", "yes"]), "turned": ([0, 1], ["yes", "no"])}
+    test = {"same": (["yes", "no", "yes"], ["no", "yes"]), "turned": ([0, 1], {0: "yes", 1: "no"})}
     parts = examples.frames(task_of(**spec(tmp_path, "classification", labels=labels, test=test)))
     assert set(parts) == {"train", "dev", "test_same", "test_turned"}
     assert len(parts["train"]) == 50

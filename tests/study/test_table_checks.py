@@ -1,0 +1,224 @@
+"""What is wrong with local tables and labels is said before any job, with line numbers; fetched ones are not read."""
+
+import copy
+import csv
+import json
+
+import pytest
+import yaml
+from tiny_study import study, write_data
+
+from fairshrink.planning import grid
+from fairshrink.planning.studies import load
+from fairshrink.study.mistakes import StudyError
+
+NLI = ["entailment", "neutral", "contradiction"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_data(tmp_path / "local", models=())
+    for model in ("bert", "llama"):
+        (tmp_path / "local" / model).mkdir()
+        (tmp_path / "local" / model / "config.json").write_text("{}")
+    return tmp_path
+
+
+def planned(folder, change=lambda content: None):
+    content = copy.deepcopy(study())
+    change(content)
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    return load(file)
+
+
+def mistakes(folder, change=lambda content: None) -> dict[str, tuple[str, str]]:
+    with pytest.raises(StudyError) as caught:
+        planned(folder, change)
+    return {each.key: (each.reason, each.remedy) for each in caught.value.mistakes}
+
+
+def reviews(folder, *lines, text="sentence,stars\n"):
+    (folder / "local/reviews.csv").write_text(text + "".join(lines))
+
+
+def test_a_trailing_comma_is_said_for_each_task_that_reads_the_file(folder):
+    reviews(folder, "He is kind.,1.5,\n", "She is kind.,2,\n")
+    found = mistakes(folder)
+    assert set(found) == {f"tasks.{name}.train.file" for name in ("sentiment", "mlm", "lm")}
+    reason, remedy = found["tasks.lm.train.file"]
+    assert "reviews.csv, lines 2, 3: 3 fields but the header has 2" in reason and "remove the separator" in remedy
+
+
+def test_all_bad_rows_are_listed_up_to_twenty(folder):
+    reviews(folder, *(f"text {n},high\n" for n in range(25)), ",1\n")
+    found = mistakes(folder)
+    lines = ", ".join(str(n) for n in range(2, 22))
+    assert f"lines {lines} and 5 more: 'high' is not a number" in found["tasks.sentiment.train.columns.label"][0]
+    assert "line 27: the text is empty" in found["tasks.mlm.train.columns.text"][0]
+
+
+@pytest.mark.parametrize("written", ["\u200b", "\u200e\u2060", "  ", "\u0301"])
+def test_texts_without_anything_visible_are_empty(folder, written):
+    reviews(folder, "He is kind.,1\n", f'"{written}",1\n')
+    assert "line 3: the text is empty" in mistakes(folder)["tasks.lm.train.columns.text"][0]
+
+
+def test_byte_order_marks_and_columns_by_number_work(folder):
+    content = (folder / "local/reviews.csv").read_bytes()
+    (folder / "local/reviews.csv").write_bytes(b"\xef\xbb\xbf" + content)
+
+    def numbered(content):
+        content["tasks"]["sentiment"]["train"]["columns"] = {"text": 0, "label": 1}
+
+    assert planned(folder, numbered).tasks["lm"]
+
+
+def test_semicolons_are_named_and_can_be_set(folder):
+    reviews(folder, "He is kind.;1.5\n", text="sentence;stars\n")
+    assert 'semicolons: write `separator: ";"`' in mistakes(folder)["tasks.lm.train.columns.text"][1]
+
+    def separated(content):
+        for name in ("sentiment", "mlm", "lm"):
+            content["tasks"][name]["train"]["separator"] = ";"
+
+    assert planned(folder, separated)
+
+
+def test_a_path_below_home(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder / "local"))
+    assert planned(folder, lambda c: c["downloads"]["reviews"].update(path="~/reviews.csv"))
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "reason", "remedy"),
+    [
+        ({"encoding": "latin-one"}, "encoding", "there is no text encoding 'latin-one'", "utf-8"),
+        ({"separator": ";;"}, "separator", "a separator is one character", "text encoding"),
+        ({"seperator": ";"}, "seperator", "no key 'seperator'", "did you mean 'separator'?"),
+        ({"columns": {"text": False, "label": "stars"}}, "columns", "YAML reads yes, no", "in quotes"),
+        ({"columns": {"text": 7, "label": "stars"}}, "columns.text", "no column '7' for text", "sentence, stars"),
+        ({"labels": ["a", "b"]}, "labels", "a regression task has no named labels", "leave `labels` out"),
+        ({"file": "../reviews.csv"}, "file", "there is no file '../reviews.csv'", "did you mean 'reviews.csv'?"),
+    ],
+)
+def test_settings_of_a_table(folder, change, key, reason, remedy):
+    found = mistakes(folder, lambda c: c["tasks"]["sentiment"]["train"].update(change))
+    assert set(found) == {f"tasks.sentiment.train.{key}"}
+    assert reason in found[f"tasks.sentiment.train.{key}"][0]
+    if key != "separator":
+        assert remedy in found[f"tasks.sentiment.train.{key}"][1]
+
+
+def pairs(folder, name, labels, n=40):
+    lines = [{"premise": "He is kind.", "hypothesis": "He is.", "gold": labels[i % len(labels)]} for i in range(n)]
+    (folder / f"local/{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def with_test_table(folder, values, **keys):
+    """The inference task with a test table of its own, whose file has these labels."""
+    pairs(folder, "other", values)
+
+    def change(content):
+        content["downloads"]["other"] = {"source": "local", "path": "local/other.jsonl"}
+        task = content["tasks"]["nli"]
+        table = {name: task["train"][name] for name in ("format", "columns")}
+        task["test"] = {"other": {"download": "other", "file": "other.jsonl", **table, **keys}}
+
+    return change
+
+
+def test_labels_of_test_tables(folder):
+    other = ["entailment", "non-entailment"]
+    found = mistakes(folder, with_test_table(folder, other, labels=other))
+    assert set(found) == {"tasks.nli.test.other.labels"}
+    assert (
+        "non-entailment: not among the labels that the model is trained on" in found["tasks.nli.test.other.labels"][0]
+    )
+    found = mistakes(folder, with_test_table(folder, [0, 1, 2]))
+    assert found == {
+        "tasks.nli.test.other.labels": ("label names are missing", "`labels: [entailment, neutral, contradiction]`")
+    }
+    found = mistakes(folder, with_test_table(folder, [0, 1, 2], labels=NLI))
+    reason, remedy = found["tasks.nli.test.other.labels"]
+    assert "'0', '1', '2' are none of the labels" in reason and "`labels: {0: entailment, 1: neutral" in remedy
+    mapped = {0: "entailment", 1: "neutral", 2: "contradiction"}
+    assert planned(folder, with_test_table(folder, [0, 1, 2], labels=mapped))
+    assert planned(
+        folder, with_test_table(folder, ["ENTAILMENT", "-"], labels={"ENTAILMENT": "entailment"}, drop_labels=["-"])
+    )
+
+
+def test_missing_labels_are_one_mistake(folder):
+    found = mistakes(folder, lambda c: c["tasks"]["nli"]["train"].pop("labels"))
+    assert found["tasks.nli.train.labels"][0] == "label names are missing"
+    assert not any("number" in reason for reason, _ in found.values())
+
+
+def test_yes_and_no_without_quotes(folder):
+    pairs(folder, "pairs", ["yes", "no"])
+    change = lambda c: c["tasks"]["nli"]["train"].update(labels=[True, False])  # noqa: E731
+    reason, remedy = mistakes(folder, change)["tasks.nli.train.labels"]
+    assert "'yes', 'no' are none of the labels true, false" in reason and "put quotes around labels" in remedy
+
+
+def test_a_mapping_gives_names_and_their_order_to_the_model(folder):
+    def mapped(content):
+        content["tasks"]["nli"]["train"]["labels"] = {
+            "neutral": "neutral", "entailment": "entailment", "contradiction": "contradiction"
+        }  # fmt: skip
+
+    one, other = planned(folder), planned(folder, mapped)
+    assert "nli" in other.tasks["nli"].provides
+    jobs = [
+        next(each for each in grid.expand(study).values() if each.stage == "finetune" and "nli" in each.path)
+        for study in (one, other)
+    ]
+    assert [each.job.model.labels for each in jobs] == [tuple(NLI), ("neutral", "entailment", "contradiction")]
+
+    def turned(content):
+        mapped(content)
+        labels = content["tasks"]["nli"]["train"]["labels"]
+        content["tasks"]["nli"]["train"]["labels"] = dict(reversed(labels.items()))
+
+    last = next(each for each in grid.expand(planned(folder, turned)).values() if each.name == jobs[1].name)
+    assert last.key != jobs[1].key
+
+
+def test_fetched_tables_are_not_looked_for_at_planning(folder):
+    def fetched(content):
+        content["downloads"]["reviews"] = {
+            "source": "hub", "repo": "a/b", "repo_type": "dataset", "revision": "a" * 40, "files": ["reviews.csv"]
+        }  # fmt: skip
+
+    assert planned(folder, fetched)
+
+
+@pytest.mark.parametrize(("scale", "warned"), [(1, True), (5, False), (10, True)])
+def test_a_scale_unlike_the_metrics_is_warned_of(folder, capsys, scale, warned):
+    with (folder / "local/reviews.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(
+            [("sentence", "b", "stars"), *(("He.", "She.", n * scale / 10) for n in range(11))]
+        )
+    columns = {"text": "sentence", "text_pair": "b", "label": "stars"}
+    planned(folder, lambda c: c["tasks"]["sentiment"]["train"].update(columns=columns))
+    message = f"score_range is 0 to 5, but the labels of task 'sentiment' go from 0 to {scale}"
+    assert (message in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize("name", ["org/bert", "..", "a*", "{x}", "a\nb", "n" * 81, " a"])
+def test_names_that_cannot_be_part_of_a_path(folder, name):
+    def renamed(content):
+        content["models"][name] = content["models"].pop("bert")
+
+    found = mistakes(folder, renamed)
+    assert f"models.{name}" in found and "cannot be part of a path" in found[f"models.{name}"][0]
+
+
+@pytest.mark.parametrize("name", ["tiny bert", "Größe.v2", "a-b_c+d"])
+def test_names_that_can(folder, name):
+    def renamed(content):
+        content["models"][name] = content["models"].pop("bert")
+        content["compressions"] = []
+
+    assert planned(folder, renamed)
