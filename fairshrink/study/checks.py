@@ -182,7 +182,7 @@ def _check_labels(task: TaskEntry, mistakes: list[Mistake]) -> None:
             )
         elif known and (others := [name for name in names if name not in known]):
             reason = f"{', '.join(others)}: not among the labels that the model is trained on, {', '.join(known)}"
-            remedy = f"map them to those, `labels: {{{others[0]}: {known[0]}, …}}`, or leave the table out"
+            remedy = f"`labels: {{{others[0]}: NAME, …}}` with the one of those that it means, or leave the table out"
             mistakes.append(Mistake(key, reason, remedy))
 
 

@@ -135,6 +135,7 @@ def test_labels_of_test_tables(folder):
     assert (
         "non-entailment: not among the labels that the model is trained on" in found["tasks.nli.test.other.labels"][0]
     )
+    assert "`labels: {non-entailment: NAME, …}`" in found["tasks.nli.test.other.labels"][1]
     found = mistakes(folder, with_test_table(folder, [0, 1, 2]))
     assert found == {
         "tasks.nli.test.other.labels": ("label names are missing", "`labels: [entailment, neutral, contradiction]`")
