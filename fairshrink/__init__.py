@@ -63,16 +63,18 @@ def score(
     data: Mapping[str, Path | str | Sequence[Path | str]] | None = None,
     settings: Mapping[str, Any] | None = None,
     task: Task | None = None,
+    baseline: Checkpoint | Path | str | None = None,
 ) -> DataFrame:
     """Score every item of a metric: one row per item, sorted, with the columns that the metric's card names.
 
     The columns ``item`` (unique), ``cluster`` (items that are resampled together) and ``group`` always exist. ``data``:
     files by role, for metrics that ship without data; ``settings``: as in a study, defaults for the rest; ``task``: see
-    `open_task`. `fairshrink list metrics` says what a metric needs. Raises UserError for invalid arguments.
+    `open_task`; ``baseline``: the uncompressed model, for metrics that compare with it. `fairshrink list metrics` says
+    what a metric needs. Raises UserError for invalid arguments.
     """
     from fairshrink.api import scoring
 
-    return scoring.score(checkpoint, metric, data or {}, settings or {}, task)
+    return scoring.score(checkpoint, metric, data or {}, settings or {}, task, baseline)
 
 
 def summarize(

@@ -41,8 +41,12 @@ Capability = Literal[
     "nli",
     "similarity",
     "scored",
+    "texts",
 ]
-"""What can be computed from a checkpoint: a task provides capabilities, a metric needs one of some."""
+"""What can be computed from a checkpoint: a task provides capabilities, a metric needs one of some.
+
+``scored``: test items with all that a task score needs; ``texts``: test items without labels.
+"""
 Precision = Literal["fp32", "bf16"]
 StoredType = Literal["float32", "bfloat16"]
 Pooling = Literal["mean", "cls", "last", "mean_all"]
@@ -50,7 +54,9 @@ Pooling = Literal["mean", "cls", "last", "mean_all"]
 Scope = Literal["encoder", "attention", "feed_forward", "all"]
 """Which linear layers: all in the blocks, only query, key and value, only feed-forward, or all with the task head's."""
 RestorePolicy = Literal["required", "preferred", "never"]
-MetricKind = Literal["intrinsic", "extrinsic", "task"]
+MetricKind = Literal["intrinsic", "extrinsic", "damage", "task"]
+BIAS_KINDS: tuple[MetricKind, ...] = ("intrinsic", "extrinsic")
+"""Kinds of metric that measure bias; the others measure the damage to a model and its skill."""
 Direction = Literal["better", "more_biased", "", "count"]
 """What a higher value means; "" if bias is the distance from the unbiased value; a count has no sampling error."""
 
@@ -181,7 +187,7 @@ class Method(Protocol[S]):
 
 
 class Metric(Protocol[S]):
-    """A bias or task metric: per-item scores of a checkpoint, and the statistics computed from them.
+    """A metric of bias, damage or skill: per-item scores of a checkpoint, and the statistics computed from them.
 
     ``ROLES``: data that the study must name, with what it is. ``HEADLINE``: (statistic, group) for tables and figures.
     """

@@ -33,14 +33,22 @@ def score(
     data: Mapping[str, PathLike | Sequence[PathLike]],
     settings: Mapping[str, Any],
     task: Task | None,
+    baseline: Checkpoint | PathLike | None = None,
 ) -> pd.DataFrame:
     """One row per item, sorted. Raises UserError."""
     module, chosen = _metric(metric, settings)
     if module.NEEDS_TASK and task is None:
         raise UserError(f"{metric} scores a checkpoint on its own task: give it one, `task=open_task(study, name)`")
-    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, "cpu")
-    items = module.score(Scoring(loaded, _files(metric, module.ROLES, data), task), chosen)
+    if module.NEEDS_BASELINE and baseline is None:
+        raise UserError(f"{metric} compares a checkpoint with its baseline: give it, `baseline=PATH`")
+    loaded = _loaded(checkpoint)
+    reference = _loaded(baseline) if module.NEEDS_BASELINE and baseline is not None else None
+    items = module.score(Scoring(loaded, _files(metric, module.ROLES, data), task, reference), chosen)
     return items.sort_values("item", kind="stable", ignore_index=True)
+
+
+def _loaded(checkpoint: Checkpoint | PathLike) -> Checkpoint:
+    return checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, "cpu")
 
 
 def summarize(

@@ -36,10 +36,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from fairshrink.contracts import Capability, Direction, MetricKind, Scoring
-from fairshrink.settings import Settings as _Settings
+from fairshrink.metrics._shared.held_out import LANGUAGE_MODELS, HeldOutSettings, held_out, masks
 from fairshrink.stats.estimates import Estimate, Statistic, Sums, combine, pearson, ratio, spearman, weighted_mean
 
 if TYPE_CHECKING:
@@ -52,54 +51,34 @@ NEEDS_BASELINE = False
 KIND: MetricKind = "task"
 ROLES: dict[str, str] = {}
 HEADLINE = ("score", "all")
-LANGUAGE_MODELS = ("masked_lm", "causal_lm")
 
 
-class Settings(_Settings):
+class Settings(HeldOutSettings):
     """Settings of the task score."""
-
-    sample: int | None = Field(
-        None, ge=1, description="items scored of each test table, drawn at random; all if not given"
-    )
-    texts: int = Field(200, ge=1, description="the same for language models")
-    seed: int = Field(0, ge=0, description="seed of the sample")
 
 
 def score(given: Scoring, settings: Settings) -> DataFrame:
     """One row for each test item, with the columns of the task's own ``score``; ``group`` is the test table."""
     import pandas as pd
 
-    from fairshrink.data.examples import frames
     from fairshrink.errors import UserError
 
     task = given.task
     if task is None:
         raise UserError("task_score needs the task of the checkpoint")
-    size = settings.texts if task.kind in LANGUAGE_MODELS else settings.sample
-    parts = []
-    for name, frame in sorted(frames(task).items()):
-        if name == "test" or name.startswith("test_"):
-            rows = np.sort(np.random.default_rng(settings.seed).permutation(len(frame))[:size])
-            chosen = frame.iloc[rows].reset_index(drop=True)
-            test = name.removeprefix("test_")
-            items = [f"{test}/{row:07d}" for row in chosen["row"]]
-            where = pd.DataFrame({"item": items, "cluster": items, "group": test, "kind": task.kind})
-            parts.append(pd.concat([where, task.module.score(given.checkpoint, chosen, task.settings)], axis=1))
-    if not parts:
-        raise UserError(f"tasks.{task.name}: no `train` or `test` table, so there is nothing to score")
+    parts = [
+        pd.concat([where, task.module.score(given.checkpoint, chosen, task.settings)], axis=1)
+        for where, chosen in held_out(task, settings)
+    ]
     return pd.concat(parts).sort_values("item", ignore_index=True)
 
 
 def summarize(items: DataFrame, settings: Settings) -> list[Statistic]:
     """The statistics of the card for all items and, where there are several, for each test table."""
-    tables = sorted(set(items["group"]))
-    groups = {"all": np.ones(len(items), dtype=bool)}
-    if len(tables) > 1:
-        groups |= {name: (items["group"] == name).to_numpy() for name in tables}
     kind = items["kind"].iloc[0]
     summary = _of_classes if kind == "classification" else _of_texts if kind in LANGUAGE_MODELS else _of_numbers
     result = []
-    for group, mask in groups.items():
+    for group, mask in masks(items).items():
         for name, estimate, random, higher_is in summary(items, mask, kind):
             if name != "score" or group == "all":
                 result.append(Statistic(name, estimate, group, int(mask.sum()), None, random, higher_is))

@@ -54,6 +54,24 @@ def causal_ids(cp: Checkpoint, text: str, max_length: int | None = None) -> list
     return ([*([] if first is None else [first]), *ids])[: min(max_length or max_tokens(cp), max_tokens(cp))]
 
 
+def each_masked(
+    cp: Checkpoint, texts: Sequence[str], max_length: int | None = None
+) -> tuple[list[list[int]], list[int], list[int], list[int]]:
+    """Texts with each token that is not special masked in turn, one list item for each token.
+
+    The masked sequences, the positions of their masks, the tokens that were there, and the numbers of their texts.
+    """
+    encoded = encode(cp, texts, max_length=max_length)
+    sequences, positions, targets, owners = [], [], [], []
+    for row, (ids, special) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
+        for position in (i for i, flag in enumerate(special) if not flag):
+            sequences.append([*ids[:position], cp.tokenizer.mask_token_id, *ids[position + 1 :]])
+            positions.append(position)
+            targets.append(ids[position])
+            owners.append(row)
+    return sequences, positions, targets, owners
+
+
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Indices grouped so that (longest in the batch) x (items) <= ``budget``, longest first, ties by index.
 

@@ -16,6 +16,12 @@ def probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float64)
 
 
+def log_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-softmax over the last axis, in float64, of logits ``[..., labels]``."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float64)
+
+
 def label_index(labels: Sequence[str], wanted: str, who: str) -> int:
     """Index of a label among a model's outputs, ignoring case; ``who`` names the metric in messages.
 

@@ -22,6 +22,7 @@ from fairshrink.models.checkpoint import Checkpoint
 __all__ = [
     "attention_received",
     "causal_log_probs",
+    "compared_log_probs",
     "lm_head",
     "masked_log_probs",
     "sentence_embeddings",
@@ -32,6 +33,10 @@ __all__ = [
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 # Rows of vocabulary logits in memory at a time: 512 x 50,000 float32 are 100 MB.
 HEAD_ROWS = 512
+# The same for two models in float64, with what is computed from them: 64 x 50,000 are 26 MB a matrix.
+COMPARED_ROWS = 64
+Reduce = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Log-probabilities of a checkpoint and of its baseline [rows, vocabulary], target tokens [rows] -> [rows, k]."""
 
 
 def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> np.ndarray:
@@ -113,6 +118,45 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
     return result
 
 
+def compared_log_probs(
+    cp: Checkpoint,
+    baseline: Checkpoint,
+    sequences: Sequence[Sequence[int]],
+    positions: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    reduce: Reduce,
+) -> np.ndarray:
+    """Values ``[questions, k]`` that ``reduce`` computes from two models' log-probabilities over the vocabulary.
+
+    ``positions[i]`` are positions in ``sequences[i]``, ``targets[i]`` the token for each; every position is a question,
+    and results are in this order. Both models get the same batches. Log-probabilities are float64 and computed for
+    COMPARED_ROWS questions at a time, for which ``reduce`` is called. A model that is its own baseline is run once.
+    UserError for task heads other than language models', or if the two vocabularies differ in size.
+    """
+    _require(cp, ("masked_lm", "causal_lm"))
+    models = [cp] if baseline.model is cp.model else [cp, baseline]
+    starts = np.cumsum([0, *map(len, positions)])
+    found, places = [np.zeros((0, 0))], [np.zeros(0, dtype=int)]
+    with _computing(cp), _computing(baseline):
+        for batch in batches([len(ids) for ids in sequences], token_budget(cp)):
+            at = torch.tensor([k for k, i in enumerate(batch) for _ in positions[i]], dtype=torch.long)
+            place = torch.tensor([position for i in batch for position in positions[i]], dtype=torch.long)
+            right = torch.tensor([token for i in batch for token in targets[i]], dtype=torch.long)
+            chosen = [sequences[i] for i in batch]
+            states = [_hidden(each, chosen)[at, place].float() for each in models]
+            for rows in torch.arange(len(at)).split(COMPARED_ROWS):
+                log_p = [_all_log_probs(each, mine[rows]) for each, mine in zip(models, states, strict=True)]
+                if log_p[0].shape != log_p[-1].shape:
+                    raise UserError("the vocabularies of a checkpoint and its baseline differ in size")
+                found.append(reduce(log_p[0], log_p[-1], right[rows].to(log_p[0].device)).cpu().double().numpy())
+            places += [np.arange(starts[i], starts[i + 1]) for i in batch]
+    if len(found) == 1:
+        return found[0]
+    result = np.zeros((int(starts[-1]), found[-1].shape[1]))
+    result[np.concatenate(places)] = np.concatenate(found[1:])
+    return result
+
+
 def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """How much attention each position receives: mean over layers, heads and query positions; sums to 1."""
     result = [np.zeros(0)] * len(sequences)
@@ -153,6 +197,11 @@ def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor) -> n
             chosen = logits.gather(1, target.to(logits.device)[:, None])[:, 0]
             parts.append((chosen - logits.logsumexp(1)).cpu().double().numpy())
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _all_log_probs(cp: Checkpoint, states: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(cp.device.type, enabled=False):
+        return lm_head(cp.model)(states).double().log_softmax(1)
 
 
 def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.Tensor:

@@ -184,6 +184,30 @@ def spearman(x: ArrayLike, y: ArrayLike, mask: ArrayLike | None = None) -> Estim
     return estimate
 
 
+def quantile(x: ArrayLike, share: float, rows: Sequence[int] | NDArray[np.intp]) -> Estimate:
+    """The smallest value of ``x`` that at least ``share`` of the values do not exceed; no interpolation.
+
+    A row of the table may have any number of values: ``rows[i]`` is the one that ``x[i]`` belongs to. NaN where a value
+    is NaN or a resample holds none.
+    """
+    values, owners = np.asarray(x, dtype=np.float64), np.asarray(rows, dtype=np.intp)
+    if not len(values) or np.isnan(values).any():
+        return lambda weights: np.full(len(weights), np.nan)
+    order = np.argsort(values, kind="stable")
+    values, owners = values[order], owners[order]
+
+    def estimate(weights: Values) -> Values:
+        found = np.empty(len(weights))
+        for start, stop in _blocks(len(weights), len(values)):
+            below = np.cumsum(np.take(np.asarray(weights[start:stop], dtype=np.float64), owners, axis=1), axis=1)
+            # Without the margin 0.99 of 400 could be a little more than 396.
+            needed = share * below[:, -1:] - 1e-9 * np.maximum(below[:, -1:], 1.0)
+            found[start:stop] = np.where(below[:, -1] > 0, values[(below < needed).sum(axis=1)], np.nan)
+        return found
+
+    return estimate
+
+
 def combine(function: Callable[..., Values], *estimates: Estimate) -> Estimate:
     """An element-wise function of other estimates, e.g. ``combine(np.exp, weighted_mean(x))``."""
     linear = [each for each in estimates if isinstance(each, Sums)]

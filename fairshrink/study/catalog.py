@@ -37,4 +37,4 @@ class Catalog(Protocol):
 
     @property
     def metrics(self) -> ModulesOf[AnyMetric]:
-        """Bias and task metrics."""
+        """Metrics of bias, damage and skill."""

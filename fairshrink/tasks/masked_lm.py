@@ -92,17 +92,10 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import numpy as np
     import pandas as pd
 
-    from fairshrink.models.batching import encode
+    from fairshrink.models.batching import each_masked
     from fairshrink.models.inference import masked_log_probs
 
-    encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
-    sequences, positions, targets, owners = [], [], [], []
-    for row, (ids, special) in enumerate(zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True)):
-        for position in (i for i, flag in enumerate(special) if not flag):
-            sequences.append([*ids[:position], cp.tokenizer.mask_token_id, *ids[position + 1 :]])
-            positions.append(position)
-            targets.append(ids[position])
-            owners.append(row)
+    sequences, positions, targets, owners = each_masked(cp, list(frame["text"]), settings.max_length)
     nll = -masked_log_probs(cp, sequences, positions, targets)
     return pd.DataFrame(
         {

@@ -1,7 +1,7 @@
 """Similarity of two texts as the cosine of their sentence vectors, from an encoder used without fine-tuning.
 
 A test table of pairs labeled with similarities is optional; without one the task has no score, but metrics that need
-similarities or embeddings can be applied.
+similarities or embeddings can be applied. A test table without labels is enough for `fidelity`.
 
 Trains: Nothing.
 Scores: Per pair the cosine and the label: `task_score` gives their rank correlation, as is usual for sentence encoders.
@@ -40,10 +40,13 @@ class Settings(_Settings):
 
 
 def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
-    """Embeddings and similarity; a score where pairs with labels are given."""
-    scored = {"text", "text_pair", "label"} <= columns
-    provided: frozenset[Capability] = frozenset({"embedding", "similarity"})
-    return provided | {"scored"} if scored else provided
+    """Embeddings and similarity; a score where pairs with labels are given, else texts where there are any."""
+    provided: set[Capability] = {"embedding", "similarity"}
+    if {"text", "text_pair", "label"} <= columns:
+        provided.add("scored")
+    elif "text" in columns:
+        provided.add("texts")
+    return frozenset(provided)
 
 
 def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:

@@ -84,6 +84,7 @@ def test_one_cluster_gives_no_interval(items):
         ("crows_pairs", {}, r"crows_pairs needs data=\{'items': path\}: the CSV file"),
         ("crows_pairs", {"data": {"items": "nowhere.csv"}}, "nowhere.csv: there is no such file"),
         ("task_score", {}, "give it one, `task=open_task"),
+        ("fidelity", {"task": object()}, "compares a checkpoint with its baseline: give it, `baseline=PATH`"),
     ],
 )
 def test_invalid_arguments_are_user_errors(checkpoint, metric, options, message):

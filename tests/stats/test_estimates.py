@@ -174,3 +174,30 @@ def test_adjustment_by_hand_and_by_scipy():
     assert np.isnan(adjusted[1])
     np.testing.assert_allclose(adjusted[[0, 2]], [0.5, 0.02])
     assert st.adjust([]).shape == (0,)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.99, 1.0])
+def test_quantile_is_numpys_without_interpolation(share):
+    generator = np.random.default_rng(5)
+    values, rows = np.round(generator.normal(size=400), 2), np.sort(generator.integers(25, size=400))
+    estimate = st.quantile(values, share, rows)
+    weights = generator.integers(0, 4, size=(30, 25)).astype(float)
+    expected = [np.quantile(np.repeat(values, row[rows].astype(int)), share, method="inverted_cdf") for row in weights]
+    np.testing.assert_array_equal(estimate(weights), expected)
+
+
+def test_quantile_by_hand():
+    """99 % of 400 are 396; a row that is not drawn takes its values along."""
+    values = np.arange(400.0)[::-1]
+    assert st.quantile(values, 0.99, np.arange(400))(np.ones((1, 400))) == 395
+    assert st.quantile([1.0, 2.0, 9.0], 0.6, [0, 0, 1])(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 3.0]])).tolist() == [
+        2,
+        2,
+        9,
+    ]
+
+
+def test_quantile_of_nothing_or_of_nan_is_undefined():
+    assert np.isnan(st.quantile([], 0.5, [])(np.ones((2, 3)))).all()
+    assert np.isnan(st.quantile([1.0, np.nan], 0.5, [0, 1])(np.ones((2, 2)))).all()
+    assert np.isnan(st.quantile([1.0], 0.5, [0])(np.zeros((1, 2)))).all()

@@ -1,0 +1,1 @@
+"""Distance of a checkpoint's outputs from its baseline's."""
