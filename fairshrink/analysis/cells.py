@@ -73,6 +73,11 @@ def line(method: str, setting: str) -> str:
     return " ".join([method, *rest])
 
 
+def rank_of_kind(kinds: pd.Series) -> pd.Series:
+    """Position of a metric's kind in reading order: skill, damage, then bias."""
+    return kinds.map({"task": 0, "damage": 1}).fillna(2)
+
+
 def reading_order(methods: pd.Series, control: pd.Series) -> list[str]:
     """Methods as a reader expects them: the baseline, the compressions by name, controls last."""
     pairs = sorted(set(zip(control, methods != BASELINE, methods, strict=True)))
@@ -111,6 +116,6 @@ def _mean(column: pd.Series) -> float:
 
 def _reading_order(table: pd.DataFrame) -> pd.Index:
     rank = {method: i for i, method in enumerate(reading_order(table["method"], table["control"]))}
-    keys = table.assign(rank=table["method"].map(rank), bias=table["kind"] != "task")
-    by = ["model", "task", "rank", "sparsity", "setting", "bias", "metric"]
+    keys = table.assign(rank=table["method"].map(rank), of_kind=rank_of_kind(table["kind"]))
+    by = ["model", "task", "rank", "sparsity", "setting", "of_kind", "metric"]
     return keys.sort_values(by, kind="stable").index

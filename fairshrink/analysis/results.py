@@ -42,7 +42,8 @@ def build(job: AggregateJob, metrics: Metrics) -> pd.DataFrame:
     """The results table of a study, sorted, with the columns of ``store.RESULTS``.
 
     Intervals are percentile intervals of a cluster bootstrap and are missing where there are fewer than two
-    clusters. ``p_value`` is the two-sided paired bootstrap test against the baseline on the same resamples. Counts
+    clusters. ``p_value`` is the two-sided paired bootstrap test against the baseline on the same resamples; metrics of
+    damage have none, as a distance from the baseline is not below its 0 in any resample. Counts
     (items skipped, ties) are facts about this data set, not estimates: their interval is the value itself and they
     have no p-value. ``random_value`` is theory's where the metric knows it, else what the random-initialization
     control of the same model, task and split scored. Raises UserError where scores are missing or the items of a
@@ -62,7 +63,8 @@ def build(job: AggregateJob, metrics: Metrics) -> pd.DataFrame:
                 f"metric {entry}: the baseline {name} has no scores to compare with. "
                 "Evaluate the baseline with every metric that its compressed checkpoints are evaluated with."
             )
-        rows += [labels | row for row in _compare(entry, summaries, baseline, job)]
+        tested = metrics[scores[0].metric].KIND != "damage"
+        rows += [labels | row for row in _compare(entry, summaries, baseline, job, tested)]
     _measure_random(rows)
     ledgers = {key: _ledger(each) for key, each in checkpoints.items()}
     rows = [asdict(checkpoints[row["key"]].identity) | ledgers[row["key"]] | row for row in rows]
@@ -120,8 +122,10 @@ def _summary(score: ScoreEntry, checkpoints: Mapping[str, CheckpointEntry], metr
     return Summary(checkpoints[score.checkpoint], items, statistics)
 
 
-def _compare(entry: str, summaries: Mapping[str, Summary], baseline: str, job: AggregateJob) -> list[dict[str, Any]]:
-    """Rows of a baseline and of all checkpoints made from it."""
+def _compare(
+    entry: str, summaries: Mapping[str, Summary], baseline: str, job: AggregateJob, tested: bool
+) -> list[dict[str, Any]]:
+    """Rows of a baseline and of all checkpoints made from it, with p-values if ``tested``."""
     reference = summaries[baseline]
     for summary in summaries.values():
         _same_items(entry, summary, reference)
@@ -148,7 +152,7 @@ def _compare(entry: str, summaries: Mapping[str, Summary], baseline: str, job: A
                 "n_items": each.n_items,
                 "unbiased_value": each.unbiased,
                 "random_value": each.random,
-                "p_value": _paired(drawn, i, other) if key != baseline else None,
+                "p_value": _paired(drawn, i, other) if tested and key != baseline else None,
                 "baseline_value": None if other is None else points[other],
                 "_control": None if count else _control(summaries[key].checkpoint),
             }

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fairshrink.analysis.cells import CELL
-from fairshrink.contracts import BASELINE
+from fairshrink.contracts import BASELINE, BIAS_KINDS
 from fairshrink.stats.estimates import adjust, bootstrap_counts, interval, spearman
 
 REAL = "real change"
@@ -63,7 +63,7 @@ def verdicts(cells: pd.DataFrame) -> pd.DataFrame:
 
     ``direction`` says whether the value moved "towards" or "away from" the unbiased model's.
     """
-    bias = cells[(cells["kind"] != "task") & (cells["method"] != BASELINE)].copy()
+    bias = cells[cells["kind"].isin(BIAS_KINDS) & (cells["method"] != BASELINE)].copy()
     if bias.empty:
         return pd.DataFrame(columns=COLUMNS)
     bias = bias.merge(_skill(cells), on=CELL, how="left")
@@ -79,12 +79,12 @@ def agreement(rows: pd.DataFrame, level: float, resamples: int) -> pd.DataFrame:
     """Do the metrics agree? Spearman's correlation of every two headlines over the checkpoints of a model and task.
 
     A bias metric enters as its distance from the unbiased model's value where that is known, else as its value; the
-    task score as it is. ``partial`` is the correlation with the task score held fixed. Controls are left out:
-    one random model would make any two metrics agree. The interval resamples compressions (method and setting, all
-    splits together). Missing where there are fewer than four checkpoints or one side is constant.
+    task score as it is; damage is left out. ``partial`` is the correlation with the task score held fixed. Controls are
+    left out: one random model would make any two metrics agree. The interval resamples compressions (method and
+    setting, all splits together). Missing where there are fewer than four checkpoints or one side is constant.
     """
     made = []
-    for (model, task), group in rows[~rows["control"]].groupby(["model", "task"]):
+    for (model, task), group in rows[~rows["control"] & (rows["kind"] != "damage")].groupby(["model", "task"]):
         skill = task_metric(group["metric"], group["kind"])
         wide = _wide(group)
         names = sorted(wide.columns, key=lambda name: (name != skill, name))

@@ -15,7 +15,7 @@ from matplotlib.transforms import blended_transform_factory
 from fairshrink.analysis import results_file
 from fairshrink.analysis.cells import cells, headlines
 from fairshrink.analysis.verdicts import task_metric
-from fairshrink.contracts import BASELINE
+from fairshrink.contracts import BASELINE, BIAS_KINDS
 from fairshrink.reporting.style import FAINT, INK, grid, looks, save, styled
 
 Looks = dict[str, dict[str, Any]]
@@ -38,7 +38,7 @@ def write(results: Path, folder: Path) -> None:
 
 def bias_by_sparsity(cells: pd.DataFrame, appearance: Looks) -> Figure:
     """One panel per bias metric, one line per method; methods without sparsity are in a strip at the right."""
-    bias = cells[cells["kind"] != "task"]
+    bias = cells[cells["kind"].isin(BIAS_KINDS)]
     metrics = sorted(set(bias["metric"]))
     figure, panels = grid(len(metrics))
     for axes, metric in zip(panels, metrics, strict=False):
@@ -49,7 +49,7 @@ def bias_by_sparsity(cells: pd.DataFrame, appearance: Looks) -> Figure:
 
 def bias_by_task_score(cells: pd.DataFrame, appearance: Looks) -> Figure:
     """One panel per bias metric: bias and task score of each compression; larger markers are sparser models."""
-    bias = cells[cells["kind"] != "task"]
+    bias = cells[cells["kind"].isin(BIAS_KINDS)]
     name = task_metric(cells["metric"], cells["kind"])
     scores = cells[cells["metric"] == name].set_index(["method", "setting"])
     metrics = sorted(set(bias["metric"])) if name else []

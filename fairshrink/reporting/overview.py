@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairshrink.analysis.cells import CELL
+from fairshrink.analysis.cells import CELL, rank_of_kind
 from fairshrink.analysis.verdicts import LOST, NOTHING, REAL, UNKNOWN
 from fairshrink.contracts import BASELINE
 
@@ -95,7 +95,7 @@ def numbers(cells: pd.DataFrame, verdicts: pd.DataFrame, task: str) -> pd.DataFr
 
 
 def _columns(cells: pd.DataFrame) -> list[str]:
-    pairs = sorted(set(zip(cells["kind"] != "task", cells["metric"], strict=True)))
+    pairs = sorted(set(zip(rank_of_kind(cells["kind"]), cells["metric"], strict=True)))
     return [name for _, name in pairs]
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from fairshrink.analysis import results_file
 from fairshrink.analysis.cells import CELL, cells, headlines
-from fairshrink.analysis.verdicts import LOST, REAL, agreement, task_metric, verdicts
-from fairshrink.contracts import BASELINE
+from fairshrink.analysis.verdicts import LOST, REAL, agreement, verdicts
+from fairshrink.contracts import BASELINE, BIAS_KINDS
 from fairshrink.reporting import markup, page
 from fairshrink.reporting.overview import numbers, overview
 
@@ -43,7 +43,7 @@ def write(results: Path, folder: Path) -> None:
 
 def bias_by_sparsity(cells: pd.DataFrame) -> pd.DataFrame:
     """Long table for plots: bias headlines of the baseline (sparsity 0) and of every cell that has a sparsity."""
-    bias = cells[(cells["kind"] != "task") & ((cells["method"] == BASELINE) | cells["sparsity"].notna())]
+    bias = cells[cells["kind"].isin(BIAS_KINDS) & ((cells["method"] == BASELINE) | cells["sparsity"].notna())]
     bias = bias.assign(sparsity=bias["sparsity"].fillna(0.0))
     columns = [*CELL, "metric", "sparsity", "value", "low", "high", "unbiased", "random", "n_splits"]
     order = ["model", "task", "metric", "method", "sparsity", "setting"]
@@ -53,18 +53,17 @@ def bias_by_sparsity(cells: pd.DataFrame) -> pd.DataFrame:
 def headline(cells: pd.DataFrame, verdicts: pd.DataFrame) -> dict[str, Any]:
     """The headline numbers of a study, nested task → model → metric, for ``dvc metrics show`` and ``diff``.
 
-    The baseline's task score; for each bias metric the baseline's value, the compression that changed it most (without
-    controls) and by how much, and how many changes are real or explained by lost task performance.
+    For each metric the baseline's value, the compression that changed it most (without controls) and by how much; for
+    bias metrics also how many changes are real or explained by lost task performance.
     """
     tree: dict[str, Any] = {}
     for (task, model), group in cells.groupby(["task", "model"]):
         branch = tree.setdefault(task, {}).setdefault(model, {})
-        task_score = task_metric(group["metric"], group["kind"])
         baseline = group[group["method"] == BASELINE].set_index("metric")["value"]
         for name in sorted(set(group["metric"])):
             of_metric = group[(group["metric"] == name) & ~group["control"] & (group["method"] != BASELINE)]
             branch[name] = {"baseline": _finite(baseline.get(name))} | _largest(of_metric)
-            if name != task_score:
+            if group.loc[group["metric"] == name, "kind"].isin(BIAS_KINDS).all():
                 branch[name] |= _tally(verdicts, task, model, name)
     return tree
 
