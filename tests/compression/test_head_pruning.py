@@ -9,8 +9,8 @@ from compression_case import compress, context, logits, reread, task, tiny
 from pydantic import ValidationError
 
 from fairshrink import registry
+from fairshrink.compression._shared.heads import layer_normalized, without_least
 from fairshrink.compression.structured.head_pruning import development_score as judging
-from fairshrink.compression.structured.head_pruning.choice import layer_normalized, without_least
 from fairshrink.compression.structured.head_pruning.gates import gated, importance
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError

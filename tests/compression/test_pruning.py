@@ -29,6 +29,9 @@ CASES = [
     ("int8_dynamic", {"scope": "all"}),
     ("int8_weight_only", {}),
     ("random_init", {}),
+    ("random_init", {"control_seed": 3}),
+    ("random_heads", {"sparsity": 0.5}),
+    ("weight_noise", {"level": 0.3}),
 ]
 KINDS = {
     "bert": ("classification", "classification"),

@@ -4,7 +4,8 @@ Nothing is compressed. What a bias metric says of this model is its null: a comp
 not become fair, and a metric that calls this one fair must not be believed on its own.
 
 Formula:
-    θ ~ the architecture's own initialization, drawn from the split's seed; embeddings and head included, tokenizer kept
+    θ ~ the architecture's own initialization, drawn from the split's seed, or from it and control_seed;
+    embeddings and head included, tokenizer kept
 Paper: A negative control in the manner of Adebayo et al., *Sanity Checks for Saliency Maps*, NeurIPS 2018 (model
     randomization).
 Cost: Seconds. No data, no training.
@@ -20,6 +21,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
+from fairshrink.compression.controls._shared.seeds import ABOUT
 from fairshrink.settings import Settings as BaseSettings
 
 if TYPE_CHECKING:
@@ -30,19 +34,23 @@ NEEDS_TASK = False
 
 
 class Settings(BaseSettings):
-    """Random initialization has no settings."""
+    """Settings of random initialization."""
+
+    control_seed: int | None = Field(None, ge=0, description=f"{ABOUT}; if not given, the split's seed alone is used")
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
     """Draw new weights in place; UserError for a model with replaced or smaller layers."""
     import torch
 
+    from fairshrink.compression.controls._shared.seeds import combined
     from fairshrink.errors import UserError
     from fairshrink.models.checkpoint import reinitialize
 
     if cp.structure:
         raise UserError("random_init: apply it to an uncompressed model")
-    reinitialize(cp, context.seed)
+    draw = settings.control_seed
+    reinitialize(cp, context.seed if draw is None else combined(context.seed, draw))
     with torch.no_grad():
         for parameter in cp.model.parameters():  # rounded as stored: the scored model must equal the loaded one
             parameter.copy_(parameter.to(getattr(torch, cp.dtype)))

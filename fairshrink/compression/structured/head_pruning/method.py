@@ -27,7 +27,6 @@ Use:
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
@@ -74,12 +73,11 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     """Remove heads in place; UserError if that many cannot be removed or there are no development examples."""
     import numpy as np
 
+    from fairshrink.compression._shared.heads import keep, without_least
     from fairshrink.compression._shared.selection import count
-    from fairshrink.compression.structured.head_pruning.choice import without_least
     from fairshrink.compression.structured.head_pruning.task_loss import task_loss
     from fairshrink.data.examples import frames
     from fairshrink.models.architecture import blocks
-    from fairshrink.models.stored_forms import removed_heads as structure
 
     task = context.task_with_examples("head_pruning")
     tables = frames(task)
@@ -91,18 +89,13 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     else:
         left = _while_score_is_kept(cp, loss, alive, tables["dev"].head(settings.dev_items), task, settings, context)
     context.log(f"head_pruning: {sum(map(np.sum, left))} of {sum(map(len, left))} kept")
-    kept = {str(i): np.flatnonzero(each).tolist() for i, each in enumerate(left) if not each.all()}
-    structure.apply(cp.model, kept)
-    if not kept:
-        return dataclasses.replace(cp, path=None)
-    original = structure.renumbered(cp.structure.get("removed_heads", {}), kept)
-    return dataclasses.replace(cp, path=None, structure={**cp.structure, "removed_heads": original})
+    return keep(cp, left)
 
 
 def _scores(
     cp: Checkpoint, loss: Loss, alive: list[np.ndarray], settings: Settings, context: Context
 ) -> list[np.ndarray]:
-    from fairshrink.compression.structured.head_pruning.choice import layer_normalized
+    from fairshrink.compression._shared.heads import layer_normalized
     from fairshrink.compression.structured.head_pruning.gates import importance
 
     scores = importance(cp, loss, alive, context.seed)
@@ -120,7 +113,7 @@ def _while_score_is_kept(
 ) -> list[np.ndarray]:
     import torch
 
-    from fairshrink.compression.structured.head_pruning.choice import removable, without_least
+    from fairshrink.compression._shared.heads import removable, without_least
     from fairshrink.compression.structured.head_pruning.development_score import dev_score
     from fairshrink.compression.structured.head_pruning.gates import gated
     from fairshrink.errors import UserError

@@ -1,12 +1,15 @@
-"""Which attention heads are removed, given the importance of each."""
+"""Which attention heads are removed, given a score of each, and their removal."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from fairshrink.errors import UserError
+from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.stored_forms import removed_heads
 
 
 def removable(alive: Sequence[np.ndarray]) -> int:
@@ -20,7 +23,7 @@ def without_least(scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], num
         total = sum(len(each) for each in alive)
         largest = removable(alive) / total
         raise UserError(
-            f"head_pruning: {number} of {total} units (heads, or groups that share keys and values) cannot be removed, "
+            f"removing heads: {number} of {total} units (heads, or groups that share keys and values) cannot go, "
             f"because each layer keeps one: write a `sparsity` up to {np.floor(largest * 1000) / 1000}"
         )
     left = [each.copy() for each in alive]
@@ -37,3 +40,13 @@ def without_least(scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], num
 def layer_normalized(scores: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Scores divided by their layer's l2 norm; a layer of zeros is not changed."""
     return [each / (np.linalg.norm(each) or 1.0) for each in scores]
+
+
+def keep(cp: Checkpoint, alive: Sequence[np.ndarray]) -> Checkpoint:
+    """The checkpoint without the other units, in place; ``alive``: bool [units] for each layer."""
+    kept = {str(i): np.flatnonzero(each).tolist() for i, each in enumerate(alive) if not each.all()}
+    removed_heads.apply(cp.model, kept)
+    if not kept:
+        return dataclasses.replace(cp, path=None)
+    original = removed_heads.renumbered(cp.structure.get("removed_heads", {}), kept)
+    return dataclasses.replace(cp, path=None, structure={**cp.structure, "removed_heads": original})

@@ -1,0 +1,1 @@
+"""What controls share; never found as a method."""

@@ -1,0 +1,257 @@
+"""Controls: damage of a stated size, drawn anew for each seed; labels that teach nothing."""
+
+import copy
+import csv
+import random
+
+import numpy as np
+import pytest
+import torch
+from compression_case import MODELS, as_stored_in, compress, context, logits, task, tiny, weights
+from pydantic import ValidationError
+from task_case import task_of
+
+from fairshrink import registry
+from fairshrink.compression._shared.heads import without_least
+from fairshrink.compression.structured.head_pruning.gates import gated
+from fairshrink.contracts import CONTROLS
+from fairshrink.data.examples import frames
+from fairshrink.errors import UserError
+from fairshrink.models.architecture import blocks, linear_names
+from fairshrink.models.checkpoint import from_source
+
+ALL = ("random_heads", "random_init", "shuffled_labels", "weight_noise")
+
+
+def state(cp):
+    return {name: value.clone() for name, value in cp.model.state_dict().items()}
+
+
+def test_controls_are_a_family_of_their_own():
+    found = {name for name in registry.names("compression") if registry.modules("compression").family(name) == CONTROLS}
+    assert found >= set(ALL)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("scope", ["encoder", "attention"])
+def test_noise_has_the_stated_norm_in_every_matrix_and_nowhere_else(name, scope, tmp_path):
+    cp = tiny(name, tmp_path)
+    names, before = linear_names(cp.model, scope), state(cp)
+    after = state(compress("weight_noise", cp, level=0.25, scope=scope))
+    touched = {f"{each}.weight" for each in names}
+    for key, value in after.items():
+        change = (value - before[key]).double()
+        if key in touched:
+            assert (change.norm() / before[key].double().norm()).item() == pytest.approx(0.25, rel=1e-5)
+        else:
+            assert torch.equal(value, before[key]), key
+
+
+def test_noise_is_gaussian_and_unrelated_to_the_weights_and_between_matrices(tmp_path):
+    cp = tiny("bert", tmp_path, hidden_size=96, intermediate_size=192)
+    names = linear_names(cp.model, "encoder")
+    before = weights(cp, names)
+    after = weights(compress("weight_noise", cp, level=0.5), names)
+    drawn = [((after[each] - before[each]) / (after[each] - before[each]).std()).flatten() for each in names]
+    every = torch.cat(drawn).double()
+    assert abs(every.mean()) < 0.01  # 220,000 draws: standard error 0.002
+    assert (every**4).mean().item() == pytest.approx(3.0, abs=0.1)
+    old = torch.cat([(before[each] / before[each].std()).flatten() for each in names]).double()
+    assert abs((every * old).mean()) < 0.01
+    first, second = (each for each in drawn[:2])
+    assert abs((first * second).mean()) < 0.05  # 9,216 draws: standard error 0.01
+
+
+def test_noise_follows_both_seeds_and_only_these(tmp_path):
+    def made(seed, **settings):
+        return logits(compress("weight_noise", tiny("bert", tmp_path), context(seed=seed), level=0.2, **settings))
+
+    first = made(1, control_seed=0)
+    assert torch.equal(first, made(1, control_seed=0)) and torch.equal(first, made(1))
+    torch.manual_seed(99)
+    assert torch.equal(first, made(1))
+    others = [made(1, control_seed=1), made(2, control_seed=0), made(2, control_seed=1), made(0, control_seed=1)]
+    for i, one in enumerate([first, *others]):
+        assert not any(torch.equal(one, other) for other in others[i:])
+
+
+def test_levels_are_steps_in_one_direction(tmp_path):
+    cp = tiny("bert", tmp_path)
+    (name, *_) = linear_names(cp.model, "encoder")
+    start = weights(cp, [name])[name]
+    small, large = (
+        weights(compress("weight_noise", copy.deepcopy(cp), level=each), [name])[name] - start for each in (0.1, 0.3)
+    )
+    torch.testing.assert_close(3 * small, large, rtol=1e-4, atol=1e-5)
+
+
+def test_noise_is_rounded_to_the_stored_type(tmp_path):
+    cp = compress("weight_noise", as_stored_in(tiny("llama", tmp_path), "bfloat16"), level=0.3)
+    for parameter in cp.model.parameters():
+        assert torch.equal(parameter, parameter.bfloat16().float())
+
+
+def test_noise_needs_dense_layers_and_a_level(tmp_path):
+    with pytest.raises(UserError, match="before quantizing"):
+        compress("weight_noise", compress("int8_dynamic", tiny("bert", tmp_path)), level=0.1)
+    for level in (0.0, -0.1):
+        with pytest.raises(ValidationError):
+            registry.load("compression", "weight_noise").Settings(level=level)
+
+
+def kept_units(after, before):
+    recorded = after.structure.get("removed_heads", {})
+    units = [block.kv_heads for block in blocks(before.model)]
+    return [recorded.get(str(i), list(range(n))) for i, n in enumerate(units)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("control_seed", [0, 1])
+def test_a_model_without_random_heads_equals_one_with_their_gates_closed(name, control_seed, tmp_path):
+    cp = tiny(name, tmp_path)
+    after = compress("random_heads", copy.deepcopy(cp), sparsity=0.5, control_seed=control_seed)
+    kept, units = kept_units(after, cp), [block.kv_heads for block in blocks(cp.model)]
+    assert sum(map(len, kept)) == sum(units) - round(0.5 * sum(units))
+    assert min(map(len, kept)) >= 1
+    gates = [torch.tensor([float(u in left) for u in range(n)]) for left, n in zip(kept, units, strict=True)]
+    with gated(cp.model, gates):
+        behind_gates = logits(cp)
+    torch.testing.assert_close(logits(after), behind_gates, rtol=1e-4, atol=1e-5)
+    assert (logits(after) - logits(cp)).abs().max() > 0.01
+    sizes = [after.model.get_submodule(block.query).out_features for block in blocks(after.model)]
+    full = [
+        cp.model.get_submodule(block.query).out_features // n for block, n in zip(blocks(cp.model), units, strict=True)
+    ]
+    assert sizes == [len(left) * each for left, each in zip(kept, full, strict=True)]
+
+
+def test_random_heads_follow_their_seeds_and_nest(tmp_path):
+    def kept(sparsity, seed=5, **settings):
+        before = tiny("bert", tmp_path)
+        return kept_units(
+            compress("random_heads", copy.deepcopy(before), context(seed=seed), sparsity=sparsity, **settings), before
+        )
+
+    draws = [kept(0.5, control_seed=each) for each in range(6)]
+    assert draws[0] == kept(0.5, control_seed=0)
+    assert len({str(each) for each in draws}) > 3 and len({str(kept(0.5, seed=each)) for each in range(6)}) > 3
+    fewer, more = kept(0.5), kept(0.25)
+    assert all(set(few) <= set(many) for few, many in zip(fewer, more, strict=True)) and fewer != more
+
+
+def test_every_head_is_as_likely_to_go(tmp_path):
+    """Three of eight go, of two layers of four, so never all of a layer: each is kept 5 times in 8."""
+    cp, n = tiny("bert", tmp_path), 160
+    counts = np.zeros((2, 4))
+    for seed in range(n):
+        after = compress("random_heads", copy.deepcopy(cp), sparsity=3 / 8, control_seed=seed)
+        for layer, units in enumerate(kept_units(after, cp)):
+            counts[layer, units] += 1
+    expected, spread = n * 5 / 8, np.sqrt(n * 5 / 8 * 3 / 8)
+    assert np.abs(counts - expected).max() < 4 * spread
+
+
+def test_too_many_random_heads_are_refused_and_none_changes_nothing(tmp_path):
+    with pytest.raises(UserError, match=r"sparsity` up to 0\.75"):
+        compress("random_heads", tiny("bert", tmp_path), sparsity=0.9)
+    cp = tiny("bert", tmp_path)
+    before = logits(cp)
+    after = compress("random_heads", cp, sparsity=0.0)
+    assert after.structure == {} and torch.equal(logits(after), before)
+    assert without_least([np.zeros(1)], [np.ones(1, bool)], 0)[0].all()
+
+
+def test_random_init_has_several_draws_for_one_baseline(tmp_path):
+    def made(seed, **settings):
+        return logits(compress("random_init", tiny("bert", tmp_path), context(seed=seed), **settings))
+
+    draws = [made(1), made(1, control_seed=0), made(1, control_seed=1), made(2, control_seed=0)]
+    assert torch.equal(draws[1], made(1, control_seed=0))
+    for i, one in enumerate(draws):
+        assert not any(torch.equal(one, other) for other in draws[i + 1 :])
+
+
+def separable(folder, kind, n=240):
+    """Texts of two words each, one of which tells the label."""
+    draw = random.Random(1)
+    told = {"entailment": "kind", "neutral": "boring", "contradiction": "blue"}
+    rest = ("doctor", "woman", "guitar", "park", "engineer", "teacher", "city", "brother")
+    labels = [list(told)[i % 3] for i in range(n)]
+    with (folder / "separable.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for each in labels:
+            value = each if kind == "classification" else list(told).index(each) - 1
+            writer.writerow([f"the {told[each]} {draw.choice(rest)}", value])
+    table = {
+        "path": str(folder),
+        "file": "separable.csv",
+        "format": "csv",
+        "columns": {"text": "text", "label": "label"},
+    }
+    table |= {"labels": list(told) if kind == "classification" else None}
+    training = {"epochs": 6, "batch_size": 16, "learning_rate": 3e-3, "test_share": 0.25, "max_length": 16}
+    return task_of(kind, training, table, seed=3)
+
+
+def score_of(cp, about):
+    from fairshrink.contracts import Scoring
+    from fairshrink.metrics import task_score
+
+    items = task_score.score(Scoring(cp, {}, about), task_score.Settings())
+    return next(
+        each.value(len(items)) for each in task_score.summarize(items, task_score.Settings()) if each.name == "score"
+    )
+
+
+@pytest.mark.parametrize(("kind", "chance"), [("classification", 1 / 3), ("regression", 0.0)])
+def test_shuffled_labels_teach_nothing_and_true_ones_do(kind, chance, tmp_path):
+    about = separable(tmp_path, kind)
+    pretrained = tiny("bert", tmp_path, "masked_lm", initializer_range=0.05)
+    folder = pretrained.path
+
+    def start():
+        return from_source(folder, head=kind, labels=about.train.labels or (), seed=3)
+
+    baseline = start()
+    about.module.train(baseline, frames(about), about.settings, about.seed, lambda line: None)
+    assert score_of(baseline, about) > 0.95
+    before = state(baseline)
+    control = compress("shuffled_labels", baseline, context(about, source=start))
+    assert abs(score_of(control, about) - chance) < 0.25  # 60 test items: standard error 0.06 to 0.13
+    assert all(torch.equal(value, before[name]) for name, value in state(baseline).items())
+    assert control.head == kind and control.path is None
+    assert not torch.equal(state(control)["classifier.weight"], state(start())["classifier.weight"])
+
+
+def test_only_the_order_of_labels_is_changed(tmp_path, monkeypatch):
+    about, seen = task(tmp_path, "classification"), []
+    monkeypatch.setattr(about.module, "train", lambda cp, tables, *rest, **steps: seen.append((tables, rest)))
+
+    def run(seed=5, **settings):
+        cp = tiny("bert", tmp_path, "classification")
+        compress("shuffled_labels", cp, context(about, source=lambda: copy.deepcopy(cp), seed=seed), **settings)
+        return seen[-1][0]
+
+    original = frames(about)
+    tables = run()
+    assert list(tables) == list(original)
+    assert tables["dev"].equals(original["dev"]) and tables["test"].equals(original["test"])
+    given, true = tables["train"], original["train"]
+    assert given.drop(columns="label").equals(true.drop(columns="label"))
+    assert sorted(given["label"]) == sorted(true["label"]) and list(given["label"]) != list(true["label"])
+    assert seen[-1][1][:2] == (about.settings, about.seed)
+    assert run()["train"].equals(given)
+    assert not run(control_seed=1)["train"].equals(given) and not run(seed=6)["train"].equals(given)
+
+
+def test_shuffled_labels_need_labels_training_and_an_uncompressed_model(tmp_path):
+    def refused(kind, cp, match):
+        with pytest.raises(UserError, match=match):
+            compress("shuffled_labels", cp, context(task(tmp_path, kind), source=lambda: copy.deepcopy(cp)))
+
+    refused("masked_lm", tiny("bert", tmp_path, "masked_lm"), "has no labels")
+    refused("causal_lm", tiny("llama", tmp_path), "cannot train")
+    refused("classification", compress("int8_dynamic", tiny("bert", tmp_path)), "uncompressed")
+    with pytest.raises(UserError, match="needs a task"):
+        compress("shuffled_labels", tiny("bert", tmp_path))
