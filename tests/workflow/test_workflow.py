@@ -264,25 +264,28 @@ def test_a_failing_job_says_why_and_keeps_what_was_made(tmp_path):
     content = study()
     content["models"].pop("llama")
     content["tasks"] = {name: content["tasks"][name] for name in ("sentiment", "similarity")}
-    content["models"]["bert"]["tasks"] = ["sentiment", "similarity"]
+    content["models"]["bert"]["tasks"] = ["similarity"]
+    content["models"]["cut"] = content["models"]["bert"] | {"download": "cut", "tasks": ["sentiment"]}
+    content["downloads"]["cut"] = {"source": "local", "path": "local/cut"}
     content["tasks"]["sentiment"]["splits"] = [0]
     content["compressions"] = [{"method": "random_init"}]
     content["metrics"] = [{"metric": "task_score"}, {"metric": "bias_sts"}]
     folder = workspace(tmp_path, content)
-    reviews = folder / "local/reviews.csv"
-    good = reviews.read_text()
-    reviews.write_text(good + "A film that nobody rated.,many\n")
+    weights = folder / "local/cut/model.safetensors"
+    shutil.copytree(folder / "local/bert", weights.parent)
+    good = weights.read_bytes()
+    weights.write_bytes(good[: len(good) // 2])
     done = snakemake(folder, "--keep-going", check=False)
     assert done.returncode != 0
     text = done.stdout + done.stderr
-    assert "reviews.csv" in text
-    assert "'many'" in text
+    assert "data/cut-" in text
+    assert "cannot be read as a model" in text
     assert "Traceback" not in text
     assert list(folder.glob("results/scores/bert-similarity-*/bias_sts-*/items.parquet"))
-    assert not list(folder.glob("results/baselines/bert-sentiment-*"))
+    assert not list(folder.glob("results/baselines/cut-sentiment-*"))
     assert list(folder.glob("results/baselines/*.dvc"))
     assert not list(folder.rglob("*.part"))
-    reviews.write_text(good)
+    weights.write_bytes(good)
     assert planned(folder) == {"download": 1, "finetune": 1, "compress": 1, "evaluate": 1, "aggregate": 1}
 
 
