@@ -1,1 +1,1 @@
-"""Statistics of per-item scores: estimates, resampling, intervals, tests; NumPy only."""
+"""Statistics of per-item scores: estimates, resampling, intervals, tests; NumPy and SciPy only."""

@@ -1,0 +1,92 @@
+"""Intervals of shares near 0 or 1 and of correlations, where value ± t × error is wrong; the debiased mean square."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from fairshrink.stats.inference import Inference, t_quantile
+
+LEAST_PAIRS = 8
+"""No interval of a correlation of fewer pairs."""
+FISHER_PAIRS = 10
+"""From here on the normal approximation of Fisher's z; below it, Student's t."""
+
+
+def share_interval(
+    share: Inference, n_items: int, n_clusters: int, level: float = 0.95, unit: float = 1.0
+) -> tuple[float, float]:
+    """Interval of a share of items that lie in clusters (Wilson 1927, with an effective sample size).
+
+    The effective number of items is what would give the clustered variance to independent items, ``p (1 - p) / V``,
+    at most ``n_items`` (Korn and Graubard 1998); the quantile is Student's t with the degrees of freedom of
+    ``share``. Where all or no items are counted the variance says nothing, and each cluster counts as one item.
+    ``unit=100`` for percent.
+    """
+    p = share.value / unit
+    if math.isnan(p) or n_items < 1 or n_clusters < 2:
+        return math.nan, math.nan
+    variance = (share.standard_error / unit) ** 2
+    if 0 < p < 1:
+        if math.isnan(variance):
+            return math.nan, math.nan
+        n = min(n_items, p * (1 - p) / variance) if variance > 0 else float(n_clusters)
+    else:
+        n = float(n_clusters)
+    df = share.df if share.df > 0 else n_clusters - 1.0
+    z = t_quantile((1 + level) / 2, df)
+    center, scale = p + z**2 / (2 * n), 1 + z**2 / n
+    reach = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    # At the ends the formula gives 0 or 1 up to rounding; a share is never outside.
+    low = 0.0 if p <= 0 else max(0.0, (center - reach) / scale)
+    high = 1.0 if p >= 1 else min(1.0, (center + reach) / scale)
+    return unit * low, unit * high
+
+
+def effect_size_interval(
+    within: Inference, n_first: int, n_second: int, level: float = 0.95
+) -> tuple[float, float, float]:
+    """WEAT's effect size with its interval (value, low, high), from that inside sets (`reflection.effect_size_within`).
+
+    With ``N = n_first + n_second`` words, ``d = g sqrt((N - 1) / (N - 2 + g**2 n_first n_second / N))`` for ``g``
+    inside sets.
+    """
+    n = n_first + n_second
+
+    def in_union(g: float) -> float:
+        return g * math.sqrt((n - 1) / (n - 2 + g**2 * n_first * n_second / n))
+
+    low, high = within.interval(level)
+    return in_union(within.value), in_union(low), in_union(high)
+
+
+def spearman_interval(rho: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of Spearman's correlation of ``n`` independent pairs (Bonett and Wright 2000).
+
+    Fisher's z with the standard error ``sqrt((1 + rho**2 / 2) / (n - 3))``. NaN below 8 pairs; for 8 and 9 the
+    quantile is that of t(n - 2) instead of the normal, which is wider. A rank correlation of exactly 1 or -1 is no
+    certainty: the inner end is then that of the next smaller value that ``n`` pairs without ties can have.
+    """
+    if n < LEAST_PAIRS or math.isnan(rho):
+        return math.nan, math.nan
+    next_to_one = 1 - 12 / (n * (n**2 - 1))
+    inner = min(max(rho, -next_to_one), next_to_one)
+    quantile = t_quantile((1 + level) / 2, n - 2.0) if n < FISHER_PAIRS else float(special.ndtri((1 + level) / 2))
+    reach = quantile * math.sqrt((1 + inner**2 / 2) / (n - 3))
+    low, high = math.tanh(math.atanh(inner) - reach), math.tanh(math.atanh(inner) + reach)
+    return (-1.0 if rho <= -next_to_one else low), (1.0 if rho >= next_to_one else high)
+
+
+def debiased_mean_square(values: ArrayLike, standard_errors: ArrayLike) -> float:
+    """Mean of ``d**2 - v``: an unbiased estimate of the mean square of the true values.
+
+    ``v`` is the variance with which each is known. It can be negative, where the values vary less than their errors.
+    Entries with a NaN on either side are left out; NaN if none is left.
+    """
+    d, e = np.asarray(values, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
+    squares = d**2 - e**2
+    defined = squares[~np.isnan(squares)]
+    return float(defined.mean()) if len(defined) else math.nan
