@@ -73,7 +73,7 @@ def test_effect_sizes_inside_sets_and_in_the_union_say_the_same():
     t = stats.ttest_ind(values[first], values[~first]).statistic
     assert found.value == pytest.approx(t * math.sqrt(1 / 12 + 1 / 18))
     value, low, high = effect_size_interval(found, 12, 18)
-    published = st.standardised_difference(values, first, ~first)(np.ones((1, 30)))[0]
+    published = st.standardized_difference(values, first, ~first)(np.ones((1, 30)))[0]
     assert value == pytest.approx(published)
     assert low < value < high < 2.1
     assert effect_size_interval(Inference(-found.value, found.standard_error, found.df), 12, 18)[0] == pytest.approx(
