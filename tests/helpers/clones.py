@@ -16,6 +16,7 @@ from fairshrink import keys
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts
 
+FOLDERS = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
 ROOT = Path(__file__).parents[2]
 IGNORES = [".dvc/.gitignore", ".dvcignore", ".gitignore", "data/.gitignore", "results/.gitignore"]
 IGNORES += [f"results/{each}/.gitignore" for each in ("baselines", "compressed", "scores", "published")]

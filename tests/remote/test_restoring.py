@@ -12,35 +12,11 @@ from pathlib import Path
 import clones
 import pytest
 import servers
-from clones import cached, commit, configure, content, fetch, make, objects
+from clones import FOLDERS, cached, configure, content, fetch, make, objects
 
 from fairshrink.errors import UserError
-from fairshrink.remote import pointers, remote_store, restoring, sharing
+from fairshrink.remote import remote_store, restoring, sharing
 from fairshrink.store import artifacts
-
-FOLDERS = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory):
-    """A clone with three recorded and committed artifacts; tests work on copies."""
-    home = tmp_path_factory.mktemp("template")
-    root = clones.start(home / "ours")
-    pointers.record([make(root, folder, f"first{number}") for number, folder in enumerate(FOLDERS)], root=root)
-    commit(root)
-    return home
-
-
-@pytest.fixture
-def ours(template, tmp_path):
-    shutil.copytree(template, tmp_path / "git", symlinks=True)
-    return tmp_path / "git" / "ours"
-
-
-@pytest.fixture(params=servers.KINDS)
-def remote(request, tmp_path):
-    with servers.serving(request.param, tmp_path / "remote") as served:
-        yield served
 
 
 @pytest.fixture

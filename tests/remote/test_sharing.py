@@ -11,36 +11,11 @@ from pathlib import Path
 import clones
 import pytest
 import servers
-from clones import commit, configure, content, dvc, fetch, git, make, objects
+from clones import FOLDERS, commit, configure, content, dvc, fetch, git, make, objects
 
 from fairshrink.errors import UserError
 from fairshrink.remote import pointers, remote_store, sharing
 from fairshrink.store import artifacts
-
-FOLDERS = ("data", "results/compressed", "results/scores/ckpt-0123456789ab")
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory):
-    """A clone with three recorded and committed artifacts; tests work on copies."""
-    home = tmp_path_factory.mktemp("template")
-    root = clones.start(home / "ours")
-    paths = [make(root, folder, f"first{number}") for number, folder in enumerate(FOLDERS)]
-    assert pointers.record(paths, root=root) == sorted(paths)
-    commit(root)
-    return home
-
-
-@pytest.fixture
-def ours(template, tmp_path):
-    shutil.copytree(template, tmp_path / "git", symlinks=True)
-    return tmp_path / "git" / "ours"
-
-
-@pytest.fixture(params=servers.KINDS)
-def remote(request, tmp_path):
-    with servers.serving(request.param, tmp_path / "remote") as served:
-        yield served
 
 
 def complete(remote: servers.Remote) -> bool:
