@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fairshrink.data.examples import Task
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.stats.estimates import Statistic
+    from fairshrink.stats.signals import Margin, OwnSkill, Signal
     from fairshrink.training.fit import Loss
 
 Stage = Literal["download", "finetune", "compress", "evaluate", "aggregate"]
@@ -190,6 +191,7 @@ class Metric(Protocol[S]):
     """A metric of bias, damage or skill: per-item scores of a checkpoint, and the statistics computed from them.
 
     ``ROLES``: data that the study must name, with what it is. ``HEADLINE``: (statistic, group) for tables and figures.
+    ``CLUSTERS``: one or two columns of the items; rows with equal values in one of them are not independent.
     """
 
     NEEDS: frozenset[Capability]
@@ -198,6 +200,7 @@ class Metric(Protocol[S]):
     KIND: MetricKind
     ROLES: dict[str, str]
     HEADLINE: tuple[str, str]
+    CLUSTERS: tuple[str, ...]
     Settings: type[S]
 
     def score(self, given: Scoring, settings: S, /) -> DataFrame:
@@ -205,6 +208,24 @@ class Metric(Protocol[S]):
 
     def summarize(self, items: DataFrame, settings: S, /) -> Sequence[Statistic]:
         """The statistics of a table that `score` returned; without a model."""
+
+
+@runtime_checkable
+class BiasMetric(Protocol[S_contra]):
+    """A metric of bias: what a verdict needs besides its statistics.
+
+    ``MARGIN``: the default of the smallest change that matters. ``OWN_SKILL``: what the metric presupposes of a model,
+    None if nothing.
+    """
+
+    MARGIN: Margin
+    OWN_SKILL: OwnSkill | None
+
+    def signal(self, items: DataFrame, settings: S_contra, /) -> Signal | None:
+        """The headline of a table that `score` returned as a functional of signals; None if it is none.
+
+        The functional of the signals equals the headline's value.
+        """
 
 
 # Which settings a module takes is known only when a study has been read: its own class has validated them by then.
@@ -236,3 +257,7 @@ def holds_method(module: Method[S]) -> None:
 
 def holds_metric(module: Metric[S]) -> None:
     """Accepted by the type checker for modules that are metrics; does nothing."""
+
+
+def holds_bias_metric(module: BiasMetric[S]) -> None:
+    """Accepted by the type checker for metrics of bias; does nothing."""

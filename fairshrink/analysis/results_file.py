@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fairshrink.errors import UserError
 
-_TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+_TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 IDENTITY = {
     "model": _TEXT,
@@ -38,6 +38,18 @@ SCORE = {
     "random_value": _FLOAT,
     "p_value": _FLOAT,
     "baseline_value": _FLOAT,
+    "change_low": _FLOAT,
+    "change_high": _FLOAT,
+    "mde": _FLOAT,
+    "damage": _FLOAT,
+    "signal_kept": _FLOAT,
+    "null_value": _FLOAT,
+    "null_low": _FLOAT,
+    "null_high": _FLOAT,
+    "residual": _FLOAT,
+    "residual_low": _FLOAT,
+    "residual_high": _FLOAT,
+    "residual_p": _FLOAT,
     "key": _TEXT,
 }
 LEDGER = {
@@ -48,7 +60,79 @@ LEDGER = {
     "bytes": _INT,
     "flops_per_token": _FLOAT,
 }
+CELL = {
+    "model": _TEXT,
+    "family": _TEXT,
+    "task": _TEXT,
+    "method": _TEXT,
+    "method_family": _TEXT,
+    "setting": _TEXT,
+    "line": _TEXT,  # the method with its settings but for the sparsity: what is drawn as one line
+    "sparsity": _FLOAT,
+    "control": _BOOL,
+    "n_splits": _INT,
+}
+HEADLINE = {
+    "metric": _TEXT,  # its name in the study, completed by the data set where it is used on several
+    "module": _TEXT,  # the metric's own name
+    "kind": _TEXT,  # intrinsic, extrinsic, damage, task
+    "dataset": _TEXT,
+    "statistic": _TEXT,
+    "group": _TEXT,
+    "higher_is": _TEXT,
+    "n_items": _INT,
+    "unbiased": _FLOAT,
+    "random": _FLOAT,
+    "value": _FLOAT,  # mean over splits; low, high: error over items, about these checkpoints
+    "low": _FLOAT,
+    "high": _FLOAT,
+    "training_low": _FLOAT,  # about training in general: three splits or more
+    "training_high": _FLOAT,
+}
+VERDICT = {
+    "baseline": _FLOAT,
+    "change": _FLOAT,  # D
+    "change_low": _FLOAT,
+    "change_high": _FLOAT,
+    "change_p": _FLOAT,
+    "kept": _FLOAT,  # K
+    "kept_low": _FLOAT,
+    "kept_high": _FLOAT,
+    "null": _FLOAT,  # N
+    "null_low": _FLOAT,
+    "null_high": _FLOAT,
+    "explained": _FLOAT,  # N - baseline
+    "residual": _FLOAT,  # R = value - N
+    "residual_low": _FLOAT,
+    "residual_high": _FLOAT,
+    "residual_p": _FLOAT,
+    "residual_p_adjusted": _FLOAT,
+    "residual_training_p": _FLOAT,
+    "other_residual": _FLOAT,  # by the metric's second contrast
+    "damage": _FLOAT,
+    "damage_low": _FLOAT,
+    "damage_high": _FLOAT,
+    "n_controls": _INT,
+    "control_low": _FLOAT,  # residuals of undirected damage of this size: 95% prediction interval
+    "control_high": _FLOAT,
+    "control_p": _FLOAT,
+    "control_p_adjusted": _FLOAT,
+    "margin": _FLOAT,
+    "mde": _FLOAT,  # minimum detectable residual; the change's where there is no null
+    "items_needed": _FLOAT,
+    "controls_needed": _FLOAT,
+    "task_score": _FLOAT,
+    "task_score_baseline": _FLOAT,
+    "task_score_reference": _FLOAT,
+    "performance_kept": _FLOAT,
+    "own_skill_kept": _FLOAT,
+    "validity": _TEXT,  # passed, failed, untested
+    "verdict": _TEXT,
+    "reason": _TEXT,
+}
 RESULTS = pa.schema(list({**IDENTITY, **SCORE, **LEDGER}.items()))
+CELLS = pa.schema(list({**CELL, **HEADLINE, **VERDICT, **LEDGER}.items()))
+"""One row per model, task, compression or control, and metric: its headline, averaged over splits, and the verdict."""
 MEASUREMENTS = pa.schema([("key", _TEXT), ("name", _TEXT), ("value", _FLOAT)])
 
 _ABOUT = b"fairshrink"
@@ -99,4 +183,6 @@ def _clean(value: Any, kind: pa.DataType) -> Any:
         return None
     if kind == _FLOAT:
         return float(f"{float(value):.12g}")
+    if kind == _BOOL:
+        return bool(value)
     return int(value) if kind == _INT else str(value)

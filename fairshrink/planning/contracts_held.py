@@ -20,8 +20,11 @@ ACCEPTED_BY = {
     "compression": "holds_method",
     "metrics": "holds_metric",
 }
-OPTIONAL = {"loss": "holds_loss", "train": "holds_training"}
-"""What a kind of task may offer besides, and the functions that accept those that do."""
+OPTIONAL = {
+    "tasks": {"loss": "holds_loss", "train": "holds_training"},
+    "metrics": {"signal": "holds_bias_metric"},
+}
+"""What a module may offer besides, and the functions that accept those that do."""
 
 
 def main() -> int:
@@ -39,7 +42,7 @@ def statements() -> list[str]:
         modules = registry.modules(kind)
         for name in modules.names():
             path = f"fairshrink.{modules.path(name)}"
-            offered = [OPTIONAL[each] for each in OPTIONAL if kind == "tasks" and hasattr(modules[name], each)]
+            offered = [held for each, held in OPTIONAL.get(kind, {}).items() if hasattr(modules[name], each)]
             lines += [f"import {path}", *(f"contracts.{each}({path})" for each in (function, *offered))]
     return lines
 

@@ -43,10 +43,25 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
         sys.exit(1)
     if not workflow.output_settings.dryrun:
         published.show(Path(made.published), Path(made.output))
+        if not made.computed:
+            _complete_earlier_run(made)
     _remove_invalid_records(made)
     path = plan_files.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
     return path, made
+
+
+def _complete_earlier_run(made: plan.Plan) -> None:
+    """Record what a run left that was killed after its last job: Snakemake calls no hook where nothing is to be done.
+
+    Does nothing while another run is active, which will do it.
+    """
+    try:
+        run_lock.acquire()
+    except UserError:
+        return
+    pointers.record(made.paths)
+    run_lock.release()
 
 
 def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:

@@ -37,7 +37,9 @@ class Statistic:
 
     ``unbiased`` and ``random`` are the theoretical values of an unbiased and a random model, None if there is none.
     ``higher_is``: "better", "more_biased", "" (bias is the distance from ``unbiased``, either side), or "count" (a
-    tally of items, which has no sampling error worth an interval).
+    tally of items, which has no sampling error worth an interval). ``share_of``: 1 or 100 where the value is a share
+    of items in this unit, so that its interval is one for shares; None otherwise. ``smooth`` is False where leaving out
+    one cluster is no basis for an error: quantiles, thresholds that are estimated.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Statistic:
     unbiased: float | None = None
     random: float | None = None
     higher_is: Direction = ""
+    share_of: float | None = None
+    smooth: bool = True
 
     def value(self, n: int) -> float:
         """The point estimate over a table of ``n`` rows."""
