@@ -65,6 +65,8 @@ BASELINE = "none"
 """The method of a checkpoint that is not compressed."""
 RANDOM_INIT = "random_init"
 """The control whose scores are the random model's."""
+UNDIRECTED = ("weight_noise", "random_heads")
+"""The controls that damage a model in no direction: what a method's effect has to stand out from."""
 CONTROLS = "controls"
 """The family of methods that damage or replace a model without compressing it."""
 

@@ -95,6 +95,9 @@ VERDICT = {
     "change_low": _FLOAT,
     "change_high": _FLOAT,
     "change_p": _FLOAT,
+    "change_p_adjusted": _FLOAT,
+    "change_inside_p": _FLOAT,  # of two one-sided tests that the change is not inside the margin
+    "has_null": _BOOL,  # the metric has a null of lost signal
     "kept": _FLOAT,  # K
     "kept_low": _FLOAT,
     "kept_high": _FLOAT,
@@ -107,6 +110,7 @@ VERDICT = {
     "residual_high": _FLOAT,
     "residual_p": _FLOAT,
     "residual_p_adjusted": _FLOAT,
+    "residual_inside_p": _FLOAT,
     "residual_training_p": _FLOAT,
     "other_residual": _FLOAT,  # by the metric's second contrast
     "damage": _FLOAT,
@@ -125,6 +129,7 @@ VERDICT = {
     "task_score_baseline": _FLOAT,
     "task_score_reference": _FLOAT,
     "performance_kept": _FLOAT,
+    "baseline_learned": _BOOL,  # the baseline's task score differs from the reference
     "own_skill_kept": _FLOAT,
     "validity": _TEXT,  # passed, failed, untested
     "verdict": _TEXT,
@@ -161,13 +166,16 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return _to_pandas(data.replace_schema_metadata(None)), about
 
 
-def read_items(path: Path) -> pd.DataFrame:
-    """Per-item scores, sorted by item. UserError if the file is missing; ValueError if it is no score table."""
+def read_items(path: Path, clusters: Sequence[str] = ("cluster",)) -> pd.DataFrame:
+    """Per-item scores, sorted by item, with the columns named in ``clusters``.
+
+    UserError if the file is missing; ValueError if it is no score table.
+    """
     if not path.is_file():
         raise UserError(f"{path}: these scores do not exist. Run the workflow, which makes what is missing.")
     items = pq.read_table(path).to_pandas()
-    if missing := {"item", "cluster"} - set(items.columns):
-        raise ValueError(f"{path}: no column {' or '.join(sorted(missing))}; a metric must give both")
+    if missing := {"item", "cluster", *clusters} - set(items.columns):
+        raise ValueError(f"{path}: no column {' or '.join(sorted(missing))}; a metric must give it")
     if items["item"].duplicated().any():
         raise ValueError(f"{path}: item {items['item'][items['item'].duplicated()].iloc[0]!r} is there twice")
     return items.sort_values("item", kind="stable", ignore_index=True)

@@ -1,167 +1,178 @@
-"""Verdicts: did the bias change, and is the change more than a loss of skill?"""
+"""The verdict on a cell: what may be said about a change of bias, by rules that are tried in a fixed order.
+
+1. *not measurable*: the change or its residual is undefined; the task score is undefined where the baseline's is
+   defined, or less than a tenth of its distance to the reference is left; the baseline itself is at its reference;
+   less than half of what the metric presupposes is left (`OWN_SKILL`); the interval of the signal kept, K, reaches
+   0.1; the metric failed a test of validity on this model.
+2. *more biased*, *less biased*: the residual R differs from 0 over items (adjusted p at most 0.05), is at least as
+   large as the margin, and differs from the residuals of undirected damage of this size (adjusted p at most 0.05).
+   Without the last: *changed, as undirected damage does*; without controls of this damage: *changed, damage not
+   controlled*. None of these where a further contrast of the metric gives a residual of the other sign.
+3. *unchanged*: the 90% intervals of R and of the change D lie inside the margin.
+4. *only more random*: R lies inside the margin, and D differs from 0. *no change beyond lost signal*: R lies inside, D
+   does not differ.
+5. *cannot resolve*: the rest.
+
+P-values are adjusted by Benjamini and Hochberg over the compressions and bias metrics of a study, those of R over
+items, of D, and against controls each by themselves. A metric without a null has D, but no R: it can be unchanged or
+cannot be resolved.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import pandas as pd
 
-from fairshrink.analysis.cells import CELL
-from fairshrink.contracts import BASELINE, BIAS_KINDS
-from fairshrink.stats.estimates import adjust, bootstrap_counts, interval, spearman
+from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.analysis.verdict_kinds import Verdict
+from fairshrink.contracts import BASELINE
+from fairshrink.stats.estimates import adjust
 
-REAL = "real change"
-NOTHING = "no detectable change"
-LOST = "moves with loss of skill"
-UNKNOWN = "change, skill unknown"
-UNDEFINED = "undefined"
-UNTESTED = "not tested"
 SIGNIFICANCE = 0.05
-TASK_METRIC = "task_score"
-COLUMNS = [
-    *CELL,
-    "sparsity",
-    "control",
-    "metric",
-    "value",
-    "baseline",
-    "change",
-    "unbiased",
-    "random",
-    "direction",
-    "p",
-    "p_adjusted",
-    "task_score",
-    "task_score_baseline",
-    "task_score_random",
-    "skill_kept",
-    "skill",
-    "n_splits",
-    "verdict",
-]
+LEAST_PERFORMANCE = 0.1
+LEAST_OWN_SKILL = 0.5
+LEAST_KEPT = 0.1
+FAILED = "failed"
+
+Cell = Mapping[str, Any]
+"""A row of the table of cells."""
 
 
-def task_metric(metrics: pd.Series, kinds: pd.Series) -> str | None:
-    """The metric that stands for skill: the task's own score if it is there, else the first of kind "task"."""
-    names = sorted(set(metrics[kinds == "task"]))
-    own = [name for name in names if name.startswith(TASK_METRIC)]
-    return (own or names or [None])[0]
+@dataclass(frozen=True)
+class Judgment:
+    """A verdict and the sentence that says what led to it."""
+
+    verdict: Verdict
+    reason: str
 
 
-def verdicts(cells: pd.DataFrame) -> pd.DataFrame:
-    """One verdict per compressed cell and bias metric, on its headline. The rule, in full:
+def judged(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells with adjusted p-values, verdicts and reasons; ``cells`` has columns of `results_file.CELLS`.
 
-    1. A change is *detected* if its p-value (paired cluster bootstrap against the baseline, merged over splits by
-       `cells.merged_p`), adjusted by Benjamini and Hochberg over all rows of this table except controls', is at
-       most 0.05. If not: "no detectable change". Controls are adjusted among themselves: they are there to differ,
-       and must not lend significance to the rest.
-    2. ``skill_kept = (task score − random model's) / (baseline's − random model's)``. If it is below 0.5, that is,
-       if the task score lost more than half of its distance to the random model's, skill is "lost" and a detected
-       change is *explained by loss of skill*: "moves with loss of skill". A task score that is undefined where the
-       baseline's is not, such as the correlation of a constant prediction, is lost skill too.
-    3. Otherwise skill is "kept" and a detected change is a "real change". Where there is no task score, or the
-       random model's is not known, or the baseline does not differ from it: "change, skill unknown".
-
-    ``direction`` says whether the value moved "towards" or "away from" the unbiased model's.
+    Compressions are judged, and controls too, each adjusted among their own: controls are there to differ, and must not
+    lend significance to the rest. Other rows (baselines, task scores, damage) have no verdict.
     """
-    bias = cells[cells["kind"].isin(BIAS_KINDS) & (cells["method"] != BASELINE)].copy()
-    if bias.empty:
-        return pd.DataFrame(columns=COLUMNS)
-    bias = bias.merge(_skill(cells), on=CELL, how="left")
-    bias["skill_kept"] = _kept(bias).round(9)
-    bias["skill"] = _skill_left(bias)
-    bias["p_adjusted"] = bias.groupby("control")["p"].transform(adjust)
-    bias["direction"] = _direction(bias)
-    bias["verdict"] = _verdict(bias)
-    return bias[COLUMNS]
+    table = cells.copy()
+    rows = table["margin"].notna() & (table["method"] != BASELINE)
+    for name in ("residual_p", "change_p", "control_p"):
+        adjusted = table[rows].groupby("control")[name].transform(adjust)
+        table.loc[rows, f"{name}_adjusted"] = adjusted
+    verdicts = [judge(row) for row in table[rows].to_dict("records")]
+    table.loc[rows, "verdict"] = [each.verdict for each in verdicts]
+    table.loc[rows, "reason"] = [each.reason for each in verdicts]
+    return table
 
 
-def agreement(rows: pd.DataFrame, level: float, resamples: int) -> pd.DataFrame:
-    """Do the metrics agree? Spearman's correlation of every two headlines over the checkpoints of a model and task.
-
-    A bias metric enters as its distance from the unbiased model's value where that is known, else as its value; the
-    task score as it is; damage is left out. ``partial`` is the correlation with the task score held fixed. Controls are
-    left out: one random model would make any two metrics agree. The interval resamples compressions (method and
-    setting, all splits together). Missing where there are fewer than four checkpoints or one side is constant.
-    """
-    made = []
-    for (model, task), group in rows[~rows["control"] & (rows["kind"] != "damage")].groupby(["model", "task"]):
-        skill = task_metric(group["metric"], group["kind"])
-        wide = _wide(group)
-        names = sorted(wide.columns, key=lambda name: (name != skill, name))
-        for i, first in enumerate(names):
-            for second in names[i + 1 :]:
-                pair = wide[[first, second]].dropna()
-                rho, low, high = _spearman(pair, level, resamples)
-                partial = _partial(wide, first, second, skill) if skill not in (None, first) else np.nan
-                made.append([model, task, first, second, len(pair), rho, low, high, partial])
-    columns = ["model", "task", "first", "second", "n_checkpoints", "spearman", "ci_low", "ci_high", "partial"]
-    return pd.DataFrame(made, columns=columns)
+def judge(cell: Cell) -> Judgment:
+    """The verdict on one cell with adjusted p-values."""
+    for rule in (_not_measurable, _changed, _unchanged, _random):
+        found = rule(cell)
+        if found is not None:
+            return found
+    return Judgment(kinds.UNRESOLVED, _unresolved(cell))
 
 
-def _skill(cells: pd.DataFrame) -> pd.DataFrame:
-    parts = []
-    for _, group in cells.groupby(["model", "task"]):
-        chosen = group[group["metric"] == task_metric(group["metric"], group["kind"])]
-        parts.append(chosen[[*CELL, "value", "baseline", "random"]])
-    names = {"value": "task_score", "baseline": "task_score_baseline", "random": "task_score_random"}
-    return pd.concat(parts, ignore_index=True).rename(columns=names)
-
-
-def _kept(table: pd.DataFrame) -> pd.Series:
-    distance = table["task_score_baseline"] - table["task_score_random"]
-    return (table["task_score"] - table["task_score_random"]) / distance.where(distance.abs() > 1e-9)
-
-
-def _direction(table: pd.DataFrame) -> np.ndarray:
-    now, before = (table["value"] - table["unbiased"]).abs(), (table["baseline"] - table["unbiased"]).abs()
-    return np.select([now < before, now > before], ["towards", "away from"], "")
-
-
-def _skill_left(table: pd.DataFrame) -> np.ndarray:
-    kept, judged = table["skill_kept"], table["task_score_baseline"].notna() & table["task_score_random"].notna()
-    vanished = judged & table["task_score"].isna()
-    return np.select([(kept < 0.5) | vanished, kept >= 0.5], ["lost", "kept"], "unknown")
-
-
-def _verdict(table: pd.DataFrame) -> np.ndarray:
-    p, skill = table["p_adjusted"], table["skill"]
-    rules = [
-        (table["change"].isna(), UNDEFINED),
-        (p.isna(), UNTESTED),
-        (p > SIGNIFICANCE, NOTHING),
-        (skill == "lost", LOST),
-        (skill == "kept", REAL),
+def _not_measurable(cell: Cell) -> Judgment | None:
+    checks: list[tuple[bool, str]] = [
+        (cell["validity"] == FAILED, "the metric failed a test of its validity on this model"),
+        (_missing(cell["change"]), "the metric has no value here"),
+        (_baseline_learned_nothing(cell), "the baseline's own task score does not differ from its reference"),
+        (
+            _known(cell["task_score_baseline"]) and _missing(cell["task_score"]),
+            "the task score is undefined, as of constant predictions",
+        ),
+        (
+            _known(cell["performance_kept"]) and cell["performance_kept"] < LEAST_PERFORMANCE,
+            f"{_share(cell['performance_kept'])} of the task performance is left",
+        ),
+        (
+            _known(cell["own_skill_kept"]) and cell["own_skill_kept"] < LEAST_OWN_SKILL,
+            f"{_share(cell['own_skill_kept'])} of what the metric presupposes is left",
+        ),
+        (
+            cell["has_null"] and not cell["kept_low"] > LEAST_KEPT,
+            f"signal kept {_number(cell['kept'])}, with an interval that reaches {LEAST_KEPT}",
+        ),
     ]
-    return np.select([holds for holds, _ in rules], [verdict for _, verdict in rules], UNKNOWN)
+    why = next((reason for holds, reason in checks if holds), None)
+    return None if why is None else Judgment(kinds.NOT_MEASURABLE, why)
 
 
-def _wide(rows: pd.DataFrame) -> pd.DataFrame:
-    """Checkpoints × metrics: amount of bias, and task scores."""
-    unbiased = rows["unbiased_value"].where(rows["kind"] != "task")
-    amount = (rows["value"] - unbiased).abs().where(unbiased.notna(), rows["value"])
-    index = ["method", "setting", "key"]
-    return rows.assign(amount=amount).pivot(index=index, columns="metric", values="amount").sort_index()
+def _changed(cell: Cell) -> Judgment | None:
+    r, margin = cell["residual"], cell["margin"]
+    if _missing(r) or not cell["residual_p_adjusted"] <= SIGNIFICANCE or abs(r) < margin:
+        return None
+    if _known(cell["other_residual"]) and cell["other_residual"] * r < 0:
+        return None
+    size = f"residual {_number(r)} ({_p(cell['residual_p_adjusted'])}), margin {_number(margin)}"
+    if _missing(cell["control_p"]):
+        return Judgment(kinds.UNCONTROLLED, f"{size}; no controls of this damage")
+    controls = f"undirected damage of this size: {_number(cell['control_low'])} to {_number(cell['control_high'])}"
+    if not cell["control_p_adjusted"] <= SIGNIFICANCE:
+        return Judgment(kinds.AS_DAMAGE, f"{size}; {controls}")
+    return Judgment(direction(cell), f"{size}; {controls} ({_p(cell['control_p_adjusted'])})")
 
 
-def _spearman(pair: pd.DataFrame, level: float, resamples: int) -> tuple[float, float, float]:
-    if len(pair) < 4:
-        return np.nan, np.nan, np.nan
-    estimate = spearman(pair.iloc[:, 0], pair.iloc[:, 1])
-    groups = pair.index.droplevel("key")
-    codes = np.unique([" ".join(each) for each in groups], return_inverse=True)[1]
-    counts = bootstrap_counts(int(codes.max()) + 1, resamples, seed=0)
-    rho = float(estimate(np.ones((1, len(pair))))[0])
-    return rho, *interval(estimate(counts[:, codes].astype(float)), level)
+def direction(cell: Cell) -> Verdict:
+    """Whether the value is farther from the unbiased model's than lost signal alone would have left it."""
+    unbiased = cell["unbiased"] if _known(cell["unbiased"]) else 0.0
+    farther = abs(cell["value"] - unbiased) > abs(cell["null"] - unbiased)
+    return kinds.MORE_BIASED if farther else kinds.LESS_BIASED
 
 
-def _partial(wide: pd.DataFrame, first: str, second: str, skill: str) -> float:
-    """Spearman's correlation of two columns given a third, from the three pairwise ones."""
-    known = wide[[first, second, skill]].dropna()
-    if len(known) < 4:
-        return np.nan
-    ranks = known.rank()
-    if (ranks.nunique() < 2).any():
-        return np.nan
-    r = np.corrcoef(ranks.to_numpy(), rowvar=False)
-    rest = (1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2)
-    return float((r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt(rest)) if rest > 1e-12 else np.nan
+def _unchanged(cell: Cell) -> Judgment | None:
+    residual_inside = not cell["has_null"] or cell["residual_inside_p"] <= SIGNIFICANCE
+    if cell["change_inside_p"] <= SIGNIFICANCE and residual_inside:
+        return Judgment(
+            kinds.UNCHANGED, f"change {_number(cell['change'])} inside the margin {_number(cell['margin'])}"
+        )
+    return None
+
+
+def _random(cell: Cell) -> Judgment | None:
+    if _missing(cell["residual"]) or not cell["residual_inside_p"] <= SIGNIFICANCE:
+        return None
+    inside = f"residual {_number(cell['residual'])} inside the margin {_number(cell['margin'])}"
+    change = f"change {_number(cell['change'])} ({_p(cell['change_p_adjusted'])})"
+    if cell["change_p_adjusted"] <= SIGNIFICANCE:
+        return Judgment(kinds.ONLY_RANDOM, f"{change}; {inside}")
+    return Judgment(kinds.NO_CHANGE, f"{change}; {inside}")
+
+
+def _unresolved(cell: Cell) -> str:
+    margin, mde = _number(cell["margin"]), _number(cell["mde"])
+    if not cell["has_null"]:
+        return f"this metric has no null of lost signal; minimum detectable change {mde}, margin {margin}"
+    if _known(cell["other_residual"]) and cell["other_residual"] * cell["residual"] < 0:
+        return f"two neutral contrasts give residuals of different sign; margin {margin}"
+    needed = cell["items_needed"]
+    more = f"; {needed:,.0f} items would do" if _known(needed) and math.isfinite(needed) else ""
+    return f"minimum detectable residual {mde}, margin {margin}{more}"
+
+
+def _baseline_learned_nothing(cell: Cell) -> bool:
+    return _known(cell["baseline_learned"]) and not cell["baseline_learned"]
+
+
+def _known(value: Any) -> bool:
+    return not _missing(value)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value != value
+
+
+def _number(value: float) -> str:
+    return "unknown" if _missing(value) else f"{value:.3g}".replace("-", "−")
+
+
+def _share(value: float) -> str:
+    return f"{max(value, 0):.0%}"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"

@@ -28,8 +28,10 @@ from fairshrink.study.study import CompressionEntry, Download, MetricEntry, Stud
 
 COST = {"encoder": 1, "causal": 4}
 """Relative time of scoring, used only to start long chains first; not part of any key."""
-SUMMARY = ("summarize", "HEADLINE", "KIND", "Settings")
+SUMMARY = ("summarize", "HEADLINE", "KIND", "CLUSTERS", "Settings")
 """The definitions of a metric that the tables use."""
+BIAS_SUMMARY = ("signal", "MARGIN", "OWN_SKILL")
+"""The same, of metrics of bias."""
 Downloads = Mapping[str, Artifact]
 
 
@@ -208,8 +210,8 @@ def _tables(study: Study, checkpoints: Sequence[Checkpoint], scores: Sequence[tu
     job = AggregateJob(
         study=study.name,
         level=study.statistics.level,
-        resamples=study.statistics.resamples,
-        seed=study.seed,
+        margins={each.name: each.keys.margin for each in study.metrics if each.keys.margin is not None},
+        validity=tuple(study.validity),
         checkpoints=listed,
         scores=tuple(_score_entry(checkpoint, score) for checkpoint, score in scores),
     )
@@ -217,7 +219,7 @@ def _tables(study: Study, checkpoints: Sequence[Checkpoint], scores: Sequence[tu
     return keyed(
         "aggregate",
         study.name,
-        [entry for name in used for entry in entry_points(CATALOG.metrics, name, *SUMMARY)],
+        [each for name in used for each in entry_points(CATALOG.metrics, name, *SUMMARY, optional=BIAS_SUMMARY)],
         {score.path.split("/", 2)[2]: score for _, score in scores},
         replace(job, files=tuple(outputs.outputs(listed))),
     )

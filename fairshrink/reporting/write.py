@@ -20,8 +20,13 @@ def aggregate(
     tables_folder.mkdir(parents=True, exist_ok=True)
     figures_folder.mkdir(parents=True, exist_ok=True)
     log(f"reading {len(job.scores)} score tables of {len(job.checkpoints)} checkpoints")
-    table = results.build(job, metrics)
-    results_file.write(table, results_file.RESULTS, tables_folder / "results.parquet", results.about(job, metrics))
+    table, headlines = results.build(job, metrics)
+    about = results.about(job, metrics)
+    results_file.write(table, results_file.RESULTS, tables_folder / "results.parquet", about)
+    margins = {name: Margin(value) for name, value in job.margins.items()}
+    passed = {(each.model, each.task, each.metric): "passed" if each.passed else "failed" for each in job.validity}
+    judged = cells(headlines, job.level, margins, results.ledgers(job), passed)
+    results_file.write(judged, results_file.CELLS, tables_folder / "cells.parquet", about)
     results_file.write(results.measurements(job), results_file.MEASUREMENTS, tables_folder / "measurements.parquet")
     log(f"{len(table)} rows of results; writing tables and figures")
     tables.write(tables_folder / "results.parquet", tables_folder)

@@ -77,8 +77,8 @@ class OwnSkill:
 
 
 def kept(baseline: Contrast, checkpoint: Contrast) -> Sums:
-    """Slope and intercept ``[2, B]`` of a checkpoint's contrast on its baseline's."""
-    known = ~(np.isnan(baseline.values) | np.isnan(checkpoint.values))
+    """Slope and intercept ``[2, B]`` of a checkpoint's contrast on its baseline's; NaN where one of its values is."""
+    known = ~np.isnan(baseline.values)
     if baseline.sets is not None:
         return line_within(baseline.values, checkpoint.values, baseline.sets, known)
     found = line(baseline.values, checkpoint.values, known, intercept=baseline.fits_intercept)

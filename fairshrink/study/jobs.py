@@ -126,13 +126,26 @@ class ScoreEntry:
 
 
 @dataclass(frozen=True)
+class ValidityEntry:
+    """What another study found out about a metric on a model and task."""
+
+    model: str
+    task: str
+    metric: str
+    passed: bool
+
+
+@dataclass(frozen=True)
 class AggregateJob:
-    """Make the final tables and figures; ``files`` are their paths below the artifact."""
+    """Make the final tables and figures; ``files`` are their paths below the artifact.
+
+    ``margins``: those that the study sets, by the metric's name in it.
+    """
 
     study: str
     level: float
-    resamples: int
-    seed: int
+    margins: Mapping[str, float]
+    validity: tuple[ValidityEntry, ...]
     checkpoints: tuple[CheckpointEntry, ...]
     scores: tuple[ScoreEntry, ...]
     files: tuple[str, ...] = ()

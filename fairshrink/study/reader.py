@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from fairshrink.contracts import AnyMethod
 from fairshrink.keys import canonical
 from fairshrink.settings import Settings, SourceSettings
+from fairshrink.study import validity
 from fairshrink.study.catalog import Catalog, ModulesOf
 from fairshrink.study.checks import check
 from fairshrink.study.mistakes import Mistake, StudyError, checked, suggestion
@@ -91,6 +92,7 @@ def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] |
         statistics=keys.statistics,
         execution=keys.execution,
         output=keys.output.rstrip("/"),
+        validity=validity.read(keys.validity, Path(file).resolve().parent, mistakes),
     )
     check(study, catalog, set(keys.downloads), set(keys.models), set(keys.tasks), mistakes)
     if mistakes:

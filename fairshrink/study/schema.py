@@ -62,6 +62,11 @@ class MetricKeys(Settings):
     models: list[str] | None = Field(None, description="models it is applied to; by default all that can be scored")
     tasks: list[str] | None = Field(None, description="tasks it is applied to; by default all that can be scored")
     precision: Precision = Field("fp32", description="arithmetic of the model; bf16: matrix products in bfloat16")
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="the smallest change of its headline that matters, in units of it; by default as its card says",
+    )
     data: dict[str, Files] = Field({}, description="where the metric's data are, by role")
 
 
@@ -69,7 +74,6 @@ class Statistics(Settings):
     """How intervals are computed."""
 
     level: float = Field(0.95, gt=0, lt=1, description="confidence level of the intervals")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples")
 
 
 class Request(Settings):
@@ -115,5 +119,9 @@ class StudyKeys(Settings):
     compressions: list[dict[str, Any]] = Field([], description="methods; a list of values for a setting makes a grid")
     metrics: list[dict[str, Any]] = Field(min_length=1, description="metrics and what they are applied to")
     statistics: Statistics = Field(Statistics(), description="intervals")
+    validity: str | None = Field(
+        None,
+        description="file `validity.csv` of a study that tested the metrics; a metric that failed is not measurable",
+    )
     execution: Execution = Field(Execution(), description="how jobs are grouped and run; changes no result")
     output: str = Field("results", description="folder for tables/, figures/ and report.html")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask, Capability
 from fairshrink.data.table import Table
 from fairshrink.settings import Settings, SourceSettings
+from fairshrink.study.jobs import ValidityEntry
 from fairshrink.study.schema import CompressionKeys, Execution, MetricKeys, Model, Statistics, TaskKeys
 
 
@@ -82,6 +83,7 @@ class Study:
     statistics: Statistics = field(default_factory=Statistics)
     execution: Execution = field(default_factory=Execution)
     output: str = "results"
+    validity: Sequence[ValidityEntry] = ()
 
     def pairs(self, models: Sequence[str] | None, tasks: Sequence[str] | None) -> Iterator[tuple[str, TaskEntry]]:
         """(model, task) of every baseline that an entry names; None stands for all."""

@@ -1,0 +1,84 @@
+"""What undirected damage of a size does to a metric: residuals of controls over a ladder of damages.
+
+Controls that damage a model in no direction (noise on its weights, random heads) have residuals R of their own, which
+vary between seeds far more than their items say. To first order R is proportional to the size of the disturbance,
+as the damage's *amplitude* is: the root of a divergence, which is of second order, or a difference of predictions as it
+is. So the residuals per amplitude, ``r = R / A``, are modeled over the controls of one model, task and metric as
+
+    r = a + b log A + error with one standard deviation s,
+
+and a cell of amplitude A, a mean over m splits, is compared with ``A (a + b log A)``, with the prediction error
+``A s sqrt(1/m + h)``, ``h`` the leverage of log A, and Student's t. The slope is fitted where the ladder has at
+least two levels. A cell outside the ladder has no controls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairshrink.stats.inference import Inference
+
+LEAST = 10
+"""Fewer controls than this say too little about how much they vary."""
+BEYOND = 1.25
+"""How far outside the ladder, as a factor of the amplitude, a cell may be."""
+REACH = 8.0
+"""Controls within this factor of a cell's amplitude are compared with it: much farther ones say little about it."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Controls of one model, task and metric: ``amplitudes``, ``residuals``, and which control each is, ``[n]``."""
+
+    amplitudes: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    owners: NDArray[np.str_]
+
+    def without(self, owner: str) -> Ladder:
+        """The ladder without one of its controls, which is then judged against the others."""
+        others = self.owners != owner
+        return Ladder(self.amplitudes[others], self.residuals[others], self.owners[others])
+
+
+def ladder(points: Sequence[tuple[float, float, str]]) -> Ladder:
+    """A ladder from (amplitude, residual, control); those without a residual or without damage are left out."""
+    size, left = np.array([point[:2] for point in points], dtype=np.float64).reshape(-1, 2).T
+    usable = np.isfinite(size) & np.isfinite(left) & (size > 0)
+    return Ladder(size[usable], left[usable], np.array([owner for *_, owner in points], dtype=str)[usable])
+
+
+def amplitude(damage: float, *, linear: bool) -> float:
+    """The size of a disturbance from the damage that it does; NaN where that is not known."""
+    if not damage >= 0:
+        return math.nan
+    return damage if linear else math.sqrt(damage)
+
+
+def expected(controls: Ladder, size: float, splits: int = 1) -> tuple[Inference, int]:
+    """The residual that undirected damage of an amplitude gives, with a prediction's error; and the number of controls.
+
+    Without an error where there are too few controls or the amplitude lies outside the ladder.
+    """
+    near = np.abs(np.log(controls.amplitudes / size)) <= math.log(REACH) if size > 0 else np.zeros(0, dtype=bool)
+    a, r = (controls.amplitudes[near], controls.residuals[near]) if near.any() else (np.empty(0), np.empty(0))
+    n = len(a)
+    if n < LEAST or not a.min() / BEYOND <= size <= a.max() * BEYOND:
+        return Inference(math.nan, math.nan, math.nan), n
+    x = np.log(a)
+    columns = np.column_stack([np.ones(n), x - x.mean()]) if np.ptp(x) > math.log(BEYOND) else np.ones((n, 1))
+    at = np.array([1.0, math.log(size) - x.mean()])[: columns.shape[1]]
+    inverse = np.linalg.inv(columns.T @ columns)
+    fit = inverse @ columns.T @ (r / a)
+    df = n - columns.shape[1]
+    s = math.sqrt(float(np.sum((r / a - columns @ fit) ** 2)) / df)
+    return Inference(size * float(at @ fit), size * s * math.sqrt(1 / splits + float(at @ inverse @ at)), float(df)), n
+
+
+def against(value: float, controls: Inference) -> Inference:
+    """How far a cell's residual is from what undirected damage of its size gives."""
+    return Inference(value - controls.value, controls.standard_error, controls.df)

@@ -1,0 +1,128 @@
+"""What a cell is judged by that does not come from its own metric: damage, task performance, controls, the ledger."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairshrink.analysis import damage
+from fairshrink.analysis.measured import Measured
+from fairshrink.analysis.performance import Performance, performance, task_metric
+from fairshrink.contracts import RANDOM_INIT, UNDIRECTED
+from fairshrink.stats.signals import Margin
+
+Place = tuple[str, str]
+"""A model and a task."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a study besides one cell's metric.
+
+    ``labels``: a headline's name by its id. ``damages``: that of each cell by (model, task, method, setting), over
+    splits. ``ladders``: by (model, task, label of the metric). ``validity``: "passed" or "failed" by (model, task,
+    label).
+    """
+
+    level: float
+    labels: Mapping[int, str]
+    damages: Mapping[tuple[str, ...], Measured]
+    performance: Mapping[Place, tuple[Performance, Mapping[tuple[str, str], float]]]
+    ladders: Mapping[tuple[str, str, str], damage.Ladder]
+    margins: Mapping[str, Margin]
+    ledgers: Mapping[tuple[str, ...], Mapping[str, float]]
+    random: Mapping[tuple[str, str, str], float]
+    label_sd: Mapping[Place, float]
+    validity: Mapping[tuple[str, str, str], str]
+
+    def margin(self, each: Measured) -> Margin:
+        """The study's margin of a metric, else the metric's own."""
+        return self.margins.get(each.family.entry) or each.margin or Margin()
+
+
+def place(each: Measured) -> tuple[str, str, str, str]:
+    """What identifies a cell of whatever metric."""
+    who = each.identity
+    return who.model, who.task, who.method, who.setting
+
+
+def owner(each: Measured) -> str:
+    """The name by which a ladder knows a control, whatever the split."""
+    return f"{each.identity.method} {each.identity.setting}"
+
+
+def gather(
+    found: Sequence[Measured],
+    level: float,
+    margins: Mapping[str, Margin],
+    ledgers: Mapping[tuple[str, ...], Mapping[str, float]],
+    validity: Mapping[tuple[str, str, str], str],
+) -> Known:
+    """From the headlines of a study."""
+    labels = _labels(found)
+    damages: dict[tuple[str, ...], Measured] = {place(each): each for each in found if each.module.KIND == "damage"}
+    sds = {place(each)[:2]: each.label_sd for each in found if each.is_baseline and not math.isnan(each.label_sd)}
+    random: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for each in found:
+        if each.identity.method == RANDOM_INIT:
+            random[(*place(each)[:2], labels[id(each)])].append(each.value.checkpoints.value)
+    return Known(
+        level=level,
+        labels=labels,
+        damages=damages,
+        performance=_performances(found, labels, level),
+        ladders=_ladders(found, labels, damages),
+        margins=margins,
+        ledgers=ledgers,
+        random={key: float(np.mean(values)) for key, values in random.items()},
+        label_sd=sds,
+        validity=validity,
+    )
+
+
+def _labels(found: Sequence[Measured]) -> dict[int, str]:
+    """A metric's name, completed by the data set where it is used on several for one model and task."""
+    sets: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for each in found:
+        sets[each.identity.model, each.identity.task, each.family.entry].add(each.family.dataset)
+    return {
+        id(each): f"{each.family.entry} ({each.family.dataset})"
+        if len(sets[each.identity.model, each.identity.task, each.family.entry]) > 1
+        else each.family.entry
+        for each in found
+    }
+
+
+def _performances(
+    found: Sequence[Measured], labels: Mapping[int, str], level: float
+) -> dict[Place, tuple[Performance, dict[tuple[str, str], float]]]:
+    by_place: dict[Place, list[Measured]] = defaultdict(list)
+    for each in found:
+        if each.module.KIND == "task":
+            by_place[each.identity.model, each.identity.task].append(each)
+    made = {}
+    for where, mine in by_place.items():
+        name = task_metric([(labels[id(each)], "task") for each in mine])
+        chosen = [each for each in mine if labels[id(each)] == name]
+        scores = {(each.identity.method, each.identity.setting): each.value.checkpoints.value for each in chosen}
+        made[where] = performance(chosen, level), scores
+    return made
+
+
+def _ladders(
+    found: Sequence[Measured], labels: Mapping[int, str], damages: Mapping[tuple[str, ...], Measured]
+) -> dict[tuple[str, str, str], damage.Ladder]:
+    """One point for each control on each split: splits are damaged independently."""
+    points: dict[tuple[str, str, str], list[tuple[float, float, str]]] = defaultdict(list)
+    for each in found:
+        hurt = damages.get(place(each))
+        if each.identity.method not in UNDIRECTED or each.parts is None or hurt is None:
+            continue
+        for size, left in zip(hurt.value.splits, each.parts["residual"].splits, strict=True):
+            amplitude = damage.amplitude(size.value, linear=hurt.linear_damage)
+            points[(*place(each)[:2], labels[id(each)])].append((amplitude, left.value, owner(each)))
+    return {key: damage.ladder(values) for key, values in points.items()}
