@@ -1,87 +1,77 @@
-"""A metric of damage is in the results, and neither a bias metric nor the task score anywhere."""
+"""The ladder of controls: what undirected damage of a size does to a residual."""
 
-import json
-from types import SimpleNamespace
+import math
 
 import numpy as np
-import pandas as pd
 import pytest
-import synthetic_study
+from scipy import stats
 
-from fairshrink.analysis import results, verdicts
-from fairshrink.analysis.cells import cells, headlines
-from fairshrink.reporting.write import aggregate
-
-DAMAGE = "sentiment_gap"
-"""The synthetic metric that is declared one of damage."""
+from fairshrink.analysis import damage
 
 
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory):
-    """The tables of one study with a metric of damage, and of the same study without that metric's scores."""
-    folder = tmp_path_factory.mktemp("damage")
-    spec = synthetic_study.write(folder, splits=2)
-    modules = dict(synthetic_study.MODULES)
-    modules[DAMAGE] = SimpleNamespace(**(vars(modules[DAMAGE]) | {"KIND": "damage"}))
-    without = spec | {"scores": [each for each in spec["scores"] if each["metric"] != DAMAGE]}
-    for name, each in (("with", spec), ("without", without)):
-        aggregate(synthetic_study.job(each), modules, folder / name, lambda line: None)
-    rows = headlines(
-        results.build(synthetic_study.job(spec), modules), results.about(synthetic_study.job(spec), modules)
-    )
-    return folder / "with", folder / "without", rows
+def drawn(n: int, seed: int, slope: float = 0.0, levels: int = 4) -> damage.Ladder:
+    draw = np.random.default_rng(seed)
+    amplitudes = np.geomspace(0.1, 0.4, levels)[np.arange(n) % levels]
+    residuals = amplitudes * (0.5 + slope * np.log(amplitudes) + 0.2 * draw.normal(size=n))
+    return damage.ladder([(a, r, f"c{i}") for i, (a, r) in enumerate(zip(amplitudes, residuals, strict=True))])
 
 
-@pytest.mark.parametrize("name", ["verdicts.csv", "agreement.csv", "bias_by_sparsity.csv"])
-def test_tables_of_bias_are_those_of_a_study_without_it(name, studies):
-    here, there = ((folder / "tables" / name).read_bytes() for folder in studies[:2])
-    assert here == there and len(there.splitlines()) > 1
+def test_prediction_is_that_of_ordinary_least_squares():
+    controls, size, splits = drawn(14, seed=1, slope=0.3), 0.2, 2
+    x, y = np.log(controls.amplitudes), controls.residuals / controls.amplitudes
+    fit = stats.linregress(x, y)
+    at = fit.intercept + fit.slope * math.log(size)
+    s = math.sqrt(np.sum((y - fit.intercept - fit.slope * x) ** 2) / 12)
+    error = s * math.sqrt(1 / splits + 1 / 14 + (math.log(size) - x.mean()) ** 2 / np.sum((x - x.mean()) ** 2))
+    found, n = damage.expected(controls, size, splits)
+    assert n == 14
+    assert (found.value, found.standard_error, found.df) == pytest.approx((size * at, size * error, 12))
 
 
-def test_figures_of_bias_are_those_of_a_study_without_it(studies):
-    figures = sorted(each.name for each in (studies[1] / "figures").glob("*.svg"))
-    assert figures == ["minilm_sentiment_bias_by_sparsity.svg", "minilm_sentiment_bias_by_task_score.svg"]
-    for name in figures:
-        assert (studies[0] / "figures" / name).read_bytes() == (studies[1] / "figures" / name).read_bytes()
+def test_one_level_has_no_slope():
+    controls = drawn(12, seed=2, levels=1)
+    found, _ = damage.expected(controls, 0.1)
+    y = controls.residuals
+    assert found.df == 11
+    assert found.value == pytest.approx(y.mean())
+    assert found.standard_error == pytest.approx(y.std(ddof=1) * math.sqrt(1 + 1 / 12))
 
 
-def test_results_hold_it_with_intervals_and_a_baseline_but_no_p_value(studies):
-    table = pd.read_parquet(studies[0] / "tables" / "results.parquet")
-    mine, others = table[table["metric"] == DAMAGE], table[table["metric"] != DAMAGE]
-    assert len(mine) == mine["key"].nunique() == table["key"].nunique()
-    assert mine["p_value"].isna().all()
-    assert mine[["value", "ci_low", "ci_high", "baseline_value", "random_value"]].notna().all(axis=None)
-    tested = others[(others["method"] != "none") & (others["statistic"] != "tied")]
-    assert tested["p_value"].notna().mean() > 0.9
-    plain = pd.read_parquet(studies[1] / "tables" / "results.parquet")
-    pd.testing.assert_frame_equal(others.reset_index(drop=True), plain)
+@pytest.mark.parametrize("size", [0.1 / 1.3, 0.4 * 1.3, 0.0, math.nan])
+def test_outside_the_ladder_nothing_is_known(size):
+    found, _ = damage.expected(drawn(16, seed=3), size)
+    assert math.isnan(found.standard_error) and math.isnan(damage.against(0.3, found).p_value())
 
 
-def test_overview_shows_it_after_the_task_score_without_a_verdict(studies):
-    numbers = pd.read_csv(studies[0] / "tables" / "overview_sentiment.csv", keep_default_na=False)
-    shown = [each for each in numbers if each in ("task_score", DAMAGE, "stereotypes")]
-    assert shown == ["task_score", DAMAGE, "stereotypes"]
-    assert set(numbers[f"{DAMAGE}_verdict"]) == {""}
-    assert set(numbers["stereotypes_verdict"]) > {""}
+def test_too_few_controls_say_nothing():
+    assert math.isnan(damage.expected(drawn(damage.LEAST - 1, seed=4), 0.2)[0].standard_error)
+    assert not math.isnan(damage.expected(drawn(damage.LEAST, seed=4), 0.2)[0].standard_error)
 
 
-def test_headline_numbers_hold_it_without_a_tally_of_changes(studies):
-    found = json.loads((studies[0] / "tables" / "headline.json").read_text())["sentiment"]["minilm"]
-    assert set(found[DAMAGE]) == {"baseline", "largest_change", "largest_change_by"}
-    assert {"real_changes", "changes_with_loss_of_skill"} <= set(found["stereotypes"])
+def test_one_more_control_is_called_different_in_five_percent_of_cases():
+    draw, called, trials = np.random.default_rng(5), 0, 2000
+    for trial in range(trials):
+        size = float(draw.choice([0.1, 0.2, 0.3, 0.4]))
+        value = size * (0.5 + 0.2 * draw.normal())
+        found, _ = damage.expected(drawn(12, seed=10_000 + trial), size)
+        called += damage.against(value, found).p_value() <= 0.05
+    assert stats.binomtest(called, trials, 0.05).pvalue > 1e-3
 
 
-def test_it_does_not_stand_for_skill(studies):
-    rows = studies[2]
-    assert verdicts.task_metric(rows["metric"], rows["kind"]) == "task_score"
-    without = rows[rows["metric"] != "task_score"]
-    assert verdicts.task_metric(without["metric"], without["kind"]) is None
-    summary = cells(without)
-    assert set(summary["kind"]) == {"damage", "intrinsic"}
-    judged = verdicts.verdicts(summary)
-    assert set(judged["metric"]) == {"stereotypes"} and np.isnan(judged["task_score"].astype(float)).all()
+def test_a_control_is_judged_without_itself():
+    controls = drawn(12, seed=6)
+    fewer = controls.without("c3")
+    assert list(fewer.owners) == [f"c{i}" for i in range(12) if i != 3]
+    assert np.array_equal(fewer.residuals, np.delete(controls.residuals, 3))
 
 
-def test_a_cell_lists_skill_then_damage_then_bias(studies):
-    for _, group in cells(studies[2]).groupby(["method", "setting"], sort=False):
-        assert list(group["metric"]) == ["task_score", DAMAGE, "stereotypes"]
+def test_undefined_controls_are_left_out():
+    found = damage.ladder([(0.1, 0.2, "a"), (math.nan, 0.2, "b"), (0.1, math.nan, "c"), (0.0, 0.2, "d")])
+    assert list(found.owners) == ["a"]
+    assert len(damage.ladder([]).owners) == 0
+
+
+def test_amplitude_is_of_first_order():
+    assert damage.amplitude(0.09, linear=False) == pytest.approx(0.3)
+    assert damage.amplitude(0.09, linear=True) == 0.09
+    assert math.isnan(damage.amplitude(math.nan, linear=True))
