@@ -63,19 +63,19 @@ def gather(
     validity: Mapping[tuple[str, str, str], str],
 ) -> Known:
     """From the headlines of a study."""
-    labels = _labels(found)
+    named = labels(found)
     damages: dict[tuple[str, ...], Measured] = {place(each): each for each in found if each.module.KIND == "damage"}
     sds = {place(each)[:2]: each.label_sd for each in found if each.is_baseline and not math.isnan(each.label_sd)}
     random: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for each in found:
         if each.identity.method == RANDOM_INIT:
-            random[(*place(each)[:2], labels[id(each)])].append(each.value.checkpoints.value)
+            random[(*place(each)[:2], named[id(each)])].append(each.value.checkpoints.value)
     return Known(
         level=level,
-        labels=labels,
+        labels=named,
         damages=damages,
-        performance=_performances(found, labels, level),
-        ladders=_ladders(found, labels, damages),
+        performance=_performances(found, named, level),
+        ladders=_ladders(found, named, damages),
         margins=margins,
         ledgers=ledgers,
         random={key: float(np.mean(values)) for key, values in random.items()},
@@ -84,7 +84,7 @@ def gather(
     )
 
 
-def _labels(found: Sequence[Measured]) -> dict[int, str]:
+def labels(found: Sequence[Measured]) -> dict[int, str]:
     """A metric's name, completed by the data set where it is used on several for one model and task."""
     sets: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for each in found:

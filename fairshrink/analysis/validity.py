@@ -1,0 +1,132 @@
+"""Can a metric be believed on a model? Tests whose right answer is known, from the controls and doses of a study.
+
+- *dose*: baselines fine-tuned with more and more of a stated stereotype. The value must move with the amount in one
+  direction: Spearman's correlation of at least 0.9 in size, the baseline being amount 0, and the largest amount must
+  be detected.
+- *power*: the smallest amount that moves the metric by its margin or more must be found in 80% of cases, that is, its
+  minimum detectable change must not be larger than the change.
+- *seeds*: baselines that differ in their seed alone must not differ by more than the margin.
+- *splits*: half the length of the interval over splits (training in general) must not exceed the margin.
+- *random*: models with random weights have learned no bias: the mean of their values must lie within the margin of
+  the unbiased value.
+- *performance*: the metric must be no function of the task score (`degeneracy`).
+- *non_social*: where a metric scores items that concern no group of people, it must find nothing there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fairshrink.contracts import BASELINE, BIAS_KINDS, RANDOM_INIT
+
+RANK_CORRELATION = 0.9
+SIGNIFICANCE = 0.05
+LEAST_DOSES = 3
+DOSE, OTHER_SEED = "dose", "other_seed"
+NON_SOCIAL = "non_social"
+"""The group of a metric's statistics that concern nobody."""
+COLUMNS = ["model", "task", "metric", "test", "value", "low", "high", "threshold", "passed", "statement"]
+Result = tuple[str, float, float, float, float, bool | None, str]
+"""Test, value with its interval, threshold, whether it passed (None: cannot be told), what was found."""
+
+
+def validity(cells: pd.DataFrame, degeneracy: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """One row for each test that the study can make of a bias metric, by model and task.
+
+    ``results`` is the table of results: statistics of the baselines for the group `NON_SOCIAL`.
+    """
+    rows = []
+    for (model, task, metric), group in cells[cells["kind"].isin(BIAS_KINDS)].groupby(["model", "task", "metric"]):
+        alarms = degeneracy[(degeneracy[["model", "task", "metric"]] == [model, task, metric]).all(axis=1)]
+        found = [*_doses(group), *_seeds(group), *_splits(group), *_random(group), *_performance(alarms)]
+        found += _non_social(group, results)
+        rows += [[model, task, metric, *each] for each in found]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _doses(group: pd.DataFrame) -> Iterator[Result]:
+    doses = group[group["method"] == DOSE]
+    parts = doses["setting"].str.rsplit("=", n=1, expand=True)
+    if doses.empty:
+        return
+    doses = doses.assign(dose=parts[0], amount=parts[1].astype(float)).sort_values("amount")
+    margin = float(group["margin"].iloc[0])
+    for name, mine in doses.groupby("dose"):
+        if len(mine) < LEAST_DOSES:
+            continue
+        values = [*group.loc[group["method"] == BASELINE, "value"], *mine["value"]]
+        amounts = [0.0, *mine["amount"]]
+        rho = float(stats.spearmanr(amounts, values).statistic) if np.ptp(values) > 0 else 0.0
+        last = mine.iloc[-1]
+        detected = bool(last["change_p"] <= SIGNIFICANCE)
+        shown = (
+            f"correlation with the amount of {name} {rho:.2f}, the largest amount {'' if detected else 'not '}detected"
+        )
+        passed = abs(rho) >= RANK_CORRELATION and detected
+        yield "dose", rho, math.nan, math.nan, RANK_CORRELATION, passed, shown
+        yield from _power(str(name), mine, margin)
+
+
+def _power(name: str, doses: pd.DataFrame, margin: float) -> Iterator[Result]:
+    worth = doses[doses["change"].abs() >= margin]
+    if worth.empty:
+        yield "power", math.nan, math.nan, math.nan, margin, False, f"no amount of {name} moves it by its margin"
+        return
+    least = worth.iloc[0]
+    enough = bool(least["mde"] <= abs(least["change"]))
+    said = f"{name}={least['amount']:g} moves it by {least['change']:.3g}; detectable is {least['mde']:.3g}"
+    yield "power", float(least["mde"]), math.nan, math.nan, float(abs(least["change"])), enough, said
+
+
+def _seeds(group: pd.DataFrame) -> Iterator[Result]:
+    other = group[(group["method"] == OTHER_SEED) & group["change"].notna()]
+    if other.empty:
+        return
+    largest, margin = float(other["change"].abs().max()), float(group["margin"].iloc[0])
+    said = f"{len(other)} other seeds move it by up to {largest:.3g}"
+    yield "seeds", largest, math.nan, math.nan, margin, largest <= margin, said
+
+
+def _splits(group: pd.DataFrame) -> Iterator[Result]:
+    for _, row in group[(group["method"] == BASELINE) & group["training_low"].notna()].iterrows():
+        half, margin = (row["training_high"] - row["training_low"]) / 2, row["margin"]
+        said = f"the baseline is {row['value']:.3g} ± {half:.2g} over trainings"
+        yield "splits", row["value"], row["training_low"], row["training_high"], margin, bool(half <= margin), said
+
+
+def _random(group: pd.DataFrame) -> Iterator[Result]:
+    random = group[(group["method"] == RANDOM_INIT) & group["value"].notna()]
+    if random.empty or random["unbiased"].isna().all():
+        return
+    away = float((random["value"] - random["unbiased"]).mean())
+    margin = float(group["margin"].iloc[0])
+    said = f"{len(random)} random models are {away:+.3g} away from unbiased"
+    yield "random", away, math.nan, math.nan, margin, abs(away) <= margin, said
+
+
+def _performance(alarms: pd.DataFrame) -> Iterator[Result]:
+    for _, row in alarms.iterrows():
+        known = not pd.isna(row["correlation"])
+        passed = not row["alarm"] if known else None
+        yield "performance", row["correlation"], math.nan, math.nan, 0.99, passed, row["statement"]
+
+
+def _non_social(group: pd.DataFrame, results: pd.DataFrame) -> Iterator[Result]:
+    first = group.iloc[0]
+    mine = results[
+        (results["model"] == first["model"])
+        & (results["task"] == first["task"])
+        & (results["metric"] == first["metric"])
+        & (results["method"] == BASELINE)
+        & (results["group"] == NON_SOCIAL)
+        & (results["statistic"] == first["statistic"])
+    ]
+    for _, row in mine.iterrows():
+        nothing = bool(row["ci_low"] <= row["unbiased_value"] <= row["ci_high"])
+        said = f"items that concern nobody score {row['value']:.3g}, unbiased is {row['unbiased_value']:g}"
+        yield "non_social", row["value"], row["ci_low"], row["ci_high"], row["unbiased_value"], nothing, said
