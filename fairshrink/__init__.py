@@ -83,19 +83,16 @@ def summarize(
     *,
     settings: Mapping[str, Any] | None = None,
     level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> DataFrame:
     """Statistics of the items that `score` returned, one row each.
 
-    Columns: group, statistic, value, ci_low, ci_high, n_items, unbiased_value, random_value. Intervals are percentile
-    intervals of a bootstrap over clusters; they are missing if there are fewer than two clusters, and equal the value
-    itself for counts. The numbers are those of results.parquet, given the study's ``statistics`` and
-    ``seed``. Raises UserError.
+    Columns: group, statistic, value, ci_low, ci_high, n_items, unbiased_value, random_value. Intervals are
+    those of a jackknife over clusters; they are missing if there are fewer than two clusters, and equal the value
+    itself for counts. The numbers are those of results.parquet, given the study's ``statistics``. Raises UserError.
     """
     from fairshrink.api import scoring
 
-    return scoring.summarize(items, metric, settings or {}, level, resamples, seed)
+    return scoring.summarize(items, metric, settings or {}, level)
 
 
 def read_results(source: Study | Path | str) -> DataFrame:

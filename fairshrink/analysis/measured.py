@@ -192,7 +192,7 @@ def _rows(
                 "baseline_value": None if other is None else other.value(len(before.items)),
                 "_count": each.higher_is == "count",
             }
-            | _numbers(joint, each, other if tested else None, level, len(after.items))
+            | numbers(joint, each, other if tested else None, level, len(after.items))
             | (
                 _parts_of(headline.parts, position, level)
                 if headline.parts is not None and (each.name, each.group) == module.HEADLINE
@@ -201,7 +201,8 @@ def _rows(
         )
 
 
-def _numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float, n: int) -> Row:
+def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float, n: int) -> Row:
+    """Value and interval of a statistic over ``n`` items and, given the baseline's, the paired difference from it."""
     if not each.sampled:
         value = each.value(n)
         known = each.higher_is == "count"

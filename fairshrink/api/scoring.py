@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fairshrink.analysis.joint import Joint, join
+from fairshrink.analysis.measured import numbers
 from fairshrink.contracts import AnyMetric, Scoring
 from fairshrink.data.examples import Task
 from fairshrink.errors import UserError
@@ -16,7 +18,7 @@ from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.registry import CATALOG
 from fairshrink.settings import Settings
-from fairshrink.stats.estimates import Statistic, bootstrap_counts, interval, resample
+from fairshrink.stats.estimates import Statistic
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
 PathLike = Path | str
@@ -51,31 +53,21 @@ def _loaded(checkpoint: Checkpoint | PathLike) -> Checkpoint:
     return checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, "cpu")
 
 
-def summarize(
-    items: pd.DataFrame, metric: str, settings: Mapping[str, Any], level: float, resamples: int, seed: int
-) -> pd.DataFrame:
+def summarize(items: pd.DataFrame, metric: str, settings: Mapping[str, Any], level: float) -> pd.DataFrame:
     """One row per group and statistic. Raises UserError."""
     module, chosen = _metric(metric, settings)
-    statistics = module.summarize(items, chosen)
-    sampled = [each for each in statistics if each.sampled]
-    codes = np.unique(items["cluster"].to_numpy(dtype=str), return_inverse=True)[1]
-    n = int(codes.max(initial=-1)) + 1
-    intervals = {}
-    if n > 1 and sampled:
-        draws = resample([each.resampled for each in sampled], codes, bootstrap_counts(n, resamples, seed))
-        intervals = {id(each): interval(drawn, level) for each, drawn in zip(sampled, draws, strict=True)}
-    return pd.DataFrame([_row(each, len(items), intervals.get(id(each))) for each in statistics])
+    joint = join([items], module.CLUSTERS)
+    return pd.DataFrame([_row(joint, each, len(items), level) for each in module.summarize(items, chosen)])
 
 
-def _row(statistic: Statistic, n: int, found: tuple[float, float] | None) -> dict[str, Any]:
-    value = statistic.value(n)
-    low, high = found or ((value, value) if statistic.higher_is == "count" else (np.nan, np.nan))
+def _row(joint: Joint, statistic: Statistic, n: int, level: float) -> dict[str, Any]:
+    found = numbers(joint, statistic, None, level, n)
     return {
         "group": statistic.group,
         "statistic": statistic.name,
-        "value": value,
-        "ci_low": low,
-        "ci_high": high,
+        "value": found["value"],
+        "ci_low": np.nan if found["ci_low"] is None else found["ci_low"],
+        "ci_high": np.nan if found["ci_high"] is None else found["ci_high"],
         "n_items": statistic.n_items,
         "unbiased_value": np.nan if statistic.unbiased is None else statistic.unbiased,
         "random_value": np.nan if statistic.random is None else statistic.random,

@@ -57,19 +57,19 @@ def test_a_loaded_checkpoint_and_its_folder_have_equal_scores(checkpoint, items)
 
 
 def test_summary_is_of_the_items(items):
-    found = fairshrink.summarize(items, "sentiment_gap", resamples=200).set_index(["group", "statistic"])
+    found = fairshrink.summarize(items, "sentiment_gap").set_index(["group", "statistic"])
     gap = (items["prediction_first"] - items["prediction_second"])[items["group"] == "gender"]
     row = found.loc["gender", "mean_gap"]
     assert row["value"] == pytest.approx(gap.mean())
     assert row["n_items"] == len(gap)
     assert row["ci_low"] < row["value"] < row["ci_high"]
     assert (row["unbiased_value"], np.isnan(row["random_value"])) == (0.0, True)
-    narrow = fairshrink.summarize(items, "sentiment_gap", resamples=200, level=0.5).set_index(["group", "statistic"])
+    narrow = fairshrink.summarize(items, "sentiment_gap", level=0.5).set_index(["group", "statistic"])
     assert row["ci_low"] < narrow.loc["gender", "mean_gap"]["ci_low"]
 
 
 def test_one_cluster_gives_no_interval(items):
-    found = fairshrink.summarize(items.assign(cluster="all"), "sentiment_gap", resamples=200)
+    found = fairshrink.summarize(items.assign(cluster="all"), "sentiment_gap")
     assert found["ci_low"].isna().all()
     assert found["value"].notna().any()
 

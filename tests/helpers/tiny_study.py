@@ -152,7 +152,7 @@ def study() -> dict:
             {"metric": "bias_nli", "sample": 72, "data": {"words": {"download": "benchmarks", "file": "word_lists"}}},
             {"metric": "bias_sts"},
         ],
-        "statistics": {"resamples": 100},
+        "statistics": {"level": 0.95},
     }
 
 

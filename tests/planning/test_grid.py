@@ -115,7 +115,7 @@ def test_word_lists_that_ship_count(project):
     ("change", "stages"),
     [
         (lambda c: c["execution"].update(threads=7, checkpoints_per_job=1, device="auto"), set()),
-        (lambda c: c["statistics"].update(resamples=200), {"published"}),
+        (lambda c: c["statistics"].update(level=0.9), {"published"}),
         (lambda c: c["metrics"].append({"metric": "sentiment_gap"}), {"scores", "published"}),
         (lambda c: c["metrics"][4].update(sample=36), {"scores", "published"}),
         (lambda c: c["compressions"][1].update(sparsity=0.5), {"compressed", "scores", "published"}),

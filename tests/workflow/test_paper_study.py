@@ -77,7 +77,6 @@ def miniature() -> dict:
             each["data"]["words"]["file"] = "word_lists"
         if each["metric"] in ("weat", "seat"):
             each["tests"] = [f"{each['metric']}6"]
-    content["statistics"] = {"resamples": 100}
     content["execution"] = {"checkpoints_per_job": 16}
     return content
 

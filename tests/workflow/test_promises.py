@@ -174,9 +174,9 @@ def test_clone_without_pull_restores_the_published_result_and_nothing_else(clone
 
 def test_new_tables_fetch_scores_and_no_checkpoint(cloned, finished):
     content = small_study()
-    content["statistics"] = {"resamples": 101}
+    content["statistics"] = {"level": 0.9}
     write_study(cloned, content)
-    assert todo(cloned) == documented("clone, then change the intervals (`statistics.resamples`)")
+    assert todo(cloned) == documented("clone, then change the intervals (`statistics.level`)")
     snakemake(cloned)
     assert not [path for path in artifacts(cloned) if path.split("/")[1] in ("baselines", "compressed")]
     fetched = {path.name for path in (cloned / ".dvc/cache/files/md5").glob("*/*")}
@@ -298,7 +298,7 @@ def test_two_branches_back_and_forth(copied):
     git(copied, "checkout", "-q", "-b", "other")
     content = small_study()
     content["metrics"][1]["name"] = "sts"
-    content["statistics"] = {"resamples": 150}
+    content["statistics"] = {"level": 0.9}
     write_study(copied, content)
     snakemake(copied)
     commit(copied, "other")

@@ -62,7 +62,7 @@ def test_second_clone_restores_and_computes_only_what_is_new(tmp_path):
         assert planned(theirs) == {}
 
         changed = copy.deepcopy(small_study())
-        changed["statistics"]["resamples"] = 150
+        changed["statistics"]["level"] = 0.9
         write_study(theirs, changed)
         assert planned(theirs) == {"restore": 1, "aggregate": 1}
         snakemake(theirs)
