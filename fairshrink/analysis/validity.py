@@ -51,10 +51,11 @@ def validity(cells: pd.DataFrame, degeneracy: pd.DataFrame, results: pd.DataFram
 
 def _doses(group: pd.DataFrame) -> Iterator[Result]:
     doses = group[group["method"] == DOSE]
-    parts = doses["setting"].str.rsplit("=", n=1, expand=True)
     if doses.empty:
         return
-    doses = doses.assign(dose=parts[0], amount=parts[1].astype(float)).sort_values("amount")
+    named = doses["setting"].str.extract(r"^(?P<dose>\w+)=(?P<amount>\d+)(?P<rest>.*)$")
+    doses = doses.assign(dose=named["dose"] + named["rest"], amount=named["amount"].astype(float))
+    doses = doses.sort_values("amount")
     margin = float(group["margin"].iloc[0])
     for name, mine in doses.groupby("dose"):
         if len(mine) < LEAST_DOSES:
