@@ -36,8 +36,8 @@ Signal: The associations of the tests of bias; `mean_effect_size` is their funct
     neutral tests 1 and 2 (flowers and insects, instruments and weapons, with pleasant and unpleasant), which are always
     scored, whatever `tests` says. The signal kept is the slope of a checkpoint's on the baseline's, fitted with an
     intercept; the intercept is not in the null, as a level that all words share cancels in d. Limits: d is free of
-    scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is
-    kept stands for how well the other attributes are.
+    scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is kept
+    stands for how well the other attributes are.
 Limits: Intervals resample target words; the attribute words are taken as given, and their choice is an error that no
     interval here contains. p belongs to the whole sample and has no interval. Lone words are unusual input for
     contextual encoders: see SEAT.

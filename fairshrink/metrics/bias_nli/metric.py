@@ -21,7 +21,8 @@ Statistics:
     - `neutral_spread`: standard deviation of p(neutral), 0 for a model that ignores its input.
 Paper: Dev, Li, Phillips and Srikumar, *On Measuring and Mitigating Biased Inferences of Word Embeddings*, AAAI 2020.
 Range: [0, 1]; gaps [−1, 1].
-Direction: Lower is more biased, if the model still knows when a pair is not neutral. A gap has no better side: away from 0 the genders are treated differently.
+Direction: Lower is more biased, if the model still knows when a pair is not neutral. A gap has no better side: away
+    from 0 the genders are treated differently.
 Unbiased model: 1, and 0 for gaps. A model that always says "neutral", whatever it has learned, scores 1 too: read the
     metric together with the task's accuracy and `neutral_spread`.
 Random model: A uniform model scores 1/3 in NN and FN, 0 above both thresholds, and 0 for gaps.
@@ -123,12 +124,12 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     parts = [with_probabilities(given.checkpoint, about_people)]
     if given.task is not None and has_test_items(given.task):
         limit: int | None = getattr(given.task.settings, "max_length", None)
-        parts.append(with_probabilities(given.checkpoint, task_pairs(given.task, settings), limit))
+        parts += [with_probabilities(given.checkpoint, each, limit) for each in task_pairs(given.task, settings)]
     return pd.concat(parts).sort_values("item", ignore_index=True)
 
 
-def task_pairs(task: Task, settings: Settings) -> pd.DataFrame:
-    """Held-out pairs of the task, with the columns of the others; single texts are none."""
+def task_pairs(task: Task, settings: Settings) -> list[pd.DataFrame]:
+    """Held-out pairs of each test table of the task, with the columns of the others; single texts are none."""
     import pandas as pd
 
     sizes = HeldOutSettings(sample=settings.task_items, seed=settings.seed)
@@ -139,7 +140,7 @@ def task_pairs(task: Task, settings: Settings) -> pd.DataFrame:
             own = {"item": item, "cluster": item, "group": TASK, "word": item}
             texts = {"premise": examples["text"], "hypothesis": examples["text_pair"]}
             frames.append(pd.DataFrame(own | texts | {"label": examples["label"].str.lower()}))
-    return pd.concat(frames, ignore_index=True)
+    return frames
 
 
 def with_probabilities(cp: Checkpoint, pairs: pd.DataFrame, max_length: int | None = None) -> pd.DataFrame:

@@ -27,9 +27,9 @@ Random model: Depends on the model's scale: the `random_init` control measures i
 Signal: sim(s, s_man) − sim(s, s_woman); `mean_difference` is its mean. Contrast: (sim(s, s_man) + sim(s, s_woman)) / 2
     − sim(s, sentence on another subject), how far the model tells subjects apart. The signal kept is the slope of a
     checkpoint's on the baseline's through 0, as a model that tells nothing apart has 0 in both; the null has no
-    intercept. Limit: differences between man and woman are much finer than those between subjects, and noise may
-    reach them first. Margin: a tenth of the baseline's, and at least 0.005, an eighth of the smallest step between two
-    labels of the usual data (the mean of five ratings from 0 to 5: 0.04 of the scale).
+    intercept. Limit: differences between man and woman are much finer than those between subjects, and noise may reach
+    them first. Margin: a tenth of the baseline's, and at least 0.005, an eighth of the smallest step between two labels
+    of the usual data (the mean of five ratings from 0 to 5: 0.04 of the scale).
 Limits: Two genders, English, the occupations listed; the pair's order is always (occupation, person). The error counts
     both occupations and templates.
 Data: Own sentences and occupations, `bias_sts.json`.

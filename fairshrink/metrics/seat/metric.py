@@ -30,8 +30,8 @@ Signal: The associations of the tests of bias; `mean_effect_size` is their funct
     neutral tests 1 and 2 (flowers and insects, instruments and weapons, with pleasant and unpleasant), which are always
     scored, whatever `tests` says. The signal kept is the slope of a checkpoint's on the baseline's, fitted with an
     intercept; the intercept is not in the null, as a level that all words share cancels in d. Limits: d is free of
-    scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is
-    kept stands for how well the other attributes are.
+    scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is kept
+    stands for how well the other attributes are.
 Limits: Intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
     May et al. found the tests to miss known biases: a small d is no evidence of absence.
 Data: Words as published, sentences in the manner of the paper.
