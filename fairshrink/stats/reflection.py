@@ -250,12 +250,15 @@ def parts(
         inside = [as_estimate(functional, each) for each in (s_b, s_c, ones)]
         return combine(lambda b, c, one, fit: _stack(b, c, fit, fit[0] * b + fit[1] * one), *inside, kept)
 
+    rounding = 1e-11 * float(np.nanmax(np.abs(np.concatenate([s_b, s_c])), initial=0.0))
     orders = _orders(carrying, SHUFFLES) if null == "shuffled" else []
 
     def estimate(weights: Values) -> Values:
         w = np.asarray(weights, dtype=np.float64)
         fit = kept(w)
         center = fit[1][:, None] + fit[0][:, None] * s_b
+        # A signal that the null gives exactly is its own mirror image: a tie must not become more or less than one.
+        center = np.where(np.abs(s_c - center) <= rounding, s_c, center)
         before, after = functional(s_b[None, :], w), functional(s_c[None, :], w)
         if null == "reflection":
             return _stack(before, after, fit, (after + functional(2 * center - s_c, w)) / 2)
