@@ -52,7 +52,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import special
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
@@ -192,7 +191,7 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:
     neutral = np.where(label == "neutral", logits["neutral"], np.nan)
     return Signal(
         np.where(people, logits["neutral"], np.nan),
-        reflection.mean_of(lambda s: special.expit(s - np.log(2)), people),
+        reflection.mean_of(lambda s: np.exp(-np.logaddexp(0.0, np.log(2) - s)), people),
         (Contrast("neutral_pairs", neutral, fits_intercept=True, applies_intercept=True), Contrast("own_label", own)),
         null="shuffled",
     )
