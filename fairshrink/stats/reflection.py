@@ -96,8 +96,8 @@ def mean_of(transform: Callable[[Values], Values], mask: ArrayLike) -> Functiona
     inside = np.asarray(mask, dtype=np.float64)
 
     def mean_transformed(signals: Values, weights: Values) -> Values:
-        values = np.where(inside > 0, transform(np.where(inside > 0, signals, 0.0)), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.where(inside > 0, transform(np.where(inside > 0, signals, 0.0)), 0.0)
             return (weights * values) @ inside / (weights @ inside)
 
     return mean_transformed
