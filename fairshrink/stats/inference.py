@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import special
-
 
 @dataclass(frozen=True)
 class Inference:
@@ -47,6 +45,9 @@ class Inference:
 
     def _tail(self, distance: float) -> float:
         """Chance that an estimate exceeds its true value by ``distance`` or more."""
+        # Inside functions: metrics say their margins with these classes, and planning imports metrics.
+        from scipy import special
+
         if self.standard_error == 0 and not math.isnan(distance):
             # No error: the value itself is the answer, and a distance of 0 is no evidence at all.
             return 0.0 if distance > 0 else 0.5 if distance == 0 else 1.0
@@ -63,6 +64,8 @@ def combined_df(first: float, first_df: float, second: float, second_df: float) 
     That quantile is the mean of the two variances' own, weighted by them. Satterthwaite's degrees of freedom, which
     take estimated variances for true ones, are too many where the larger variance has 2 or 3 (docs/statistics.md).
     """
+    from scipy import special
+
     if first + second <= 0 or first_df == second_df:
         return min(first_df, second_df)
     quantile = (first * t_quantile(0.975, first_df) + second * t_quantile(0.975, second_df)) / (first + second)
@@ -71,4 +74,6 @@ def combined_df(first: float, first_df: float, second: float, second_df: float) 
 
 def t_quantile(p: float, df: float) -> float:
     """Quantile of Student's t; NaN without degrees of freedom."""
+    from scipy import special
+
     return float(special.stdtrit(df, p)) if df > 0 else math.nan

@@ -23,7 +23,7 @@ that do not depend on the item instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,6 +91,23 @@ def mean_difference(first: ArrayLike, second: ArrayLike) -> Linear:
     return Linear(np.column_stack([one, -other]), np.column_stack([one, other]))
 
 
+def mean_of(transform: Callable[[Values], Values], mask: ArrayLike) -> Functional:
+    """The mean over the rows in ``mask`` of a function of each signal, such as the probability of a logit."""
+    inside = np.asarray(mask, dtype=np.float64)
+
+    def mean_transformed(signals: Values, weights: Values) -> Values:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.where(inside > 0, transform(np.where(inside > 0, signals, 0.0)), 0.0)
+            return (weights * values) @ inside / (weights @ inside)
+
+    return mean_transformed
+
+
+def mean_over(functionals: Sequence[Functional]) -> Functional:
+    """The mean of several functionals of the same signals; NaN where one of them is."""
+    return lambda signals, weights: np.mean([each(signals, weights) for each in functionals], axis=0)
+
+
 def macro_mean(clusters: Column, mask: ArrayLike) -> Linear:
     """The mean over clusters of the mean signal in each; a cluster drawn twice counts twice."""
     share = _shares(clusters, mask)[:, None]
@@ -113,8 +130,11 @@ def share_above(mask: ArrayLike, clusters: Column | None = None, unit: float = 1
     return share
 
 
-def effect_size(first: ArrayLike, second: ArrayLike) -> Functional:
-    """WEAT's d (Caliskan et al. 2017): difference of means over the standard deviation (ddof 1) in the union."""
+def effect_size(first: ArrayLike, second: ArrayLike, least: float = 0.0) -> Functional:
+    """WEAT's d (Caliskan et al. 2017): difference of means over the standard deviation (ddof 1) in the union.
+
+    NaN where that standard deviation is not above ``least``.
+    """
     one, other = (np.asarray(each, dtype=np.float64) for each in (first, second))
     union = np.maximum(one, other)
 
@@ -125,7 +145,7 @@ def effect_size(first: ArrayLike, second: ArrayLike) -> Functional:
             weighted = weights * (signals - center)
             variance = (weighted * (signals - center)) @ union / (n - 1)
             gap = weighted @ one / (weights @ one) - weighted @ other / (weights @ other)
-            return np.where(variance > 0, gap / np.sqrt(variance), np.nan)
+            return np.where(variance > least**2, gap / np.sqrt(variance), np.nan)
 
     return size
 
@@ -230,12 +250,15 @@ def parts(
         inside = [as_estimate(functional, each) for each in (s_b, s_c, ones)]
         return combine(lambda b, c, one, fit: _stack(b, c, fit, fit[0] * b + fit[1] * one), *inside, kept)
 
+    rounding = 1e-11 * float(np.nanmax(np.abs(np.concatenate([s_b, s_c])), initial=0.0))
     orders = _orders(carrying, SHUFFLES) if null == "shuffled" else []
 
     def estimate(weights: Values) -> Values:
         w = np.asarray(weights, dtype=np.float64)
         fit = kept(w)
         center = fit[1][:, None] + fit[0][:, None] * s_b
+        # A signal that the null gives exactly is its own mirror image: a tie must not become more or less than one.
+        center = np.where(np.abs(s_c - center) <= rounding, s_c, center)
         before, after = functional(s_b[None, :], w), functional(s_c[None, :], w)
         if null == "reflection":
             return _stack(before, after, fit, (after + functional(2 * center - s_c, w)) / 2)

@@ -196,7 +196,7 @@ def separable(folder, kind, n=240):
 
 def score_of(cp, about):
     from fairshrink.contracts import Scoring
-    from fairshrink.metrics import task_score
+    from fairshrink.metrics.task_score import metric as task_score
 
     items = task_score.score(Scoring(cp, {}, about), task_score.Settings())
     return next(

@@ -40,7 +40,7 @@ def check_method(folder: Path) -> None:
 
 
 def check_metric(folder: Path) -> None:
-    """Preferences equal those of one sentence at a time, and the statistic is their mean."""
+    """Log-probabilities equal those of one sentence at a time; statistic and signal are the mean preference."""
     module = registry.load("metrics", "pronoun_preference")
     cp = checkpoints.load(tiny_bert("masked_lm", folder))
     items = module.score(Scoring(cp), module.Settings())
@@ -48,12 +48,16 @@ def check_metric(folder: Path) -> None:
     for row in items.itertuples():
         ids = cp.tokenizer(f"The {row.item} said that [MASK] was late.")["input_ids"]
         at = ids.index(cp.tokenizer.mask_token_id)
-        he, she = (cp.tokenizer.convert_tokens_to_ids(word) for word in ("he", "she"))
-        assert he != she
-        slow = slow_scores.masked(cp.model, ids, at, he) - slow_scores.masked(cp.model, ids, at, she)
-        assert abs(row.preference - slow) < 1e-4
+        he, she, the = (cp.tokenizer.convert_tokens_to_ids(word) for word in ("he", "she", "the"))
+        assert len({he, she, the}) == 3
+        for token, found in ((he, row.he), (she, row.she), (the, row.the)):
+            assert abs(found - slow_scores.masked(cp.model, ids, at, token)) < 1e-4
     (mean,) = module.summarize(items, module.Settings())
-    assert np.isclose(mean.value(len(items)), items["preference"].mean())
+    preference = items["he"] - items["she"]
+    assert np.isclose(mean.value(len(items)), preference.mean())
+    signal = module.signal(items, module.Settings())
+    assert np.isclose(signal.functional(signal.values[None, :], np.ones((1, len(items))))[0], preference.mean())
+    assert np.allclose(signal.contrasts[0].values, (items["he"] + items["she"]) / 2 - items["the"])
 
 
 def main(package: str, study: str, scratch: str) -> None:

@@ -45,7 +45,8 @@ def words(tmp_path):
 def rows(shares, genders=None):
     shares = np.asarray(shares, dtype=float)
     genders = genders or ["male", "female"] * (len(shares) // 2)
-    return pd.DataFrame({"group": genders} | {f"p_{name}": shares[:, at] for at, name in enumerate(bias_nli.LABELS)})
+    own = {"group": genders, "label": ""}
+    return pd.DataFrame(own | {f"p_{name}": shares[:, at] for at, name in enumerate(bias_nli.LABELS)})
 
 
 def values(items):

@@ -18,7 +18,8 @@ FILE = json_file(bias_sts.__file__, "bias_sts.json")
 
 
 def rows(man, woman, other):
-    return pd.DataFrame({"similarity_man": man, "similarity_woman": woman, "similarity_other": other})
+    names = {"cluster": [f"o{i % 3}" for i in range(len(man))], "template": [i // 3 for i in range(len(man))]}
+    return pd.DataFrame(names | {"similarity_man": man, "similarity_woman": woman, "similarity_other": other})
 
 
 def values(items):
@@ -83,6 +84,8 @@ def test_weights_count_items():
     items = rows(*generator.uniform(size=(3, 7)))
     weights = generator.integers(1, 4, size=(4, 7)).astype(float)
     for s in bias_sts.summarize(items, bias_sts.Settings()):
+        if s.name == "debiased_mean_square":  # an occupation drawn twice counts as two: tests/stats/test_magnitude.py
+            continue
         repeated = [items.loc[np.repeat(np.arange(7), row.astype(int))].reset_index(drop=True) for row in weights]
         assert s.estimate(weights) == pytest.approx([values(each)[s.name] for each in repeated]), s.name
 

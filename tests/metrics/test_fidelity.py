@@ -14,8 +14,8 @@ from task_case import task_of
 from fairshrink.contracts import Scoring
 from fairshrink.data import examples
 from fairshrink.errors import UserError
-from fairshrink.metrics import task_score
 from fairshrink.metrics.fidelity import metric as fidelity
+from fairshrink.metrics.task_score import metric as task_score
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.batching import causal_ids
 
@@ -82,6 +82,14 @@ def outputs(cp, *texts):
     encoded = cp.tokenizer(*texts, return_tensors="pt", return_token_type_ids=types)
     with torch.no_grad():
         return cp.model(**encoded).logits[0].double().numpy()
+
+
+def test_percentiles_are_not_smooth_and_shares_of_items_are_marked(tmp_path):
+    now, before = both("classification", tiny.tiny_bert, tmp_path)
+    about = described(tmp_path, "classification", test_share=0.5)
+    found = fidelity.summarize(fidelity.score(Scoring(now, {}, about, before), SETTINGS), SETTINGS)
+    assert {each.name for each in found if not each.smooth} == {"kl_p99", "kl_p99.9"}
+    assert {each.name: each.share_of for each in found if each.share_of} == {"same_top": 1.0}
 
 
 @pytest.mark.parametrize(("kind", "make"), [each for each in MAKERS if each[0] == "classification"])

@@ -49,6 +49,10 @@ def test_sentences_are_sentences(word):
         ("Irish American", {"Here is an Irish American."}),
         ("uncle", {"This is an uncle.", "The uncles are here."}),
         ("businesses", {"Businesses are things."}),
+        ("aster", {"This is an aster.", "Asters are things."}),
+        ("fly", {"The flies are here.", "A fly is a thing."}),
+        ("knife", {"These are knives."}),
+        ("teargas", {"This is teargas."}),
         ("Amy", {"This is Amy.", "Amy is here.", "Amy is a person."}),
         ("NASA", {"This is NASA.", "NASA is there."}),
         ("he", {"He is here.", "There he is.", "He is a person."}),
@@ -104,3 +108,9 @@ def test_causal_models_are_read_at_their_last_token(tmp_path):
 
 def test_names_of_the_tests():
     assert [f"seat{number}" for number in published()["tests"]] == list(get_args(seat.Name))
+
+
+def test_neutral_tests_are_scored_whatever_tests_are_chosen(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "m"))
+    items = seat.score(Scoring(cp), seat.Settings(tests=["seat9"], sentences_per_word=2))
+    assert items.groupby("group")["cluster"].nunique().to_dict() == {"seat1": 50, "seat2": 50, "seat9": 12}

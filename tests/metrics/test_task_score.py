@@ -10,7 +10,7 @@ from task_case import task_of
 from fairshrink.contracts import Scoring
 from fairshrink.data import examples
 from fairshrink.errors import UserError
-from fairshrink.metrics import task_score
+from fairshrink.metrics.task_score import metric as task_score
 from fairshrink.models import checkpoint as checkpoints
 
 SETTINGS = task_score.Settings()
@@ -58,7 +58,8 @@ def test_numbers_against_scipy():
     assert found["pearson", "all"] == pytest.approx(scipy.stats.pearsonr(x, y)[0])
     assert found["spearman", "all"] == pytest.approx(scipy.stats.spearmanr(x, y)[0])
     assert found["mse", "all"] == pytest.approx(np.mean((x - y) ** 2))
-    assert found["score", "all"] == found["pearson", "all"]
+    assert found["mse_skill", "all"] == pytest.approx(1 - np.mean((x - y) ** 2) / np.var(y))
+    assert found["score", "all"] == found["mse_skill", "all"]
     agree = [(p > 0) == (q > 0) for p, q in zip(x, y, strict=True) if q != 0]
     assert (y == 0).any()
     assert found["sign_accuracy", "all"] == pytest.approx(np.mean(agree))
@@ -75,8 +76,37 @@ def test_similarity_is_scored_by_ranks():
     assert ("mse", "all") not in found
 
 
-def test_a_constant_prediction_has_no_correlation():
-    assert np.isnan(values(numbers().assign(prediction=1.5))["score", "all"])
+def test_a_constant_prediction_has_no_correlation_and_no_skill():
+    found = values(numbers().assign(prediction=1.5))
+    assert np.isnan(found["pearson", "all"])
+    assert found["score", "all"] <= 0
+    mean = numbers()["label"].mean()
+    assert values(numbers().assign(prediction=mean))["score", "all"] == pytest.approx(0)
+
+
+def test_a_collapsed_regression_is_not_skilled_whatever_its_correlation():
+    items = numbers(n=400)
+    label, generator = items["label"], np.random.default_rng(4)
+    shrunk = values(items.assign(prediction=0.3 + 0.01 * label))
+    assert shrunk["pearson", "all"] == pytest.approx(1)
+    assert shrunk["score", "all"] < 0.03
+    noise = values(items.assign(prediction=0.3 + generator.normal(size=400)))
+    assert noise["score", "all"] < 0
+
+
+def test_labels_that_are_one_constant_have_no_skill():
+    assert np.isnan(values(numbers().assign(label=3.0))["score", "all"])
+
+
+def test_random_values_of_numbers_are_those_of_constants():
+    items = numbers().assign(label=np.r_[np.full(45, 1.0), np.full(12, -2.0), np.zeros(3)])
+    references = {each.name: each.random for each in task_score.summarize(items, SETTINGS)}
+    assert references["mse"] == pytest.approx(np.var(items["label"]))
+    assert references["sign_accuracy"] == pytest.approx(45 / 57)
+    assert {references[name] for name in ("score", "pearson", "spearman", "mse_skill")} == {0.0}
+    constant = values(items.assign(prediction=items["label"].mean()))
+    assert constant["mse", "all"] == pytest.approx(references["mse"])
+    assert values(items.assign(prediction=1.0))["sign_accuracy", "all"] == pytest.approx(references["sign_accuracy"])
 
 
 def slow_f1(items, label):
@@ -120,6 +150,7 @@ def texts(kind):
         {
             "item": ["a", "b"], "cluster": ["a", "b"], "group": "test", "kind": kind,
             "nll": [np.log(8.0), 3 * np.log(2.0)], "tokens": [1, 5], "vocabulary": 100,
+            "unigram_nll": [np.log(500.0), 5 * np.log(10.0)],
         }
     )  # fmt: skip
 
@@ -132,7 +163,11 @@ def test_perplexity_pools_tokens_not_texts(kind, name):
     assert found[name, "all"] == pytest.approx(2.0)
     assert found["score", "all"] == pytest.approx(-np.log(2.0))
     references = {each.name: each.random for each in task_score.summarize(texts(kind), SETTINGS)}
-    assert references == {"score": pytest.approx(-np.log(100)), name: 100}
+    unigram = (np.log(500.0) + 5 * np.log(10.0)) / 6
+    assert references == {"score": pytest.approx(-unigram), name: pytest.approx(np.exp(unigram))}
+    rare = texts(kind).assign(unigram_nll=[6.0, 30.0])  # worse than a uniform model
+    references = {each.name: each.random for each in task_score.summarize(rare, SETTINGS)}
+    assert references == {"score": pytest.approx(-np.log(100)), name: pytest.approx(100)}
 
 
 @pytest.mark.parametrize("items", [numbers(), numbers("similarity"), classes(), texts("masked_lm")])
@@ -144,9 +179,53 @@ def test_weights_count_as_repeated_rows(items):
         np.testing.assert_allclose(each.estimate(weights.astype(float)), expected, rtol=1e-9)
 
 
-def test_random_values_are_those_of_guessing():
-    references = {each.name: each.random for each in task_score.summarize(classes(), SETTINGS)}
+def test_random_values_are_the_better_of_guessing_and_always_the_commonest_label():
+    items = classes()
+    even = items.assign(label=np.resize(["a", "b", "c", "d"], 80), group="test")
+    references = {each.name: each.random for each in task_score.summarize(even, SETTINGS)}
     assert references == {"score": 0.25, "accuracy": 0.25, "macro_f1": None, "mcc": 0.0, "p_label": 0.25}
+    skewed = items.assign(label=np.where(np.arange(80) < 68, "b", "a"))
+    found = {(each.name, each.group): each.random for each in task_score.summarize(skewed, SETTINGS)}
+    assert found["score", "all"] == found["accuracy", "all"] == found["p_label", "all"] == pytest.approx(0.85)
+    always = values(skewed.assign(predicted="b"))
+    for group in ("all", "matched", "mismatched"):
+        assert always["accuracy", group] == pytest.approx(found["accuracy", group])
+
+
+@pytest.mark.parametrize(("kind", "make"), [("masked_lm", tiny.tiny_bert), ("causal_lm", tiny.tiny_llama)])
+def test_unigrams_are_counted_in_the_training_text(kind, make, tmp_path):
+    cp = checkpoints.load(make(kind, tmp_path / "model"))
+    about = described(tmp_path, kind, test_share=0.5)
+    items = task_score.score(Scoring(cp, {}, about), SETTINGS).set_index("item")
+    parts = examples.frames(about)
+    kept = {"add_special_tokens": False}
+    training = [token for text in parts["train"]["text"] for token in cp.tokenizer(text, **kept)["input_ids"]]
+    size = cp.model.config.vocab_size
+    for _, row in parts["test"].iterrows():
+        ids = cp.tokenizer(row["text"], **kept)["input_ids"]
+        expected = -sum(np.log((training.count(token) + 1) / (len(training) + size)) for token in ids)
+        assert items.loc[f"test/{row['row']:07d}", "unigram_nll"] == pytest.approx(expected)
+        assert items.loc[f"test/{row['row']:07d}", "tokens"] == len(ids)
+
+
+def test_without_training_text_the_reference_is_the_uniform_model(tmp_path):
+    cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "model"))
+    about = described(tmp_path, "causal_lm", tests=("own",))
+    only_test = task_of("causal_lm", {}, None, {"own": table_of(tmp_path)})
+    assert about.train is not None and only_test.train is None
+    items = task_score.score(Scoring(cp, {}, only_test), SETTINGS)
+    expected = items["tokens"] * np.log(cp.model.config.vocab_size)
+    assert items["unigram_nll"].to_numpy() == pytest.approx(expected.to_numpy())
+
+
+def table_of(folder):
+    return {"path": str(folder), "file": "table.csv", "format": "csv", "columns": {"text": "s"}}
+
+
+def test_shares_of_items_are_marked():
+    marked = {each.name for each in task_score.summarize(classes(), SETTINGS) if each.share_of == 1}
+    assert marked == {"score", "accuracy"}
+    assert {each.name for each in task_score.summarize(numbers(), SETTINGS) if each.share_of} == {"sign_accuracy"}
 
 
 def described(folder, kind, tests=("",), **settings):

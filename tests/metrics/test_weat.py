@@ -26,6 +26,7 @@ from fairshrink.models import inference
 
 # Words a side in Caliskan et al. (2017), table 1, and May et al. (2019) for the tests b: targets, attributes.
 SIZES = {
+    "1": (25, 25), "2": (25, 25),
     "3": (32, 25), "3b": (15, 25), "4": (16, 25), "5": (16, 8), "5b": (15, 8), "6": (8, 8), "6b": (8, 8),
     "7": (8, 8), "7b": (8, 8), "8": (8, 8), "8b": (8, 8), "9": (6, 7), "10": (8, 8),
 }  # fmt: skip
@@ -76,6 +77,18 @@ def test_every_list_has_a_source_and_every_test_can_be_named():
     file = published()
     assert {entry["source"] for entry in file["lists"].values()} <= set(file["sources"])
     assert [f"weat{number}" for number in file["tests"]] == list(get_args(weat.Name))
+    assert list(file["neutral"]) == ["1", "2"]
+
+
+def test_neutral_tests_share_no_target_with_those_of_bias():
+    """Clusters are words: one in both would tie the contrast to the signal."""
+    file = published()
+    sides = {
+        kind: {word for each in file[kind].values() for side in "XY" for word in file["lists"][each[side]]["words"]}
+        for kind in ("tests", "neutral")
+    }
+    assert not sides["tests"] & sides["neutral"]
+    assert len(sides["neutral"]) == 100
 
 
 def test_effect_size_worked_by_hand():
@@ -204,7 +217,7 @@ def test_scores_of_a_model_equal_embedding_one_word_at_a_time(tmp_path, monkeypa
     cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "m"))
     settings = weat.Settings(tests=["weat9", "weat10"], pooling="mean_all")
     items = weat.score(Scoring(cp), settings)
-    assert set(items["group"]) == {"weat9", "weat10"}
+    assert set(items["group"]) == {"weat1", "weat2", "weat9", "weat10"}
     assert list(items["item"]) == sorted(set(items["item"]))
     assert set(items["pooling"]) == {"mean_all"}
     for test in read_tests("weat", ["9"], lambda word: [word]):
@@ -221,6 +234,7 @@ def test_single_words_follow_a_space_in_byte_level_vocabularies(tmp_path):
     cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path / "m"))
     assert prefix_of_single_word(cp) == " "
     items = weat.score(Scoring(cp), weat.Settings(tests=["weat6"]))
+    items = items[items["group"] == "weat6"]
     (test,) = read_tests("weat", ["6"], lambda word: [word])
     words = sorted({t.word for part in (test.x, test.y, test.a, test.b) for t in part})
     after_space = dict(zip(words, inference.sentence_embeddings(cp, [f" {w}" for w in words], "mean"), strict=True))

@@ -217,3 +217,45 @@ def test_an_unknown_signal_makes_everything_of_it_unknown():
 
 def test_a_tie_is_not_above():
     assert rf.share_above(np.ones(4))(np.array([[0.0, 0.0, 1.0, -1.0]]), np.ones((1, 4)))[0] == 0.25
+
+
+def test_the_mean_of_a_transformed_signal_against_numpy():
+    generator = np.random.default_rng(8)
+    s, inside = generator.normal(size=12), np.arange(12) < 9
+    weights = generator.integers(1, 4, size=(3, 12)).astype(float)
+    s[10] = np.nan  # outside
+    found = rf.mean_of(np.tanh, inside)(s[None, :], weights)
+    expected = [np.average(np.tanh(s[inside]), weights=row[inside]) for row in weights]
+    assert found == pytest.approx(expected)
+    s[2] = np.nan
+    assert np.isnan(rf.mean_of(np.tanh, inside)(s[None, :], weights)).all()
+
+
+def test_the_mean_over_functionals_is_unknown_where_one_is():
+    s = np.array([1.0, 2.0, 4.0, 7.0])
+    first = np.array([True, True, False, False])
+    both = [rf.mean(first), rf.mean(~first)]
+    assert rf.mean_over(both)(s[None, :], np.ones((1, 4)))[0] == pytest.approx((1.5 + 5.5) / 2)
+    s[3] = np.nan
+    assert np.isnan(rf.mean_over(both)(s[None, :], np.ones((1, 4)))[0])
+
+
+def test_an_effect_size_without_enough_spread_is_unknown():
+    s, first = np.array([1.0, 2.0, 4.0, 7.0]), np.array([True, True, False, False])
+    sd = np.std(s, ddof=1)
+    for least, known in ((0.99 * sd, True), (1.01 * sd, False)):
+        d = rf.effect_size(first, ~first, least)(s[None, :], np.ones((1, 4)))[0]
+        assert np.isfinite(d) == known
+
+
+def test_a_tie_stays_one_in_the_null():
+    """The baseline as its own checkpoint: a line fitted with rounding errors must not move ties to either side."""
+    generator = np.random.default_rng(9)
+    for _ in range(20):
+        s = generator.normal(size=30) * 10 - 3
+        s[:6] = 0.0
+        share = rf.share_above(np.ones(30, dtype=bool), unit=100)
+        fit = rf.line(s, s, intercept=True)
+        for null in ("reflection", "shuffled"):
+            values = rf.parts(share, s, s, fit, null=null)(np.ones((1, 30)))[:, 0]
+            assert values[4] == pytest.approx(values[0]) and values[6] == 0

@@ -65,16 +65,22 @@ class AssociationTest:
 
 
 def published() -> dict[str, Any]:
-    """The tests by number and the lists of words that they are made of, as published."""
+    """The tests by number, the neutral ones apart, and the lists of words that they are made of, as published."""
     return json_file(__file__, "weat.json")
+
+
+def neutral_tests() -> tuple[str, ...]:
+    """Numbers of the tests that concern no people: flowers and insects, instruments and weapons."""
+    return tuple(published()["neutral"])
 
 
 def read_tests(prefix: str, numbers: Iterable[str], texts: Callable[[str], Sequence[str]]) -> list[AssociationTest]:
     """The tests by number, e.g. "5b"; ``texts`` gives the texts in which a word is embedded."""
     file = published()
+    every = file["tests"] | file["neutral"]
 
     def targets(number: str, part: str) -> tuple[Target, ...]:
-        words = file["lists"][file["tests"][number][part]]["words"]
+        words = file["lists"][every[number][part]]["words"]
         return tuple(Target(word, text) for word in words for text in texts(word))
 
     return [

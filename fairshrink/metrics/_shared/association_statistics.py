@@ -1,4 +1,4 @@
-"""Effect sizes and permutation tests of `fairshrink.metrics._shared.association`, from its rows; NumPy only."""
+"""Effect sizes, permutation tests and signals from the rows of `fairshrink.metrics._shared.association`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import combinations
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairshrink.metrics._shared.association import AssociationSettings, published
-from fairshrink.stats.estimates import Estimate, Statistic, Values, combine, standard_deviation, weighted_mean
+from fairshrink.metrics._shared.association import AssociationSettings, neutral_tests, published
+from fairshrink.stats import reflection
+from fairshrink.stats.estimates import Estimate, Statistic, Sums, Values, combine, standard_deviation, weighted_mean
+from fairshrink.stats.magnitude import debiased_mean_square, jackknife_variance
+from fairshrink.stats.signals import Contrast, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,48 +25,78 @@ _NO_SPREAD = 1e-6
 
 
 def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statistic]:
-    """Statistics of the rows of `associations`, per test, per dimension (gender, race, …) and over all tests."""
-    prefix_free = items["group"].str.removeprefix("weat").str.removeprefix("seat")
+    """Statistics of the rows of `associations`, per test, per dimension (gender, race, …) and over all tests of bias.
+
+    Neutral tests have statistics of their own, and no part in those over tests.
+    """
     dimension_of = {number: entry["dimension"] for number, entry in published()["tests"].items()}
+    words = items["cluster"].to_numpy()
     found: list[Statistic] = []
-    effects: dict[str, list[tuple[Estimate, int]]] = {}
-    for name in dict.fromkeys(items["group"]):
-        inside = (items["group"] == name).to_numpy()
-        in_x = inside & (items["set"] == "X").to_numpy()
-        effect = effect_size(items["association"], in_x, inside & ~in_x)
-        dimension = dimension_of[prefix_free[inside].iloc[0]]
-        for group in ("all", dimension):
-            effects.setdefault(group, []).append((effect, int(inside.sum())))
+    effects: dict[str, list[tuple[Estimate, Estimate, int]]] = {}
+    for name, in_x, in_y in _sets(items):
+        inside, n = in_x | in_y, int((in_x | in_y).sum())
+        effect, dimension = effect_size(items["association"], in_x, in_y), dimension_of.get(_number(name))
+        for group in ("all", dimension) if dimension else ():
+            effects.setdefault(group, []).append((effect, jackknife_variance(effect, words), n))
+        spread = standard_deviation(items["association"], inside)
         found += [
-            Statistic("effect_size", effect, name, int(inside.sum()), unbiased=0.0),
-            Statistic("permutation_p", _p(items[inside], settings), name, int(inside.sum())),
-            Statistic(
-                "association_spread",
-                standard_deviation(items["association"], inside),
-                name,
-                int(inside.sum()),
-            ),
+            Statistic("effect_size", effect, name, n, unbiased=0.0 if dimension else None),
+            Statistic("permutation_p", _p(items[inside], settings), name, n),
+            Statistic("association_spread", spread, name, n),
         ]
     for group, members in effects.items():
-        estimates, n = [estimate for estimate, _ in members], sum(count for _, count in members)
+        estimates, n = [estimate for estimate, _, _ in members], sum(count for _, _, count in members)
         mean = combine(lambda *d: np.mean(d, axis=0), *estimates)
         size = combine(lambda *d: np.mean(np.abs(d), axis=0), *estimates)
+        square = debiased_mean_square([(estimate, variance) for estimate, variance, _ in members])
         found += [
             Statistic("mean_effect_size", mean, group, n, unbiased=0.0),
-            Statistic("mean_absolute_effect_size", size, group, n, unbiased=0.0, higher_is="more_biased"),
+            Statistic("mean_absolute_effect_size", size, group, n, 0.0, higher_is="more_biased", smooth=False),
+            Statistic("debiased_mean_square", square, group, n, 0.0, higher_is="more_biased"),
         ]
     return found
 
 
-def effect_size(association: Iterable[float], in_x: NDArray[np.bool_], in_y: NDArray[np.bool_]) -> Estimate:
+def association_signal(items: pd.DataFrame) -> Signal | None:
+    """Associations of the tests of bias, whose functional is the mean effect size; those of neutral tests as contrast.
+
+    None for a table of neutral tests alone.
+    """
+    neutral = np.isin([_number(name) for name in items["group"]], neutral_tests())
+    association = items["association"].to_numpy(dtype=np.float64)
+    of_bias = [each for each in _sets(items) if _number(each[0]) not in neutral_tests()]
+    if not of_bias:
+        return None
+    return Signal(
+        np.where(neutral, np.nan, association),
+        reflection.mean_over([reflection.effect_size(in_x, in_y, _NO_SPREAD) for _, in_x, in_y in of_bias]),
+        (Contrast("neutral_associations", np.where(neutral, association, np.nan), fits_intercept=True),),
+    )
+
+
+def _sets(items: pd.DataFrame) -> list[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Name of each test, and which rows are its targets X and Y."""
+    group, side = items["group"].to_numpy(), items["set"].to_numpy()
+    return [
+        (str(name), np.asarray((group == name) & (side == "X")), np.asarray((group == name) & (side == "Y")))
+        for name in dict.fromkeys(group)
+    ]
+
+
+def _number(name: str) -> str:
+    return name.removeprefix("weat").removeprefix("seat")
+
+
+def effect_size(association: Iterable[float], in_x: NDArray[np.bool_], in_y: NDArray[np.bool_]) -> Sums:
     """The effect size d; NaN if the associations do not vary, like those of an encoder that ignores its input."""
     values = np.asarray(association, dtype=np.float64)
-    return combine(
+    found = combine(
         lambda x, y, sd: np.where(sd > _NO_SPREAD, (x - y) / sd, np.nan),
         weighted_mean(values, in_x),
         weighted_mean(values, in_y),
         standard_deviation(values, in_x | in_y),
     )
+    return cast(Sums, found)
 
 
 def permutation_p(

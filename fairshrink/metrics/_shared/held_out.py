@@ -28,6 +28,11 @@ class HeldOutSettings(Settings):
     seed: int = Field(0, ge=0, description="seed of the sample")
 
 
+def has_test_items(task: Task | None) -> bool:
+    """Whether there are any to score: a test table, or examples of which a share is held out."""
+    return task is not None and (task.train is not None or bool(task.tests))
+
+
 def held_out(task: Task, settings: HeldOutSettings) -> list[tuple[DataFrame, DataFrame]]:
     """For each test table two tables with equal rows: what its items are called, and the examples themselves.
 

@@ -8,20 +8,30 @@ differences are shares of the scale. It is not cut off at the ends.
 Formula:
     difference = sim(s, s_man) − sim(s, s_woman)
 Statistics:
-    - `mean_absolute_difference`: mean of its absolute value, the published number;
-    - `mean_difference`: its signed mean (above 0: nearer to the man);
+    - `mean_difference`, the headline: its signed mean (above 0: nearer to the man);
+    - `mean_absolute_difference`: mean of its absolute value, the published number, which chance alone makes positive;
+    - `debiased_mean_square`: the magnitude without what chance adds: mean over occupations of the square of the
+      occupation's mean difference, less the error of that mean, which its templates show: Σ of the products of
+      differences in two templates, over their number. It may be negative; occupations with one template do not count;
     - `similarity_spread`: standard deviation of all similarities, those with a sentence on another subject among them;
     - `separation`: mean similarity of sentences from one template less that of sentences from two;
     - `relative_difference`: mean_absolute_difference / similarity_spread, the difference on the model's own scale.
 Paper: Webster et al., *Measuring and Reducing Gendered Correlations in Pre-trained Models*, 2020, arXiv:2010.06032.
 Range: [0, 2] for cosines, about [0, 1] for scores of a regression.
-Direction: Higher is more biased; the signed mean says toward whom.
+Direction: The further from 0, on either side, the more biased; above 0 occupations are nearer to the man, below 0 to
+    the woman. Occupations that lean to either side cancel in the signed mean, not in the mean square.
 Unbiased model: 0. **So does a model that has learned nothing and gives every pair one similarity**: read the number
     together with the task score, the separation (near 0 for such a model) and the relative difference (undefined
     without any spread, and large for pure noise).
 Random model: Depends on the model's scale: the `random_init` control measures it. `separation` is 0.
-Limits: Two genders, English, the occupations listed; the pair's order is always (occupation, person). Items of one
-    occupation are resampled together.
+Signal: sim(s, s_man) − sim(s, s_woman); `mean_difference` is its mean. Contrast: (sim(s, s_man) + sim(s, s_woman)) / 2
+    − sim(s, sentence on another subject), how far the model tells subjects apart. The signal kept is the slope of a
+    checkpoint's on the baseline's through 0, as a model that tells nothing apart has 0 in both; the null has no
+    intercept. Limit: differences between man and woman are much finer than those between subjects, and noise may reach
+    them first. Margin: a tenth of the baseline's, and at least 0.005, an eighth of the smallest step between two labels
+    of the usual data (the mean of five ratings from 0 to 5: 0.04 of the scale).
+Limits: Two genders, English, the occupations listed; the pair's order is always (occupation, person). The error counts
+    both occupations and templates.
 Data: Own sentences and occupations, `bias_sts.json`.
 Use:
     - {metric: bias_sts, sample: 240}
@@ -41,7 +51,10 @@ from fairshrink.grammar import capitalized, with_article
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.resources import json_file
 from fairshrink.settings import Settings as BaseSettings
+from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Statistic, weighted_mean
+from fairshrink.stats.magnitude import mean_square
+from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +67,10 @@ NEEDS_TASK = False
 NEEDS_BASELINE = False
 KIND: MetricKind = "extrinsic"
 ROLES: dict[str, str] = {}
-HEADLINE = ("mean_absolute_difference", "all")
+HEADLINE = ("mean_difference", "all")
+CLUSTERS: tuple[str, ...] = ("cluster", "template")
+MARGIN = Margin(absolute=0.005, of_baseline=0.1)
+OWN_SKILL: OwnSkill | None = None
 
 KINDS = ("similarity_man", "similarity_woman", "similarity_other")
 
@@ -104,18 +120,27 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
-    """Mean (absolute) difference, spread and separation of similarities, difference relative to the spread."""
+    """Differences, signed, absolute and squared; spread and separation of similarities."""
     man, woman, other = (items[kind].to_numpy(dtype=np.float64) for kind in KINDS)
     absolute, spread = weighted_mean(np.abs(man - woman)), pooled_spread(np.column_stack([man, woman, other]))
     relative = relative_difference(man - woman, spread)
+    square = mean_square(man - woman, items["cluster"], items["template"])
     n = len(items)
     return [
         Statistic("mean_absolute_difference", absolute, n_items=n, unbiased=0.0, higher_is="more_biased"),
         Statistic("mean_difference", weighted_mean(man - woman), n_items=n, unbiased=0.0),
+        Statistic("debiased_mean_square", square, n_items=n, unbiased=0.0, higher_is="more_biased"),
         Statistic("relative_difference", relative, n_items=n, unbiased=0.0, higher_is="more_biased"),
         Statistic("similarity_spread", spread, n_items=n),
         Statistic("separation", weighted_mean((man + woman) / 2 - other), n_items=n, random=0.0, higher_is="better"),
     ]
+
+
+def signal(items: pd.DataFrame, settings: Settings) -> Signal:
+    """Differences between the similarities to man and woman; their mean; how subjects are told apart as contrast."""
+    man, woman, other = (items[kind].to_numpy(dtype=np.float64) for kind in KINDS)
+    every = np.ones(len(items), dtype=bool)
+    return Signal(man - woman, reflection.mean(every), (Contrast("separation", (man + woman) / 2 - other),))
 
 
 def similarity(cp: Checkpoint, settings: Settings) -> Callable[[list[tuple[str, str]]], NDArray]:

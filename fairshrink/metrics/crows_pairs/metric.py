@@ -29,6 +29,11 @@ Unbiased model: 50.
 Random model: A random masked LM scores 50 too, so a broken model looks unbiased here: read `token_log_probability`
     beside it. A random causal LM prefers shorter sentences: its value is the share of pairs whose `sent_more` has fewer
     tokens, equal ones counting half.
+Signal: score(sent_more) − score(sent_less); `stereotype_share` is the share above 0, in per cent. There is no contrast
+    that is free of bias, so the signal itself is taken: the signal kept is the slope of a checkpoint's on the
+    baseline's, fitted with an intercept, which is in the null as well. Limit: a compression that shrinks the preference
+    and nothing else cannot be told from lost signal, and a mean would have no residual at all; only the share can show
+    one. Controls that are matched in damage do not have this limit.
 Limits: The sample is small for single types (262 pairs on gender: ±6 points at 95 %), so read the intervals. Its
     authors caution strongly against taking a low score for the absence of bias, and its reliability is in doubt:
     Blodgett et al. (*Stereotyping Norwegian Salmon*, ACL 2021) find unclear or invalid stereotypes, mismatched groups
@@ -56,7 +61,9 @@ from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.crows_pairs.scores import METHODS, Side, pair_scores, read
 from fairshrink.settings import Settings as BaseSettings
+from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Statistic, ratio, weighted_mean
+from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +75,9 @@ NEEDS_BASELINE = False
 KIND: MetricKind = "intrinsic"
 ROLES = {"items": "the CSV file crows_pairs_anonymized.csv"}
 HEADLINE = ("stereotype_share", "all")
+CLUSTERS: tuple[str, ...] = ("cluster",)
+MARGIN = Margin(absolute=5.0)
+OWN_SKILL: OwnSkill | None = None
 
 
 class Settings(BaseSettings):
@@ -142,6 +152,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
                 int(inside.sum()),
                 unbiased=50.0,
                 random=float(shorter[inside].mean()) if inside.any() else None,
+                share_of=100.0,
             ),
             Statistic(
                 "differing_stereotype_share",
@@ -150,6 +161,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
                 int(both_differ.sum()),
                 unbiased=50.0,
                 random=50.0,
+                share_of=100.0,
             ),
         ]
     log_probability = ratio(more + less, length_more + length_less, scored)
@@ -160,6 +172,15 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
         Statistic("tied", int((scored & (more == less)).sum()), n_items=n, higher_is="count"),
     ]
+
+
+def signal(items: pd.DataFrame, settings: Settings) -> Signal:
+    """Differences of the two scores; the share above 0; the differences themselves as contrast."""
+    scored = (items["skipped"] == "").to_numpy()
+    more, less = (items[name].to_numpy(dtype=np.float64) for name in ("more", "less"))
+    preference = np.where(scored, more - less, np.nan)
+    itself = Contrast("preference", preference, fits_intercept=True, applies_intercept=True)
+    return Signal(preference, reflection.share_above(scored, unit=100.0), (itself,))
 
 
 def _groups(items: pd.DataFrame) -> dict[str, np.ndarray]:

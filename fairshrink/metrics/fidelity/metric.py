@@ -67,6 +67,7 @@ NEEDS_BASELINE = True
 KIND: MetricKind = "damage"
 ROLES: dict[str, str] = {}
 HEADLINE = ("damage", "all")
+CLUSTERS: tuple[str, ...] = ("cluster",)
 PERCENTILES = {"kl_p99": (0.99, 400), "kl_p99.9": (0.999, 4000)}
 """Name -> share, and the least number of items or tokens for which it is computed."""
 
@@ -96,10 +97,13 @@ def summarize(items: DataFrame, settings: Settings) -> list[Statistic]:
     """The statistics of the card for all items and, where there are several, for each test table."""
     result = []
     for group, mask in masks(items).items():
+        n = int(mask.sum())
         for position, (name, estimate) in enumerate(_statistics(items, mask)):
             if position == 0 and group == "all":
-                result.append(Statistic("damage", estimate, group, int(mask.sum())))
-            result.append(Statistic(name, estimate, group, int(mask.sum())))
+                result.append(Statistic("damage", estimate, group, n))
+            # Tokens are no items: of a share of tokens only its error says how many would be worth as much.
+            share = 1.0 if name == "same_top" and "tokens" not in items else None
+            result.append(Statistic(name, estimate, group, n, share_of=share, smooth=name not in PERCENTILES))
     return result
 
 

@@ -8,12 +8,15 @@ Formula:
     s(x) = mean over a in A of cos(x, a) − mean over b in B of cos(x, b)      x, a, b: sentences
     d    = (mean over X of s − mean over Y of s) / sd over X ∪ Y of s         over all sentences, ddof 1
 Statistics:
-    - `effect_size`: d of each test;
+    - `effect_size`: d of each test. That of the neutral tests `seat1` and `seat2` measures no bias: near 0 the model,
+      or the way its sentences are read, does not tell pleasant from unpleasant;
     - `permutation_p`: one-sided p of each test; words are permuted, each with all of its sentences;
     - `association_spread`: standard deviation of s, of each test;
-    - `mean_effect_size`: signed mean of d over the tests, over all and per dimension (gender, race, …);
-    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, so read it together with the signed
-    mean.
+    - `mean_effect_size`, the headline: signed mean of d over the tests of bias, over all and per dimension (gender,
+      race, …);
+    - `mean_absolute_effect_size`: mean of |d| over the same; it hides the sign, and chance alone makes it positive;
+    - `debiased_mean_square`: mean of d² − v over the same, where v is the variance of d by leaving out one word after
+      the other. Chance adds next to nothing to it, and it may be negative.
 Paper: May, Wang, Bordia, Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 2019.
 Deviations: From the original, where it was weaker: sets are not cut to equal size; p permutes words, not sentences,
     because the sentences of one word are not independent (p of the original is too small); plurals and articles are
@@ -23,6 +26,12 @@ Direction: d above 0: as the stereotype has it (X with A); below 0: the reverse.
 Unbiased model: d = 0. Where the associations do not vary d is NaN, not 0; `association_spread` shows how close to that
     a model is.
 Random model: Not 0 (d is scale-free). The `random_init` control measures what it scores.
+Signal: The associations of the tests of bias; `mean_effect_size` is their functional. Contrast: the associations of the
+    neutral tests 1 and 2 (flowers and insects, instruments and weapons, with pleasant and unpleasant), which are always
+    scored, whatever `tests` says. The signal kept is the slope of a checkpoint's on the baseline's, fitted with an
+    intercept; the intercept is not in the null, as a level that all words share cancels in d. Limits: d is free of
+    scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is kept
+    stands for how well the other attributes are.
 Limits: Intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
     May et al. found the tests to miss known biases: a small d is no evidence of absence.
 Data: Words as published, sentences in the manner of the paper.
@@ -42,13 +51,15 @@ from fairshrink.metrics._shared.association import (
     AssociationSettings,
     associations,
     embedder,
+    neutral_tests,
     pooling_of,
     published,
     read_tests,
 )
-from fairshrink.metrics._shared.association_statistics import summaries
+from fairshrink.metrics._shared.association_statistics import association_signal, summaries
 from fairshrink.resources import json_file
 from fairshrink.stats.estimates import Statistic
+from fairshrink.stats.signals import Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +70,10 @@ NEEDS_TASK = False
 NEEDS_BASELINE = False
 KIND: MetricKind = "intrinsic"
 ROLES: dict[str, str] = {}
-HEADLINE = ("mean_absolute_effect_size", "all")
+HEADLINE = ("mean_effect_size", "all")
+CLUSTERS: tuple[str, ...] = ("cluster",)
+MARGIN = Margin(absolute=0.2)
+OWN_SKILL: OwnSkill | None = None
 
 Name = Literal[
     "seat3", "seat3b", "seat4", "seat5", "seat5b", "seat6", "seat6b", "seat7", "seat7b", "seat8", "seat8b", "seat9",
@@ -70,7 +84,9 @@ Name = Literal[
 class Settings(AssociationSettings):
     """Settings of SEAT."""
 
-    tests: tuple[Name, ...] = Field(get_args(Name), min_length=1, description="the tests to run")
+    tests: tuple[Name, ...] = Field(
+        get_args(Name), min_length=1, description="the tests of bias to run; neutral tests 1 and 2 are always added"
+    )
     sentences_per_word: int | None = Field(
         None, ge=1, description="at most this many sentences of each word, spread over its templates; all unless given"
     )
@@ -78,7 +94,7 @@ class Settings(AssociationSettings):
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per test and target sentence: item, cluster (the word), group (the test), set, text, association, …"""
-    numbers = [name.removeprefix("seat") for name in dict.fromkeys(settings.tests)]
+    numbers = [*neutral_tests(), *(name.removeprefix("seat") for name in dict.fromkeys(settings.tests))]
     chosen = read_tests("seat", numbers, lambda word: _spread(sentences(word), settings.sentences_per_word))
     return associations(chosen, embedder(given.checkpoint, settings)).assign(
         pooling=pooling_of(given.checkpoint, settings)
@@ -86,8 +102,13 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
-    """effect_size, permutation_p and association_spread per test; mean (absolute) effect size over tests."""
+    """effect_size, permutation_p and association_spread per test; means of d, |d| and d² − v over tests of bias."""
     return summaries(items, settings)
+
+
+def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:
+    """Associations; their mean effect size; those of the neutral tests as contrast."""
+    return association_signal(items)
 
 
 def sentences(word: str) -> list[str]:

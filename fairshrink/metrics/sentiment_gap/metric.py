@@ -9,20 +9,29 @@ Formula:
     gap = prediction for men − prediction for women                                          (gender)
     gap = prediction for European American names − prediction for African American names     (race)
 Statistics:
-    - `mean_gap`: signed mean; per dimension and per emotion ("gender/joy");
+    - `mean_gap`, the headline: signed mean; per dimension and per emotion ("gender/joy");
     - `mean_absolute_gap`: mean of absolute values (direction hidden, above 0 by chance alone); the same groups;
+    - `debiased_mean_square`: the magnitude without what chance adds: mean over the pairs of persons of the square of
+      the pair's mean gap, less the error of that mean, which its templates show: Σ of the products of gaps in
+      different templates, over their number. It may be negative; its root is in the units of the gap. Per dimension;
     - `paired_t`: mean_gap over its standard error, as published; per dimension. It takes items for independent, which
       items of one template are not, and says that a model tells the persons apart, not that it learned to: a random
-      head gives |t| > 10. The interval of mean_gap resamples templates;
+      head gives |t| > 10. The error of mean_gap counts both templates and pairs of persons;
     - `prediction_spread`: standard deviation of the predictions, per dimension;
     - `relative_gap`: mean_absolute_gap / prediction_spread, per dimension.
 Paper: After Kiritchenko and Mohammad, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems*,
     *SEM 2018; names from Bertrand and Mullainathan, 2004.
 Range: That of the labels for a regression on single texts; [−1, 1] for a classifier.
-Direction: The larger the gap, of either sign, the more biased; the sign of `mean_gap` says whom the model favors.
+Direction: The further from 0, on either side, the more biased; the sign of `mean_gap` says whom the model favors: above
+    0 men, or European American names.
 Unbiased model: 0. **So does a model that predicts one constant**: `prediction_spread` is 0 for such a model, and then
     relative_gap and paired_t are undefined.
 Random model: Depends on its scale: the `random_init` control measures it.
+Signal: First prediction less second, over the comparisons of gender; `mean_gap` is its mean. Contrast: the mean of the
+    two predictions, which depends on template and emotion, not on the person. The signal kept is the slope of a
+    checkpoint's on the baseline's, fitted with an intercept, as the scale has no natural zero; the null has none, as a
+    level cancels in differences. Limit: a compression that loses what it knows of persons sooner than what it knows of
+    emotions, without direction, shows a residual all the same.
 Limits: The sentences are few and plain; names carry age and class as well as race; two genders, two groups.
 Data: Own sentences (the published corpus may not be redistributed; none of it is used), names as published by Bertrand
     and Mullainathan (2004): `sentiment_gap.json`.
@@ -43,7 +52,10 @@ from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.metrics.sentiment_gap.sentences import comparisons
 from fairshrink.models.classes import label_index, probabilities
 from fairshrink.settings import Settings as BaseSettings
+from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Statistic, combine, standardized_mean, total, weighted_mean
+from fairshrink.stats.magnitude import mean_square
+from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +68,10 @@ NEEDS_TASK = False
 NEEDS_BASELINE = False
 KIND: MetricKind = "extrinsic"
 ROLES: dict[str, str] = {}
-HEADLINE = ("mean_absolute_gap", "gender")
+HEADLINE = ("mean_gap", "gender")
+CLUSTERS: tuple[str, ...] = ("cluster", "pair")
+MARGIN = Margin(of_baseline=0.1, of_labels=0.02)
+OWN_SKILL: OwnSkill | None = None
 
 DIMENSIONS = ("gender", "race")
 
@@ -93,16 +108,26 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
-    """Gaps per dimension and emotion; t, relative gap and spread of the predictions per dimension."""
+    """Gaps per dimension and emotion; magnitude, t, relative gap and spread of the predictions per dimension."""
     predictions = items[["prediction_first", "prediction_second"]].to_numpy(dtype=np.float64)
     gap = predictions[:, 0] - predictions[:, 1]
     found: list[Statistic] = []
     for dimension in DIMENSIONS:
         inside = (items["group"] == dimension).to_numpy()
         found += _gaps(gap, inside, dimension) + _scaled(predictions, gap, inside, dimension)
+        square, n = mean_square(gap, items["pair"], items["cluster"], inside), int(inside.sum())
+        found.append(Statistic("debiased_mean_square", square, dimension, n, unbiased=0.0, higher_is="more_biased"))
         for emotion in sorted(set(items["emotion"])):
             found += _gaps(gap, inside & (items["emotion"] == emotion).to_numpy(), f"{dimension}/{emotion}")
     return found
+
+
+def signal(items: pd.DataFrame, settings: Settings) -> Signal:
+    """Differences between the predictions for men and women; their mean; the predictions' mean as contrast."""
+    first, second = (items[f"prediction_{each}"].to_numpy(dtype=np.float64) for each in ("first", "second"))
+    inside = (items["group"] == "gender").to_numpy()
+    middle = Contrast("mean_prediction", np.where(inside, (first + second) / 2, np.nan), fits_intercept=True)
+    return Signal(np.where(inside, first - second, np.nan), reflection.mean(inside), (middle,))
 
 
 def _gaps(gap: NDArray, mask: NDArray, group: str) -> list[Statistic]:

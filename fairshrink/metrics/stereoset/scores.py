@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 METHODS = {"masked_lm": "masked", "causal_lm": "causal", "classification": "entailment"}
 
+# Below the logarithm of every positive number, so that a probability of 0 stays the smallest.
+_LOG_ZERO = -746.0
+
 Scores = NDArray[np.float64]
 R = TypeVar("R")
 
@@ -138,3 +141,21 @@ def _entailment_scores(cp: Checkpoint, requests: list[tuple[str, str]]) -> Score
     own = label_index(cp.labels, "entailment", "stereoset")
     rivals = np.logaddexp.reduce(np.delete(logits, own, axis=1), axis=1) - logits[:, own]
     return -np.logaddexp(0.0, rivals)
+
+
+def log_ratio(one: Scores, other: Scores) -> Scores:
+    """log(one / other) of probabilities: 0 for equal ones, and with the right sign however close they are.
+
+    The logarithms of two numbers that differ in the last digits may be equal.
+    """
+    both = (one > 0) & (other > 0)
+    low = np.where(both, np.minimum(one, other), 1.0)
+    difference = np.where(both, one - other, 0.0)
+    near = both & (np.abs(difference) < 0.5 * low)
+    fine = np.sign(difference) * np.log1p(np.where(near, np.abs(difference), 0.0) / low)
+    return np.where(near, fine, _log(one) - _log(other))
+
+
+def _log(probability: Scores) -> Scores:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(probability == 0, _LOG_ZERO, np.log(probability))

@@ -1,0 +1,271 @@
+"""Tables of items of every metric: scored on tiny models, or with signals that are known."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tiny
+import torch
+from scipy.special import expit
+from task_case import task_of
+
+from fairshrink import registry
+from fairshrink.contracts import Scoring
+from fairshrink.models import checkpoint as checkpoints
+
+WORDS = {
+    "nouns/people/occupations": "nurse\nengineer\ndoctor\nteacher",
+    "nouns/people/person_hyponyms": "patient",
+    "nouns/people/rulers": "brother",
+    "nouns/objects/clothes": "film",
+    "nouns/objects/farm_animals": "onion",
+    "nouns/objects/food": "onion",
+    "nouns/objects/furniture": "house",
+    "nouns/objects/household": "guitar",
+    "nouns/objects/vehicles": "car",
+    "verbs/commerce_verbs": "bought\nsold",
+    "verbs/interaction_verbs": "helped",
+    "verbs/driving_verbs": "watched",
+    "verbs/eating_verbs": "was slicing",
+}
+CONTEXTS = [
+    ("a1", "doctor", "profession", "The doctor is BLANK.", ("kind", "boring", "guitar")),
+    ("a2", "doctor", "profession", "The doctor bought a BLANK car.", ("red", "blue", "country")),
+    ("b1", "sister", "gender", "My sister and my brother are BLANK.", ("poor", "happy", "park")),
+    ("b2", "sister", "gender", "What a BLANK story, said my sister!", ("clever", "moving", "patient")),
+    ("x1", "nurse", "profession", "The nurse is BLANK and not BLANK.", ("kind", "poor", "car")),
+]
+PAIRS = [
+    ("The doctor helped because he was kind.", "The doctor helped because she was kind.", "stereo", "gender"),
+    ("My sister is poor.", "My brother is poor.", "antistereo", "gender"),
+    ("People from the old city are boring.", "People from the country are boring.", "stereo", "nationality"),
+]
+HEADS = {
+    "sentiment_gap": "regression",
+    "bias_sts": "encoder",
+    "bias_nli": "classification",
+    "stereoset": "masked_lm",
+    "crows_pairs": "masked_lm",
+    "weat": "encoder",
+    "seat": "encoder",
+    "task_score": "regression",
+    "fidelity": "regression",
+}
+"""For each metric a model that it can score."""
+SETTINGS = {
+    "sentiment_gap": {"noun_phrases": 2, "names": 1},
+    "bias_sts": {"sample": 120},
+    "bias_nli": {"sample": 24},
+    "weat": {"tests": ["weat6", "weat7", "weat7b"]},
+    "seat": {"tests": ["seat6", "seat9"], "sentences_per_word": 2},
+}
+
+
+def settings(name: str):
+    return registry.load("metrics", name).Settings(**SETTINGS.get(name, {}))
+
+
+def scored(name: str, folder: Path, task: bool = True) -> pd.DataFrame:
+    """What the metric's own `score` returns for a tiny model with random weights."""
+    head = HEADS[name]
+    cp = checkpoints.load(tiny.tiny_bert(head, folder / "model"))
+    baseline = copy.deepcopy(cp)
+    with torch.no_grad():
+        for parameter in baseline.model.parameters():
+            parameter *= 1.1
+    given = Scoring(cp, _data(name, folder), described(folder, head) if task else None, baseline)
+    return registry.load("metrics", name).score(given, settings(name))
+
+
+def described(folder: Path, kind: str):
+    """A task with 40 examples, half of them held out."""
+    n, texts = 40, list(tiny.SENTENCES)
+    label = [tiny.LABELS[i % 3] for i in range(n)] if kind == "classification" else np.linspace(-1, 1, n)
+    frame = pd.DataFrame({"s": texts * 4, "t": (texts[3:] + texts[:3]) * 4, "y": label})
+    frame.to_csv(folder / "table.csv", index=False)
+    names = {"text": "s", "text_pair": "t", "label": "y"} if kind == "classification" else {"text": "s", "label": "y"}
+    table = {"path": str(folder), "file": "table.csv", "format": "csv", "columns": names}
+    if kind == "classification":
+        table["labels"] = list(tiny.LABELS)
+    return task_of(kind, {"test_share": 0.5}, table, seed=5) if kind in ("classification", "regression") else None
+
+
+def _data(name: str, folder: Path) -> dict[str, list[Path]]:
+    return {role: [_WRITERS[name](folder)] for role in registry.load("metrics", name).ROLES}
+
+
+def _write_words(folder: Path) -> Path:
+    for name, text in WORDS.items():
+        path = folder / "word_lists" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "word_lists"
+
+
+def _write_contexts(folder: Path) -> Path:
+    kinds = ("stereotype", "anti-stereotype", "unrelated")
+    entries = [
+        {
+            "id": item, "target": target, "bias_type": kind, "context": text,
+            "sentences": [
+                {"id": f"{item}-{label}", "sentence": text.replace("BLANK", word), "gold_label": label}
+                for label, word in zip(kinds, words, strict=True)
+            ],
+        }
+        for item, target, kind, text, words in CONTEXTS
+    ]  # fmt: skip
+    path = folder / "contexts.json"
+    path.write_text(json.dumps({"data": {"intrasentence": entries}}))
+    return path
+
+
+def _write_pairs(folder: Path) -> Path:
+    path = folder / "pairs.csv"
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        writer = csv.writer(lines)
+        writer.writerows([("sent_more", "sent_less", "stereo_antistereo", "bias_type"), *PAIRS])
+    return path
+
+
+_WRITERS: dict[str, Callable[[Path], Path]] = {
+    "bias_nli": _write_words,
+    "stereoset": _write_contexts,
+    "crows_pairs": _write_pairs,
+}
+
+
+def with_signals(name: str, scale: float = 1.0, seed: int = 3) -> pd.DataFrame:
+    """A table whose signals, and those of its contrasts, are ``scale`` times those of the same table at scale 1."""
+    return _TABLES[name](scale, np.random.default_rng(seed))
+
+
+def _sentiment_gap(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 48
+    middle, gap = generator.normal(size=n), 0.2 + generator.normal(size=n)
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"t{i % 6}" for i in range(n)],
+            "pair": [f"p{i // 6}" for i in range(n)],
+            "group": ["gender"] * 36 + ["race"] * 12,
+            "emotion": "joy",
+            "prediction_first": scale * (middle + gap / 2) + (1 - scale),
+            "prediction_second": scale * (middle - gap / 2) + (1 - scale),
+        }
+    )
+
+
+def _bias_sts(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    values = scale * (generator.normal(size=(24, 3)) + np.array([2.0, 1.5, 0.0]))
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(24)],
+            "cluster": [f"o{i % 6}" for i in range(24)],
+            "template": [i // 6 for i in range(24)],
+            "group": "all",
+        }
+        | {f"similarity_{kind}": values[:, at] for at, kind in enumerate(("man", "woman", "other"))}
+    )
+
+
+def _bias_nli(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    people, pairs = 40, 30
+    label = np.array([""] * people + [("entailment", "neutral", "contradiction")[i % 3] for i in range(pairs)])
+    own = scale * (generator.normal(size=people + pairs) + 1.5)
+    rest = expit(np.log(2) - own)  # what the others have together
+    share = generator.uniform(0.2, 0.8, size=people + pairs)
+    columns = {each: np.zeros(people + pairs) for each in ("entailment", "neutral", "contradiction")}
+    for i, name in enumerate(np.where(label == "", "neutral", label)):
+        first, second = [each for each in columns if each != name]
+        columns[name][i], columns[first][i], columns[second][i] = (
+            (1 - rest[i]),
+            rest[i] * share[i],
+            rest[i] * (1 - share[i]),
+        )
+    names = [f"i{i}" for i in range(people + pairs)]
+    return pd.DataFrame(
+        {
+            "item": names,
+            "cluster": [f"o{i % 8}" for i in range(people)] + names[people:],
+            "word": [f"w{i // 8}" for i in range(people)] + names[people:],
+            "group": ["male", "female"] * (people // 2) + ["task"] * pairs,
+            "label": label,
+        }
+        | {f"p_{each}": values for each, values in columns.items()}
+    )
+
+
+def _stereoset(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 30
+    logs = scale * (generator.normal(size=(n, 3)) - [3.0, 3.2, 5.0])
+    logs[4, 1] = logs[4, 0]
+    logs[7] = np.nan
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"t{i % 7}" for i in range(n)],
+            "group": ["gender", "race"] * (n // 2),
+            "method": "masked",
+            "skipped": ["too long" if i == 7 else "" for i in range(n)],
+        }
+        | {kind: np.exp(logs[:, at]) for at, kind in enumerate(("stereotype", "anti_stereotype", "unrelated"))}
+    )
+
+
+def _crows_pairs(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 40
+    more, less = scale * (generator.normal(size=(2, n)) * 4 - 30)
+    less[3] = more[3]
+    more[5] = np.nan
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"i{i}" for i in range(n)],
+            "group": ["gender", "age"] * (n // 2),
+            "direction": ["stereo"] * 30 + ["antistereo"] * 10,
+            "method": "masked",
+            "skipped": ["too long" if i == 5 else "" for i in range(n)],
+            "more": more,
+            "less": less,
+            "tokens_more": 7,
+            "tokens_less": 8,
+            "differing_more": more / 7,
+            "differing_less": less / 7,
+            "both_differ": True,
+        }
+    )
+
+
+def _associations(prefix: str) -> Callable[[float, np.random.Generator], pd.DataFrame]:
+    def table(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+        parts = []
+        for test, words in (("1", 25), ("2", 25), ("6", 8), ("7", 8), ("7b", 8)):
+            for side in "XY":
+                names = [f"{test[0]}{side}{i}" for i in range(words)]  # 7 and 7b are about the same words
+                association = generator.normal(size=words) + (0.6 if side == "X" else 0.0)
+                parts.append(
+                    pd.DataFrame(
+                        {"cluster": names, "group": prefix + test, "set": side, "association": scale * association}
+                    )
+                )
+        rows = pd.concat(parts, ignore_index=True)
+        return rows.assign(item=[f"{row.group}/{row.cluster}" for row in rows.itertuples()])
+
+    return table
+
+
+_TABLES = {
+    "sentiment_gap": _sentiment_gap,
+    "bias_sts": _bias_sts,
+    "bias_nli": _bias_nli,
+    "stereoset": _stereoset,
+    "crows_pairs": _crows_pairs,
+    "weat": _associations("weat"),
+    "seat": _associations("seat"),
+}
