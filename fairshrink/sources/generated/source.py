@@ -28,6 +28,11 @@ class Settings(SourceSettings):
     size: int = Field(ge=1, le=200_000, description="rows")
     seed: int = Field(0, ge=0, description="seed of the generator")
 
+    @property
+    def rows(self) -> int:
+        """As many as it is to have."""
+        return self.size
+
 
 def code(settings: Settings) -> tuple[CodeEntry, ...]:
     """The generator, which is found by its name."""
