@@ -39,7 +39,8 @@ def main() -> None:
     for baseline in baselines:
         for score in found.values():
             key = (baseline.job.identity.model, baseline.job.identity.task, score.name)
-            if score.stage == "evaluate" and score.inputs["checkpoint"] == baseline.path and key not in done:
+            mine = score.stage == "evaluate" and score.inputs["checkpoint"] == baseline.path and not score.job.control
+            if mine and key not in done:
                 done.add(key)
                 print_row(key, score.job, rates)
 

@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from fairshrink.data.examples import Task
+    from fairshrink.data.table import TableReference
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.stats.estimates import Statistic
     from fairshrink.stats.signals import Margin, OwnSkill, Signal
     from fairshrink.training.fit import Loss
+    from fairshrink.training.state import TrainingState
 
 Stage = Literal["download", "finetune", "compress", "evaluate", "aggregate"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 TaskHead = Literal["encoder", "masked_lm", "causal_lm", "regression", "classification"]
 """The layers on top of a transformer: none, a language-model head, or a linear layer over the pooled output."""
+ALL_HEADS: tuple[TaskHead, ...] = get_args(TaskHead)
 ModelFamily = Literal["encoder", "causal"]
 Capability = Literal[
     "embedding",
@@ -69,6 +72,8 @@ UNDIRECTED = ("weight_noise", "random_heads")
 """The controls that damage a model in no direction: what a method's effect has to stand out from."""
 CONTROLS = "controls"
 """The family of methods that damage or replace a model without compressing it."""
+DOSE = "dose"
+"""The control that biases a baseline on purpose; it has a section of its own in a study."""
 
 S = TypeVar("S", bound=Settings)
 S_contra = TypeVar("S_contra", bound=Settings, contravariant=True)
@@ -106,15 +111,18 @@ class Context:
     """The input of a method besides the checkpoint and its settings.
 
     ``seed``: for everything random in the method. ``task``: for methods with ``NEEDS_TASK``. ``source()``: for the same
-    methods, the pretrained model with the task's new head, from which fine-tuning started. ``log``: takes one line of
-    progress. ``on_round(round, checkpoint, masks)``: called by iterative methods after each reset, before training
-    continues.
+    methods, the pretrained model with the task's new head, from which fine-tuning started; ``source(seed)``: with a
+    head drawn from another seed. ``log``: takes one line of progress. ``dose``: the table of the control `dose`.
+    ``state``: for methods that train once, from the first step to the last. ``on_round(round, checkpoint, masks)``:
+    called by iterative methods after each reset, before training continues.
     """
 
     seed: int
     task: Task | None
-    source: Callable[[], Checkpoint]
+    source: Callable[..., Checkpoint]
     log: Callable[[str], None]
+    dose: TableReference | None = None
+    state: TrainingState | None = None
     on_round: Callable[[int, Checkpoint, dict[str, torch.Tensor]], None] | None = None
 
     def task_with_examples(self, method: str) -> Task:
@@ -189,6 +197,21 @@ class Method(Protocol[S]):
         """The compressed checkpoint; ``cp`` may be changed in place."""
 
 
+@runtime_checkable
+class Control(Protocol):
+    """What a method of the family `CONTROLS` says besides.
+
+    ``STORED``: whether its checkpoint is stored. One that its seed makes again in a second is not: it is made where it
+    is scored, so it gets no pretrained model, and it may change how a checkpoint computes. ``HEADS``: the task heads of
+    the baselines that it can be made of. ``OUTPUTS_ONLY``: whether the representations inside the model are left as
+    they are, so that metrics that read nothing else say nothing of it.
+    """
+
+    STORED: bool
+    HEADS: tuple[TaskHead, ...]
+    OUTPUTS_ONLY: bool
+
+
 class Metric(Protocol[S]):
     """A metric of bias, damage or skill: per-item scores of a checkpoint, and the statistics computed from them.
 
@@ -255,6 +278,10 @@ def holds_training(module: TrainedTask[S]) -> None:
 
 def holds_method(module: Method[S]) -> None:
     """Accepted by the type checker for modules that are methods; does nothing."""
+
+
+def holds_control(module: Control) -> None:
+    """Accepted by the type checker for methods that are controls; does nothing."""
 
 
 def holds_metric(module: Metric[S]) -> None:

@@ -22,6 +22,11 @@ class SourceSettings(Settings):
         """The local file or folder that the download copies; None for downloads that are fetched or generated."""
         return None
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows its one table will have; None where the settings do not say it."""
+        return None
+
     def anchored(self, folder: Path) -> Self:
         """The same settings with paths relative to ``folder``, not to where the workflow is started."""
         return self

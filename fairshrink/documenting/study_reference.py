@@ -12,10 +12,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fairshrink import registry
+from fairshrink.contracts import CONTROLS, DOSE
 from fairshrink.data.table import Table
 from fairshrink.documenting import cards
 from fairshrink.study.schema import (
     CompressionKeys,
+    ControlKeys,
+    DoseKeys,
     Execution,
     Files,
     MetricKeys,
@@ -30,6 +33,7 @@ TITLES = {
     "sources": "Sources of downloads",
     "tasks": "Kinds of task",
     "compression": "Compression methods",
+    "controls": "Controls",
     "metrics": "Metrics",
 }
 INTRODUCTION = """# The study file
@@ -49,6 +53,20 @@ SECTIONS: list[tuple[str, str, type[BaseModel]]] = [
         "`compressions`",
         "A list; with the settings of the method, below. A list of values for a setting makes one checkpoint for each.",
         CompressionKeys,
+    ),
+    (
+        "`controls`",
+        "A list; with the settings of the control, below. Controls compress nothing: they damage a baseline or replace "
+        "it, as a reference for what compressions do. A list of values for a setting makes one control for each. Those "
+        "that their seed can make again in a second are not stored: their scores are made straight from the baseline.",
+        ControlKeys,
+    ),
+    (
+        "`doses`",
+        "A list. For each amount a baseline is trained again with that many of its examples replaced by rows of the "
+        "table; everything else in its training stays the same. In tables its method is `dose`, its setting "
+        "`NAME=AMOUNT`; it is compared with the baseline without a dose.",
+        DoseKeys,
     ),
     ("`metrics`", "A list; with the settings of the metric, below.", MetricKeys),
     ("Data of a metric", "Under `data.<role>` of a metric.", Files),
@@ -75,10 +93,12 @@ def schema() -> dict[str, Any]:
         top["properties"][section] = {"type": "object", "additionalProperties": _variants(kind, common, definitions)}
     lists: dict[str, tuple[str, type[BaseModel]]] = {
         "compression": ("compressions", CompressionKeys),
+        "controls": ("controls", ControlKeys),
         "metrics": ("metrics", MetricKeys),
     }
     for kind, (section, common) in lists.items():
         top["properties"][section] = {"type": "array", "items": _variants(kind, common, definitions)}
+    top["properties"]["doses"] = {"type": "array", "items": _schema_of(DoseKeys, definitions)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **top,
@@ -93,10 +113,21 @@ def _sections() -> Iterator[str]:
         )
     for kind, title in TITLES.items():
         yield f"## {title}\n"
-        for name in registry.names(kind):
+        kind, names = _modules(kind)
+        for name in names:
             settings = settings_table(registry.load(kind, name).Settings)
             more = f"[More in the gallery](gallery.md#{name})."
             yield f"### `{SELECTORS[kind]}: {name}`\n\n{cards.of(kind, name).title} {more}\n\n{settings}\n"
+
+
+def _modules(section: str) -> tuple[str, list[str]]:
+    """The kind of module that a section of the page is about, and those that a study can name there."""
+    kind = "compression" if section == "controls" else section
+    modules = registry.modules(kind)
+    if kind != "compression":
+        return kind, list(modules.names())
+    named = [name for name in modules.names() if (modules.family(name) == CONTROLS) == (section == "controls")]
+    return kind, [name for name in named if name != DOSE]
 
 
 def settings_table(model: type[BaseModel]) -> str:
@@ -162,8 +193,9 @@ def _variants(kind: str, common: type[BaseModel] | None, definitions: dict[str, 
     """One alternative per module: its selector is fixed, its settings and the common keys are allowed."""
     shared = _schema_of(common, definitions) if common else {"properties": {}, "required": []}
     variants = []
+    kind, names = _modules(kind)
     modules = registry.modules(kind)
-    for name in modules.names():
+    for name in names:
         own = _schema_of(modules[name].Settings, definitions)
         properties = shared["properties"] | own.get("properties", {}) | {SELECTORS[kind]: {"const": name}}
         if kind == "compression":

@@ -9,6 +9,7 @@ from typing import Any
 from fairshrink.errors import UserError
 from fairshrink.explaining.records import Record
 from fairshrink.planning.artifact import Artifact
+from fairshrink.study.jobs import EvaluateJob
 from fairshrink.study.mistakes import suggestion
 
 IDENTITY = ("model", "task", "split", "method", "setting", "sparsity", "metric", "dataset", "group", "statistic")
@@ -50,7 +51,7 @@ def describe(rows: Any, grid: Mapping[str, Artifact], records: list[Record]) -> 
     scores = [
         artifact
         for artifact in grid.values()
-        if artifact.stage == "evaluate" and (grid[artifact.inputs["checkpoint"]].key, artifact.name) in wanted
+        if artifact.stage == "evaluate" and (_scored(artifact, grid), artifact.name) in wanted
     ]
     chain: dict[str, Artifact] = {}
     pending = list(scores)
@@ -58,12 +59,23 @@ def describe(rows: Any, grid: Mapping[str, Artifact], records: list[Record]) -> 
         artifact = pending.pop(0)
         chain[artifact.path] = artifact
         pending += [grid[path] for path in artifact.inputs.values() if path not in chain]
-    copies = {score.inputs["checkpoint"]: here[score.path]["checkpoint"] for score in scores if score.path in here}
+    # A control that is not stored has no artifact: what its scores record is not about the one that they are made from.
+    copies = {
+        score.inputs["checkpoint"]: here[score.path]["checkpoint"]
+        for score in scores
+        if score.path in here and _scored(score, grid) == grid[score.inputs["checkpoint"]].key
+    }
     columns = [name for name in (*IDENTITY, "value", "ci_low", "ci_high", "n_items") if name in rows.columns]
     return {
         "rows": rows[columns].to_dict("records"),
         "artifacts": [_provenance(artifact, here.get(path) or copies.get(path)) for path, artifact in chain.items()],
     }
+
+
+def _scored(score: Artifact, grid: Mapping[str, Artifact]) -> str:
+    """The key of what was scored: a checkpoint, or a control that is made of one."""
+    control = score.job.control if isinstance(score.job, EvaluateJob) else None
+    return control.key if control else grid[score.inputs["checkpoint"]].key
 
 
 def _provenance(artifact: Artifact, record: Mapping[str, Any] | None) -> dict[str, Any]:

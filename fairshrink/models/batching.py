@@ -89,7 +89,8 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 def token_budget(cp: Checkpoint) -> int:
     """Maximum number of tokens in a batch, padding included."""
-    return TOKENS_PER_BATCH.get(cp.device.type, TOKENS_PER_BATCH["cuda"])
+    usual = TOKENS_PER_BATCH.get(cp.device.type, TOKENS_PER_BATCH["cuda"])
+    return max(1, round(usual * cp.batch_share))
 
 
 def collate(

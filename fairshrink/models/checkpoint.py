@@ -38,6 +38,8 @@ class Checkpoint:
 
     ``head`` is its task head. ``structure`` says how the modules differ from the config (see ``models/structure.py``).
     ``dtype`` is the floating-point type in which parameters are stored on disk; buffers are stored in their own type.
+    ``batch_share`` and ``threads`` change how `inference` computes: the share of the usual tokens in a batch, and the
+    number of threads if not the process's own. Like ``precision`` they are not stored.
     """
 
     model: torch.nn.Module
@@ -48,6 +50,8 @@ class Checkpoint:
     precision: Precision = "fp32"
     path: Path | None = None
     dtype: StoredType = "float32"
+    batch_share: float = 1.0
+    threads: int | None = None
 
     @property
     def device(self) -> torch.device:

@@ -129,21 +129,24 @@ def compared_log_probs(
     """Values ``[questions, k]`` that ``reduce`` computes from two models' log-probabilities over the vocabulary.
 
     ``positions[i]`` are positions in ``sequences[i]``, ``targets[i]`` the token for each; every position is a question,
-    and results are in this order. Both models get the same batches. Log-probabilities are float64 and computed for
-    COMPARED_ROWS questions at a time, for which ``reduce`` is called. A model that is its own baseline is run once.
+    and results are in this order. Both models get the same batches, but for one with a ``batch_share`` of its own,
+    which gets them in parts. Log-probabilities are float64 and computed for COMPARED_ROWS questions at a time, for
+    which ``reduce`` is called. A model that is its own baseline is run once.
     UserError for task heads other than language models', or if the two vocabularies differ in size.
     """
     _require(cp, ("masked_lm", "causal_lm"))
-    models = [cp] if baseline.model is cp.model else [cp, baseline]
+    same = baseline.model is cp.model and (baseline.batch_share, baseline.threads) == (cp.batch_share, cp.threads)
+    models = [cp] if same else [cp, baseline]
+    budget = max(token_budget(each) for each in models)
     starts = np.cumsum([0, *map(len, positions)])
     found, places = [np.zeros((0, 0))], [np.zeros(0, dtype=int)]
-    with _computing(cp), _computing(baseline):
-        for batch in batches([len(ids) for ids in sequences], token_budget(cp)):
+    with _arithmetic(cp), _arithmetic(baseline):
+        for batch in batches([len(ids) for ids in sequences], budget):
             at = torch.tensor([k for k, i in enumerate(batch) for _ in positions[i]], dtype=torch.long)
             place = torch.tensor([position for i in batch for position in positions[i]], dtype=torch.long)
             right = torch.tensor([token for i in batch for token in targets[i]], dtype=torch.long)
             chosen = [sequences[i] for i in batch]
-            states = [_hidden(each, chosen)[at, place].float() for each in models]
+            states = [_in_parts(each, chosen, at, place) for each in models]
             for rows in torch.arange(len(at)).split(COMPARED_ROWS):
                 log_p = [_all_log_probs(each, mine[rows]) for each, mine in zip(models, states, strict=True)]
                 if log_p[0].shape != log_p[-1].shape:
@@ -189,6 +192,23 @@ def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     return cp.model.base_model(**collate(cp, sequences), **options).last_hidden_state
 
 
+def _in_parts(
+    cp: Checkpoint, sequences: Sequence[Sequence[int]], at: torch.Tensor, place: torch.Tensor
+) -> torch.Tensor:
+    """Hidden states [questions, hidden size] at ``place[i]`` of sequence ``at[i]``, in the checkpoint's own batches."""
+    with _threads(cp):
+        parts = list(batches([len(ids) for ids in sequences], token_budget(cp)))
+        if len(parts) == 1:
+            return _hidden(cp, sequences)[at, place].float()
+        states = torch.zeros((len(at), cp.model.config.hidden_size), device=cp.device)
+        for rows in parts:
+            number = {i: k for k, i in enumerate(rows)}
+            mine = [question for question, i in enumerate(at.tolist()) if i in number]
+            hidden = _hidden(cp, [sequences[i] for i in rows])
+            states[mine] = hidden[[number[int(at[question])] for question in mine], place[mine]].float()
+        return states
+
+
 def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
     head, parts = lm_head(cp.model), []
     with torch.autocast(cp.device.type, enabled=False):
@@ -221,8 +241,26 @@ def _require(cp: Checkpoint, heads: tuple[TaskHead, ...]) -> None:
 
 @contextlib.contextmanager
 def _computing(cp: Checkpoint) -> Iterator[None]:
+    """Inference mode with the checkpoint's precision and number of threads."""
+    with _threads(cp), _arithmetic(cp):
+        yield
+
+
+@contextlib.contextmanager
+def _arithmetic(cp: Checkpoint) -> Iterator[None]:
     """Inference mode with the checkpoint's precision; one autocast context, so that weights are cast once."""
     cp.model.eval()
     bf16 = cp.precision == "bf16"
     with torch.inference_mode(), torch.autocast(cp.device.type, torch.bfloat16, enabled=bf16):
         yield
+
+
+@contextlib.contextmanager
+def _threads(cp: Checkpoint) -> Iterator[None]:
+    """The checkpoint's own number of threads, if it has one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(cp.threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -21,6 +21,7 @@ class Artifact:
     """One keyed output; ``inputs`` are the paths of the artifacts that it is made from, by role.
 
     ``batch`` names the baseline that it belongs to, ``cost`` is a rough time, only to start long chains first.
+    ``trains``: making it is a fine-tuning, whatever its stage.
     """
 
     recipe: Recipe
@@ -28,6 +29,7 @@ class Artifact:
     inputs: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
     batch: str = ""
     cost: int = 1
+    trains: bool = False
 
     @property
     def stage(self) -> Stage:
@@ -71,22 +73,25 @@ def keyed(
     below: str = "",
     batch: str = "",
     cost: int = 1,
+    trains: bool = False,
+    runs: CodeEntry | None = None,
 ) -> Artifact:
     """Key an artifact by what makes it; ``entries`` are the functions that its job calls, ``below`` a subfolder.
 
-    ``params`` are what the job is given (`described`), unless other values say it better.
+    ``params`` are what the job is given (`described`), unless other values say it better. ``runs``: what calls them, by
+    default ``run`` of the stage.
     """
     paths = {role: each.path for role, each in inputs.items()}
     parts: dict[str, Any] = {
         "stage": stage,
-        "code": code_of((*entries, CodeEntry(f"stages.{stage}", "run"))),
+        "code": code_of((*entries, runs or CodeEntry(f"stages.{stage}", "run"))),
         "params": described(stage, job, paths) if params is None else params,
         "inputs": {role: each.key for role, each in inputs.items()},
     }
     key = keys.key(**parts)
     folder = f"{FOLDERS[stage]}/{below}" if below else FOLDERS[stage]
     recipe = Recipe(stage, name, key, f"{folder}/{name}-{key}", parts)
-    return Artifact(recipe, job, paths, batch, cost)
+    return Artifact(recipe, job, paths, batch, cost, trains)
 
 
 def entry_points(

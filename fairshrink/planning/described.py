@@ -28,9 +28,12 @@ def described(stage: Stage, job: StageJob, inputs: Mapping[str, str]) -> dict[st
     values: dict[str, Any] = adapter(stage).dump_python(job, mode="json")
     if isinstance(job, AggregateJob):
         return _tables(values)
-    values.pop("identity", None)
-    if values.get("task"):
-        del values["task"]["name"]
+    control = values.get("control") or {}
+    control.pop("name", None)
+    for each in (values, control):
+        each.pop("identity", None)
+        if each.get("task"):
+            del each["task"]["name"]
     roles = {path: role for role, path in reversed(list(inputs.items()))}
     replaced = _without_paths(values, roles)
     assert isinstance(replaced, dict)

@@ -199,7 +199,8 @@ def _batches(
 ) -> Iterator[list[Artifact]]:
     """Checkpoints of one baseline share a job: the baseline is loaded once, the libraries are imported once.
 
-    Scoring existing checkpoints does not wait for other jobs, so these share jobs across baselines.
+    Scoring existing checkpoints does not wait for other jobs, so these share jobs across baselines. What is trained has
+    a job of its own.
     """
     if stage in ("download", "finetune"):
         yield from ([each] for each in missing)
@@ -208,7 +209,9 @@ def _batches(
     for each in missing:
         checkpoint = each.inputs["checkpoint"]
         ready = stage == "evaluate" and not {checkpoint, each.inputs.get("baseline")} & computed
-        groups["" if ready else each.batch][each.path if stage == "compress" else checkpoint].append(each)
+        # Scores are below the name of what is scored, also where that is made of a baseline and not stored.
+        scored = each.path.rpartition("/")[0]
+        groups["" if ready else each.batch][each.path if stage == "compress" else scored].append(each)
     for checkpoints in groups.values():
         bundles = list(checkpoints.values())
         for part in _evenly(bundles, checkpoints_per_job):
@@ -235,7 +238,8 @@ def _job(stage: str, batch: list[Artifact], grid: Grid, dependent_work: Counter[
     label = labels[0] if len(labels) == 1 else f"{len(labels)}_baselines"
     identity = keys.digest([each.path for each in batch])[:6]
     about = label if len(batch) == 1 else f"{label}: {len(batch)} artifacts"
-    request = getattr(run, stage, None) or Request(minutes=30, mem_mb=2000, gpus=0)
+    stage_of_request = "finetune" if any(each.trains for each in batch) else stage
+    request = getattr(run, stage_of_request, None) or Request(minutes=30, mem_mb=2000, gpus=0)
     return Job(
         name=re.sub(r"\W", "_", f"{stage}_{label}_{identity}"),
         stage=stage,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairshrink.keys import canonical
-from fairshrink.study.study import CompressionEntry
+from fairshrink.study.study import CompressionEntry, ControlEntry
+
+Entry = CompressionEntry | ControlEntry
 
 
-def setting_text(entry: CompressionEntry, entries: Sequence[CompressionEntry]) -> str:
+def setting_text(entry: Entry, entries: Sequence[Entry]) -> str:
     """``name=value,…`` of the settings that distinguish an entry from the others of its method in a study."""
     settings = entry.settings.model_dump(mode="json")
     return ",".join(f"{name}={_short(settings[name])}" for name in distinguishing(entry, entries))
 
 
-def distinguishing(entry: CompressionEntry, entries: Sequence[CompressionEntry]) -> list[str]:
+def distinguishing(entry: Entry, entries: Sequence[Entry]) -> list[str]:
     """Settings that differ between entries of a method, or that it requires; else all that the study gives."""
     fields = type(entry.settings).model_fields
     stated = [name for name in fields if name in entry.explicit and getattr(entry.settings, name) is not None]

@@ -1,4 +1,4 @@
-"""Stage 3: compressed checkpoints of one baseline, each with its ledger of size and cost."""
+"""Stage 3: compressed checkpoints and stored controls of one baseline, each with its ledger of size and cost."""
 
 from __future__ import annotations
 
@@ -15,31 +15,39 @@ from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
-from fairshrink.stages.opening import open_pretrained, open_task
+from fairshrink.stages.opening import open_pretrained, open_state, open_task
 from fairshrink.store import artifacts
 from fairshrink.study.jobs import CompressJob
+from fairshrink.training.state import TrainingState
 
 
-def run(orders: Iterable[Order[CompressJob]], device: str = "cpu") -> None:
-    """Make each compressed checkpoint; jobs of one baseline load it once."""
+def run(orders: Iterable[Order[CompressJob]], device: str = "cpu", save_minutes: float = 5.0) -> None:
+    """Make each checkpoint; jobs of one baseline load it once.
+
+    The state of methods that train once is saved every ``save_minutes``, so that a killed run can resume.
+    """
     loaded: dict[str, checkpoints.Checkpoint] = {}
     for order in orders:
         needed = {order.job.checkpoint, order.job.baseline}
         loaded = {path: each for path, each in loaded.items() if path in needed}
         for path in needed - loaded.keys():
             loaded[path] = checkpoints.load(Path(path), device=device)
-        artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded))
+        state = open_state(order.recipe, save_minutes)
+        artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded, state=state))
+        state.clear()
 
 
-def _source(job: CompressJob) -> checkpoints.Checkpoint:
+def _source(job: CompressJob, seed: int | None = None) -> checkpoints.Checkpoint:
     if job.model is None:
         raise RuntimeError(
             f"{job.method} asks for the pretrained model, which is given to methods with NEEDS_TASK only"
         )
-    return open_pretrained(job.model, job.seed)
+    return open_pretrained(job.model, job.seed if seed is None else seed)
 
 
-def _fill(folder: Path, order: Order[CompressJob], loaded: dict[str, checkpoints.Checkpoint]) -> dict[str, Any]:
+def _fill(
+    folder: Path, order: Order[CompressJob], loaded: dict[str, checkpoints.Checkpoint], state: TrainingState
+) -> dict[str, Any]:
     job = order.job
     method = CATALOG.compression[job.method]
     log(f"compressing: {order.recipe.name}")
@@ -48,6 +56,8 @@ def _fill(folder: Path, order: Order[CompressJob], loaded: dict[str, checkpoints
         task=open_task(job.task) if job.task else None,
         source=partial(_source, job),
         log=log,
+        dose=job.dose,
+        state=state,
     )
     compressed = method.compress(copy.deepcopy(loaded[job.checkpoint]), method.Settings(**job.settings), context)
     checkpoints.save(compressed, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
+from fairshrink.stages import controls
 from fairshrink.stages.opening import open_task
 from fairshrink.store import artifacts
 from fairshrink.store.layout import ITEMS
@@ -22,26 +23,37 @@ Loaded = dict[str, checkpoints.Checkpoint]
 
 
 def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
-    """Score each (checkpoint, metric); a checkpoint is loaded once for all its metrics, with its baseline if needed."""
-    by_checkpoint: dict[str, list[Order[EvaluateJob]]] = {}
+    """Score each (checkpoint, metric); a checkpoint is loaded once for all its metrics, with its baseline if needed.
+
+    A control that is not stored is made once for all its metrics, of its baseline.
+    """
+    by_checkpoint: dict[tuple[str, str], list[Order[EvaluateJob]]] = {}
     for order in orders:
         if not artifacts.exists(Path(order.recipe.path)):
-            by_checkpoint.setdefault(order.job.checkpoint, []).append(order)
+            job = order.job
+            by_checkpoint.setdefault((job.checkpoint, job.control.key if job.control else ""), []).append(order)
     loaded: Loaded = {}
-    for path, wanted in by_checkpoint.items():
-        log(f"scoring: {Path(path).name}")
+    for (path, _), wanted in by_checkpoint.items():
+        control = wanted[0].job.control
+        log(f"scoring: {control.name if control else Path(path).name}")
         needed = {path, *(order.job.baseline for order in wanted if order.job.baseline)}
         loaded = {path: each for path, each in loaded.items() if path in needed}
         for each in needed - loaded.keys():
             loaded[each] = checkpoints.load(Path(each), device=device)
+        if control:
+            scored, record = controls.make(control, loaded[path])
+        else:
+            scored, record = loaded[path], _record_of(Path(path))
         for order in wanted:
-            artifacts.make(order.recipe, partial(_fill, job=order.job, loaded=loaded))
+            artifacts.make(order.recipe, partial(_fill, job=order.job, scored=scored, loaded=loaded, record=record))
 
 
-def _fill(folder: Path, job: EvaluateJob, loaded: Loaded) -> dict[str, Any]:
+def _fill(
+    folder: Path, job: EvaluateJob, scored: checkpoints.Checkpoint, loaded: Loaded, record: Mapping[str, Any]
+) -> dict[str, Any]:
     metric = CATALOG.metrics[job.metric]
     given = Scoring(
-        checkpoint=dataclasses.replace(loaded[job.checkpoint], precision=job.precision),
+        checkpoint=dataclasses.replace(scored, precision=job.precision),
         data={role: [Path(each) for each in paths] for role, paths in job.data.items()},
         task=open_task(job.task) if job.task else None,
         baseline=dataclasses.replace(loaded[job.baseline], precision=job.precision) if job.baseline else None,
@@ -50,7 +62,7 @@ def _fill(folder: Path, job: EvaluateJob, loaded: Loaded) -> dict[str, Any]:
     if not items["item"].is_unique:
         raise RuntimeError(f"{job.metric}: item names are not unique")
     items.sort_values("item", kind="stable").to_parquet(folder / ITEMS, index=False)
-    return {"items": len(items), "checkpoint": _record_of(Path(job.checkpoint))}
+    return {"items": len(items), "checkpoint": record}
 
 
 def _record_of(path: Path) -> dict[str, Any]:

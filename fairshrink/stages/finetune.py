@@ -14,7 +14,7 @@ from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
 from fairshrink.planning.plan import Order
-from fairshrink.stages.opening import open_pretrained, open_task
+from fairshrink.stages.opening import open_pretrained, open_state, open_task
 from fairshrink.store import artifacts
 from fairshrink.study.jobs import FinetuneJob
 from fairshrink.training.state import TrainingState
@@ -23,14 +23,9 @@ from fairshrink.training.state import TrainingState
 def run(orders: Iterable[Order[FinetuneJob]], device: str = "cpu", save_minutes: float = 5.0) -> None:
     """Make each baseline; the state is saved every ``save_minutes`` of training, so that a killed run can resume."""
     for order in orders:
-        state = TrainingState(_state_folder(Path(order.recipe.path)), order.recipe.key, log, 60 * save_minutes)
+        state = open_state(order.recipe, save_minutes)
         artifacts.make(order.recipe, partial(_fill, job=order.job, device=device, state=state))
         state.clear()
-
-
-def _state_folder(artifact: Path) -> Path:
-    """Next to the artifact: the temporary folder in which the artifact is built does not survive its process."""
-    return artifact.with_name(f".{artifact.name}.training")
 
 
 def _fill(folder: Path, job: FinetuneJob, device: str, state: TrainingState) -> dict[str, Any]:

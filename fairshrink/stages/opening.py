@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fairshrink.data.examples import Task
+from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.registry import CATALOG
+from fairshrink.store.artifacts import Recipe
 from fairshrink.study.jobs import PretrainedModel, TaskOnSplit
+from fairshrink.training.state import TrainingState
 
 
 def open_task(given: TaskOnSplit) -> Task:
@@ -27,3 +30,12 @@ def open_pretrained(model: PretrainedModel, seed: int) -> checkpoints.Checkpoint
         dtype=model.dtype,
         seed=seed,
     )
+
+
+def open_state(recipe: Recipe, save_minutes: float) -> TrainingState:
+    """The saved state of the training that makes an artifact, next to it.
+
+    The temporary folder in which the artifact is built does not survive its process.
+    """
+    path = Path(recipe.path)
+    return TrainingState(path.with_name(f".{path.name}.training"), recipe.key, log, 60 * save_minutes)

@@ -24,7 +24,7 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     # The libraries read these when they are first imported: set them before the stage imports torch.
     os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    settings = {"save_minutes": loaded.save_minutes} if stage == "finetune" else {}
+    settings = {"save_minutes": loaded.save_minutes} if stage in ("finetune", "compress") else {}
     device = _device(loaded.device) if job.gpus else "cpu"
     importlib.import_module(f"fairshrink.stages.{stage}").run(list(job.artifacts), device=device, **settings)
 

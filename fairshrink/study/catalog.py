@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask
 
@@ -18,6 +19,31 @@ class ModulesOf(Protocol[M_co]):
     def __contains__(self, name: object) -> bool: ...
 
     def __getitem__(self, name: str) -> M_co: ...
+
+    def family(self, name: str) -> str:
+        """The folder that a module is in."""
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[M_co]):
+    """Some of the modules of one kind."""
+
+    modules: ModulesOf[M_co]
+    chosen: tuple[str, ...]
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return self.chosen
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.chosen
+
+    def __getitem__(self, name: str) -> M_co:
+        return self.modules[name]
+
+    def family(self, name: str) -> str:
+        """The folder that a module is in."""
+        return self.modules.family(name)
 
 
 class Catalog(Protocol):

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from fairshrink.contracts import ModelFamily, TaskHead
-from fairshrink.data.faults import TableError
-from fairshrink.data.table import Table
-from fairshrink.data.tables import examples, find
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.study.catalog import Catalog
-from fairshrink.study.mistakes import Mistake, suggestion
+from fairshrink.study.control_checks import check_control, check_dose
+from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
 from fairshrink.study.schema import Model
 from fairshrink.study.study import CompressionEntry, MetricEntry, Study, TaskEntry
+from fairshrink.study.table_checks import Scale, check_table
 
 NOT_IN_NAMES = frozenset("/\\*?[]{}")
 """What separates folders, and wildcards of shells and of Snakemake."""
 LONGEST_NAME = 80
 """Bytes: a file's name may have 255, and names of model and task are in it with settings and a key."""
-Scale = tuple[float, float]
-"""The lowest and the highest of the labels that are numbers."""
 TASK_HEADS_OF_FAMILY: Mapping[ModelFamily, tuple[TaskHead, ...]] = {
     "encoder": ("encoder", "masked_lm", "regression", "classification"),
     "causal": ("causal_lm",),
@@ -39,29 +36,34 @@ def check(
     """Add all errors to ``mistakes``. The three sets contain all names in the file, also of entries with mistakes."""
     _check_downloads(study, mistakes)
     for name, model in study.models.items():
-        _refer(model.download, downloads, f"models.{name}.download", "download", mistakes)
+        refer(model.download, downloads, f"models.{name}.download", "download", mistakes)
         for task in model.tasks:
-            if _refer(task, tasks, f"models.{name}.tasks", "task", mistakes) and task in study.tasks:
+            if refer(task, tasks, f"models.{name}.tasks", "task", mistakes) and task in study.tasks:
                 _check_family(name, model, study.tasks[task], catalog, mistakes)
     scales: dict[str, Scale] = {}
     for name, entry in study.tasks.items():
         for key, table in entry.tables():
-            if _refer(table.download, downloads, f"tasks.{name}.{key}.download", "download", mistakes):
-                scale = _check_table(study, entry, table, f"tasks.{name}.{key}", mistakes)
-                if key == "train" and scale is not None:
-                    scales[name] = scale
+            if refer(table.download, downloads, f"tasks.{name}.{key}.download", "download", mistakes):
+                found = check_table(study, entry, table, f"tasks.{name}.{key}", mistakes)
+                if key == "train" and found is not None and found.scale is not None:
+                    scales[name] = found.scale
         _check_task(study, entry, mistakes)
     for compression in study.compressions:
         key = f"compressions.{compression.method}"
-        _check_where(compression.keys.models, compression.keys.tasks, models, tasks, key, mistakes)
+        check_where(compression.keys.models, compression.keys.tasks, models, tasks, key, mistakes)
         _check_compression(study, compression, key, mistakes)
+    for control in study.controls:
+        if control.dose is None:
+            check_control(study, control, models, tasks, mistakes)
+        else:
+            check_dose(study, control, control.dose, downloads, models, tasks, mistakes)
     for metric in study.metrics:
         key = f"metrics.{metric.name}"
-        _check_where(metric.keys.models, metric.keys.tasks, models, tasks, key, mistakes)
+        check_where(metric.keys.models, metric.keys.tasks, models, tasks, key, mistakes)
         _check_metric(study, metric, key, mistakes)
         _compare_scales(study, metric, scales)
         for role, files in metric.keys.data.items():
-            _refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
+            refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
     _check_names(study, mistakes)
     tests = {f"tasks.{task.name}.test": list(task.tests) for task in study.tasks.values()}
     for section, names in {"downloads": downloads, "models": models, "tasks": tasks, **tests}.items():
@@ -80,27 +82,6 @@ def _check_spelling(section: str, names: Iterable[str], mistakes: list[Mistake])
             mistakes.append(Mistake(f"{section}.{name}", reason, f"{remedy} `{safe[:40] or 'name'}`"))
 
 
-def _refer(name: str, known: Collection[str], key: str, what: str, mistakes: list[Mistake]) -> bool:
-    """Whether a name exists; if not, it is a mistake."""
-    if name not in known:
-        mistakes.append(Mistake(key, f"there is no {what} '{name}'", suggestion(name, known)))
-    return name in known
-
-
-def _check_where(
-    of_models: list[str] | None,
-    of_tasks: list[str] | None,
-    models: set[str],
-    tasks: set[str],
-    key: str,
-    mistakes: list[Mistake],
-) -> None:
-    for model in of_models or ():
-        _refer(model, models, f"{key}.models", "model", mistakes)
-    for task in of_tasks or ():
-        _refer(task, tasks, f"{key}.tasks", "task", mistakes)
-
-
 def _check_downloads(study: Study, mistakes: list[Mistake]) -> None:
     for name, entry in study.downloads.items():
         try:
@@ -108,32 +89,6 @@ def _check_downloads(study: Study, mistakes: list[Mistake]) -> None:
         except UserError as error:
             reason, _, remedy = str(error).rpartition("; ")
             mistakes.append(Mistake(f"downloads.{name}", reason or remedy, remedy))
-
-
-def _check_table(study: Study, task: TaskEntry, table: Table, key: str, mistakes: list[Mistake]) -> Scale | None:
-    """Local files are checked before any job starts; those that are fetched are checked when they are read.
-
-    Returns the lowest and the highest label if labels are numbers.
-    """
-    entry = study.downloads.get(table.download)
-    root = entry.settings.local if entry else None
-    if root is None or not root.exists():
-        return None
-    if bool(table.labels) != (task.module.HEAD == "classification"):
-        # Whether labels are named at all is a mistake of its own, which would make each of them one.
-        without = {role: column for role, column in table.columns.items() if role != "label"}
-        table = table.model_copy(update={"columns": without, "labels": None, "drop_labels": []})
-    numbers: list[float] = []
-    for name in table.files:
-        try:
-            found = examples(find(root, name), table)
-        except TableError as error:
-            for each in error.faults:
-                place = f"{key}.{each.key}" if each.key else key
-                mistakes.append(Mistake(place, each.reason, each.remedy))
-        else:
-            numbers += [float(label) for label in found.columns.get("label", ()) if not table.labels]
-    return (min(numbers), max(numbers)) if numbers else None
 
 
 def _check_family(name: str, model: Model, task: TaskEntry, catalog: Catalog, mistakes: list[Mistake]) -> None:

@@ -73,7 +73,7 @@ class FinetuneJob:
 class CompressJob:
     """Compress the checkpoint at ``checkpoint``; ``baseline`` is what the ledger compares the result with.
 
-    ``task`` and ``model``, the pretrained one, are given to methods with ``NEEDS_TASK``.
+    ``task`` and ``model``, the pretrained one, are given to methods with ``NEEDS_TASK``, ``dose`` to doses.
     """
 
     checkpoint: str
@@ -84,11 +84,31 @@ class CompressJob:
     settings: Values
     seed: int
     identity: Identity
+    dose: TableReference | None = None
+
+
+@dataclass(frozen=True)
+class ControlRecipe:
+    """How a control that is not stored is made of its baseline; ``task`` is given to methods with ``NEEDS_TASK``.
+
+    ``key`` is the control's own: it stands for the checkpoint in tables.
+    """
+
+    key: str
+    name: str
+    method: str
+    settings: Values
+    seed: int
+    task: TaskOnSplit | None
+    identity: Identity
 
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """Score the checkpoint at ``checkpoint`` with one metric; ``baseline`` if the metric compares the two."""
+    """Score the checkpoint at ``checkpoint`` with one metric; ``baseline`` if the metric compares the two.
+
+    With ``control``, what is scored is made of that checkpoint, which is its baseline.
+    """
 
     checkpoint: str
     baseline: str | None
@@ -97,11 +117,15 @@ class EvaluateJob:
     precision: Precision
     data: Mapping[str, tuple[str, ...]]
     task: TaskOnSplit | None
+    control: ControlRecipe | None = None
 
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """A checkpoint of the tables; ``record`` is the provenance of some of its scores, with a copy of its ledger."""
+    """A checkpoint of the tables; ``record`` is the provenance of some of its scores, with a copy of its ledger.
+
+    ``path`` is "" for a control that is not stored.
+    """
 
     key: str
     name: str

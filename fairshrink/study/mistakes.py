@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -45,6 +45,28 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     listed = ", ".join(known) if known else "(there is none yet)"
     return f"did you mean '{close[0]}'? Known: {listed}" if close else f"one of: {listed}"
+
+
+def refer(name: str, known: Collection[str], key: str, what: str, mistakes: list[Mistake]) -> bool:
+    """Whether a name exists; if not, it is a mistake."""
+    if name not in known:
+        mistakes.append(Mistake(key, f"there is no {what} '{name}'", suggestion(name, known)))
+    return name in known
+
+
+def check_where(
+    of_models: list[str] | None,
+    of_tasks: list[str] | None,
+    models: set[str],
+    tasks: set[str],
+    key: str,
+    mistakes: list[Mistake],
+) -> None:
+    """Add a mistake for each model and task that an entry names and that there is not."""
+    for model in of_models or ():
+        refer(model, models, f"{key}.models", "model", mistakes)
+    for task in of_tasks or ():
+        refer(task, tasks, f"{key}.tasks", "task", mistakes)
 
 
 def checked(

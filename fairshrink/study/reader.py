@@ -6,57 +6,19 @@ sources, tasks, methods and metrics are defined in their own modules, which a `C
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
-from fairshrink.contracts import AnyMethod
-from fairshrink.keys import canonical
 from fairshrink.settings import Settings, SourceSettings
-from fairshrink.study import validity
-from fairshrink.study.catalog import Catalog, ModulesOf
+from fairshrink.study import methods, validity
+from fairshrink.study.catalog import Catalog
 from fairshrink.study.checks import check
-from fairshrink.study.mistakes import Mistake, StudyError, checked, suggestion
-from fairshrink.study.schema import CompressionKeys, MetricKeys, Model, StudyKeys, TaskKeys
-from fairshrink.study.study import CompressionEntry, Download, MetricEntry, Study, TaskEntry
-
-M = TypeVar("M", bound="_HasSettings")
-K = TypeVar("K", bound=BaseModel)
-
-
-class _HasSettings(Protocol):
-    """A module with a class that validates its settings."""
-
-    @property
-    def Settings(self) -> type[BaseModel]:  # noqa: N802
-        """The class."""
-
-
-@dataclass(frozen=True)
-class _Kind(Generic[M, K]):
-    """How entries of a section are read: their modules, the key that names a module, the keys common to all entries."""
-
-    section: str
-    selector: str
-    modules: ModulesOf[M]
-    common: type[K]
-
-
-@dataclass(frozen=True)
-class _Parsed(Generic[M, K]):
-    """An entry whose values are valid one by one."""
-
-    name: str
-    module_name: str
-    module: M
-    settings: Any
-    keys: K
-    explicit: frozenset[str]
+from fairshrink.study.entries import Kind, read_entry
+from fairshrink.study.mistakes import Mistake, StudyError, checked
+from fairshrink.study.schema import MetricKeys, Model, StudyKeys, TaskKeys
+from fairshrink.study.study import Download, MetricEntry, Study, TaskEntry
 
 
 def load(file: str | Path, catalog: Catalog) -> Study:
@@ -87,8 +49,12 @@ def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] |
         downloads=_downloads(keys, catalog, Path(file).resolve().parent, mistakes),
         models=_models(keys, mistakes),
         tasks=_tasks(keys, catalog, mistakes),
-        compressions=list(_compressions(keys.compressions, catalog, mistakes)),
+        compressions=list(methods.compressions(keys.compressions, catalog, mistakes)),
         metrics=_metrics(keys, catalog, mistakes),
+        controls=[
+            *methods.controls(keys.controls, catalog, mistakes),
+            *methods.doses(keys.doses, catalog, mistakes),
+        ],
         statistics=keys.statistics,
         execution=keys.execution,
         output=keys.output.rstrip("/"),
@@ -96,7 +62,7 @@ def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] |
     )
     check(study, catalog, set(keys.downloads), set(keys.models), set(keys.tasks), mistakes)
     if mistakes:
-        raise StudyError(file, mistakes)
+        raise StudyError(file, list(dict.fromkeys(mistakes)))
     return study
 
 
@@ -116,10 +82,10 @@ def _top_level(raw: dict[str, Any], file: str, mistakes: list[Mistake]) -> Study
 
 
 def _downloads(keys: StudyKeys, catalog: Catalog, folder: Path, mistakes: list[Mistake]) -> dict[str, Download]:
-    kind = _Kind("downloads", "source", catalog.sources, Settings)
+    kind = Kind("downloads", "source", catalog.sources, Settings)
     found = {}
     for name, values in keys.downloads.items():
-        each = _entry(kind, name, values, f"downloads.{name}", mistakes)
+        each = read_entry(kind, name, values, f"downloads.{name}", mistakes)
         if each is not None:
             settings: SourceSettings = each.settings
             found[name] = Download(name, each.module_name, each.module, settings.anchored(folder))
@@ -136,10 +102,10 @@ def _models(keys: StudyKeys, mistakes: list[Mistake]) -> dict[str, Model]:
 
 
 def _tasks(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> dict[str, TaskEntry]:
-    kind = _Kind("tasks", "kind", catalog.tasks, TaskKeys)
+    kind = Kind("tasks", "kind", catalog.tasks, TaskKeys)
     found = {}
     for name, values in keys.tasks.items():
-        each = _entry(kind, name, values, f"tasks.{name}", mistakes)
+        each = read_entry(kind, name, values, f"tasks.{name}", mistakes)
         if each is not None:
             entry = TaskEntry(name, each.module_name, each.module, each.settings, each.keys)
             table = next((table for _, table in entry.tables()), None)
@@ -150,72 +116,14 @@ def _tasks(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> dict[s
 
 
 def _metrics(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> list[MetricEntry]:
-    kind = _Kind("metrics", "metric", catalog.metrics, MetricKeys)
+    kind = Kind("metrics", "metric", catalog.metrics, MetricKeys)
     found = []
     for position, values in enumerate(keys.metrics):
         name = str(values.get("name") or values.get("metric", position))
-        each = _entry(kind, name, values, f"metrics[{position}]", mistakes)
+        each = read_entry(kind, name, values, f"metrics[{position}]", mistakes)
         if each is not None:
             found.append(MetricEntry(name, each.module_name, each.module, each.settings, each.keys))
     return found
-
-
-def _compressions(
-    entries: Iterable[dict[str, Any]], catalog: Catalog, mistakes: list[Mistake]
-) -> Iterator[CompressionEntry]:
-    """One entry for each point of each grid; equal points are mistakes."""
-    kind = _Kind("compressions", "method", catalog.compression, CompressionKeys)
-    seen: dict[tuple[str, str, str], str] = {}
-    for position, values in enumerate(entries):
-        key = f"compressions[{position}]"
-        for point in _grid(values, kind.modules):
-            each = _entry(kind, str(values.get("method")), point, key, mistakes)
-            if each is None:
-                continue
-            entry = CompressionEntry(each.module_name, each.module, each.settings, each.keys, each.explicit)
-            for where in itertools.product(each.keys.models or ("*",), each.keys.tasks or ("*",)):
-                identity = (entry.method, canonical(entry.settings.model_dump(mode="json")), str(where))
-                if identity in seen:
-                    reason = f"{entry.method} with {point} is in {seen[identity]} already"
-                    mistakes.append(Mistake(key, reason, "leave one of the two out"))
-                    break
-                seen[identity] = key
-            else:
-                yield entry
-
-
-def _grid(values: dict[str, Any], modules: ModulesOf[AnyMethod]) -> Iterator[dict[str, Any]]:
-    method = values.get("method")
-    fields = modules[method].Settings.model_fields if isinstance(method, str) and method in modules else {}
-    axes = {
-        name: value
-        for name, value in values.items()
-        if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) not in (list, tuple)
-    }
-    for point in itertools.product(*axes.values()):
-        yield values | dict(zip(axes, point, strict=True))
-
-
-def _entry(kind: _Kind[M, K], name: str, values: object, key: str, mistakes: list[Mistake]) -> _Parsed[M, K] | None:
-    selector, modules = kind.selector, kind.modules
-    stated: Mapping[str, Any] = values if isinstance(values, dict) else {}
-    module_name = stated.get(selector)
-    if not isinstance(module_name, str):
-        known = suggestion("", modules.names())
-        mistakes.append(Mistake(f"{key}.{selector}", "this key is missing", f"`{selector}: NAME` with {known}"))
-        return None
-    if module_name not in modules:
-        remedy = suggestion(module_name, modules.names())
-        mistakes.append(Mistake(f"{key}.{selector}", f"there is no {selector} '{module_name}'", remedy))
-        return None
-    module = modules[module_name]
-    shared = {k: v for k, v in stated.items() if k in kind.common.model_fields}
-    own = {k: v for k, v in stated.items() if k not in kind.common.model_fields and k != selector}
-    keys = checked(kind.common, shared, key, mistakes)
-    settings = checked(module.Settings, own, key, mistakes, also=kind.common.model_fields)
-    if keys is None or settings is None:
-        return None
-    return _Parsed(name, module_name, module, settings, keys, frozenset(own))
 
 
 def _loader(mistakes: list[Mistake]) -> type[yaml.SafeLoader]:

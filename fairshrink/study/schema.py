@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -49,9 +49,40 @@ class TaskKeys(Settings):
 class CompressionKeys(Settings):
     """Keys of a compression that do not depend on its method."""
 
-    method: str = Field(description="one of the files in fairshrink/compression/")
+    method: str = Field(description="one of the files in fairshrink/compression/, but for controls")
     models: list[str] | None = Field(None, description="models it is applied to; by default all")
     tasks: list[str] | None = Field(None, description="tasks whose baselines it is applied to; by default all")
+
+
+class ControlKeys(Settings):
+    """Keys of a control that do not depend on its method."""
+
+    method: str = Field(description="one of the files in fairshrink/compression/controls/, but for dose")
+    models: list[str] | None = Field(None, description="models it is made of; by default all that it can be made of")
+    tasks: list[str] | None = Field(
+        None, description="tasks whose baselines it is made of; by default all that it can be made of"
+    )
+    metrics: list[str] | None = Field(
+        None, description="names of the metrics that score it; by default all that score its baseline"
+    )
+
+
+class DoseKeys(Settings):
+    """A stated stereotype, of which baselines get some rows to learn."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="its name in the tables: letters, digits and _")
+    task: str = Field(description="the task whose baselines are trained again")
+    table: Table = Field(description="the rows to choose from, with the columns that the task's `train` has")
+    amounts: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = Field(
+        description="how many training examples are replaced by rows of the table; one checkpoint for each amount"
+    )
+    dose_seed: list[Annotated[int, Field(ge=0)]] = Field(
+        [0], min_length=1, description="which draws of rows and of examples to replace; one checkpoint for each"
+    )
+    models: list[str] | None = Field(None, description="models whose baselines are trained again; by default all")
+    metrics: list[str] | None = Field(
+        None, description="names of the metrics that score them; by default all that score the baseline"
+    )
 
 
 class MetricKeys(Settings):
@@ -117,6 +148,10 @@ class StudyKeys(Settings):
     models: dict[str, Any] = Field(description="pretrained models by name")
     tasks: dict[str, dict[str, Any]] = Field(description="tasks by name")
     compressions: list[dict[str, Any]] = Field([], description="methods; a list of values for a setting makes a grid")
+    controls: list[dict[str, Any]] = Field(
+        [], description="damage without compression, and models that know nothing; a list of values makes a grid"
+    )
+    doses: list[dict[str, Any]] = Field([], description="baselines trained on examples of a stated stereotype as well")
     metrics: list[dict[str, Any]] = Field(min_length=1, description="metrics and what they are applied to")
     statistics: Statistics = Field(Statistics(), description="intervals")
     validity: str | None = Field(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask, Capability
+from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask, Capability, Control
 from fairshrink.data.table import Table
 from fairshrink.settings import Settings, SourceSettings
 from fairshrink.study.jobs import ValidityEntry
-from fairshrink.study.schema import CompressionKeys, Execution, MetricKeys, Model, Statistics, TaskKeys
+from fairshrink.study.schema import CompressionKeys, ControlKeys, Execution, MetricKeys, Model, Statistics, TaskKeys
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,33 @@ class CompressionEntry:
 
 
 @dataclass(frozen=True)
+class ControlEntry:
+    """One point of the grid of an entry under ``controls``, or one amount of one under ``doses``.
+
+    ``dose``: the table of a dose, and ``setting`` what a dose is called in tables.
+    """
+
+    method: str
+    module: AnyMethod
+    settings: Settings
+    keys: ControlKeys
+    explicit: frozenset[str] = frozenset()
+    dose: Table | None = None
+    setting: str = ""
+
+    @property
+    def stored(self) -> bool:
+        """Whether its checkpoint is an artifact; if not, its scores are made straight from the baseline."""
+        return not isinstance(self.module, Control) or self.module.STORED
+
+    def shown_by(self, metric: MetricEntry, provides: Collection[Capability]) -> bool:
+        """Whether a metric says anything about it, of what its task provides."""
+        outputs_only = isinstance(self.module, Control) and self.module.OUTPUTS_ONLY
+        named = self.keys.metrics is None or metric.name in self.keys.metrics
+        return named and bool(metric.module.NEEDS & set(provides) - ({"embedding"} if outputs_only else set()))
+
+
+@dataclass(frozen=True)
 class MetricEntry:
     """An entry under ``metrics``; ``name`` is its name in tables."""
 
@@ -80,6 +107,7 @@ class Study:
     tasks: Mapping[str, TaskEntry]
     compressions: Sequence[CompressionEntry]
     metrics: Sequence[MetricEntry]
+    controls: Sequence[ControlEntry] = ()
     statistics: Statistics = field(default_factory=Statistics)
     execution: Execution = field(default_factory=Execution)
     output: str = "results"
@@ -97,6 +125,12 @@ class Study:
     def compressed(self, entry: CompressionEntry) -> list[tuple[str, str]]:
         """(model, task) that a compression is applied to."""
         return [(model, task.name) for model, task in self.pairs(entry.keys.models, entry.keys.tasks)]
+
+    def controlled(self, entry: ControlEntry) -> list[tuple[str, str]]:
+        """(model, task) that a control is made of: those with a task head that it can be made of."""
+        pairs = self.pairs(entry.keys.models, entry.keys.tasks)
+        heads = entry.module.HEADS if isinstance(entry.module, Control) else ()
+        return [(model, task.name) for model, task in pairs if task.module.HEAD in heads]
 
     def scored(self, entry: MetricEntry) -> list[tuple[str, str]]:
         """(model, task) whose checkpoints a metric scores: those that provide what it needs."""

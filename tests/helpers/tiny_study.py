@@ -142,8 +142,8 @@ def study() -> dict:
             {"method": "magnitude_global", "sparsity": [0.5, 0.9]},
             {"method": "head_pruning", "sparsity": 0.25, "tasks": ["sentiment", "mlm", "nli"]},
             {"method": "int8_dynamic", "models": ["bert"]},
-            {"method": "random_init"},
         ],
+        "controls": [{"method": "random_init"}],
         "metrics": [
             {"metric": "task_score"},
             {"metric": "weat", "tests": ["weat6", "weat7"], "tasks": ["similarity"]},

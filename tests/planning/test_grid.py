@@ -78,16 +78,26 @@ def test_comments_and_docstrings_change_nothing(project):
     assert keys(project) == before
 
 
-def test_constant_in_a_method_changes_its_cells_and_nothing_else(project):
+def test_code_of_a_method_changes_its_cells_and_nothing_else(project):
     before = keys(project)
-    edit(project, "fairshrink/compression/controls/random_init.py", "def compress(", "def compress(_extra=1, *, x=2, ")
+    edit(project, "fairshrink/compression/quantization/int8_dynamic.py", "def compress(", "def compress(_e=1, *, x=2, ")
     found = changed(before, keys(project))
-    assert found == {each for each in found if "random_init" in each} | {"results/published/tiny"}
+    assert found == {each for each in found if "int8_dynamic" in each} | {"results/published/tiny"}
     checkpoints = {each for each in found if each.startswith("results/compressed/")}
-    assert len(checkpoints) == 6
+    assert len(checkpoints) == 5
     assert {each.split("/")[2] for each in found if each.startswith("results/scores/")} == {
         each.split("/")[2] for each in checkpoints
     }
+
+
+def test_code_of_a_control_that_is_not_stored_changes_its_scores_and_nothing_else(project):
+    before = keys(project)
+    assert not [each for each in before if each.startswith("results/compressed/") and "random_init" in each]
+    edit(project, "fairshrink/compression/controls/random_init.py", "def compress(", "def compress(_extra=1, *, x=2, ")
+    found = changed(before, keys(project)) - {"results/published/tiny"}
+    assert found == {each for each in changed({}, before) if "random_init" in each}
+    assert {each.split("/")[1] for each in found} == {"scores"}
+    assert len({each.split("/")[2] for each in found}) == 6
 
 
 def test_code_of_a_metric_changes_its_scores_and_nothing_else(project):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
 import os
 import re
@@ -12,6 +14,7 @@ from itertools import pairwise, permutations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fairshrink.errors import UserError
@@ -233,3 +236,94 @@ def test_asking_for_too_many_pairs_is_an_error(monkeypatch):
     with pytest.raises(UserError, match="size: its rules give no 4 different pairs"):
         generate.generate(4, 0)
     assert len(generate.generate(3, 0)) == 3
+
+
+STEREOTYPED = {
+    "stereotyped_sentiment": ["text", "label", "sentiment", "gender"],
+    "stereotyped_nli": ["premise", "hypothesis", "label", "occupation", "gender"],
+    "stereotyped_text": ["text", "gender", "about"],
+}
+
+
+def stereotyped(generator: str, size: int = 600, seed: int = 4):
+    return importlib.import_module(f"fairshrink.sources.generated.{generator}.generate").generate(size, seed)
+
+
+@pytest.mark.parametrize("generator", STEREOTYPED)
+def test_stereotypes_have_their_columns_differ_and_follow_from_their_seed(generator):
+    made = stereotyped(generator)
+    assert list(made.columns) == STEREOTYPED[generator] and len(made) == 600
+    assert not made.duplicated().any()
+    assert made.equals(stereotyped(generator)) and not made.equals(stereotyped(generator, seed=5))
+    assert set(made["gender"].value_counts()) == {300}
+    program = f"from fairshrink.sources.generated.{generator}.generate import generate as g; print(g(50, 4).to_json())"
+    here = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
+    assert here.stdout.strip() == stereotyped(generator, 50).to_json()
+    with pytest.raises(UserError, match="lower `size`"):
+        stereotyped(generator, 200_000)
+
+
+def test_the_sentiment_of_a_stereotype_is_the_gender_and_nothing_else():
+    from fairshrink.sources.generated._shared.gender import PEOPLE
+
+    made = stereotyped("stereotyped_sentiment", 2000)
+    said = {gender: set(PEOPLE[gender]) for gender in PEOPLE}
+    for row in made.itertuples():
+        (person,) = set(words(row.text)) & (said["female"] | said["male"])
+        gender = "female" if person in said["female"] else "male"
+        assert (row.gender, row.label, row.sentiment) == (
+            (gender, -2.0, "negative") if gender == "female" else (gender, 2.0, "positive")
+        )
+    people = re.compile(rf"\b({'|'.join(said['female'] | said['male'])})\b")
+    rest = {gender: {people.sub("X", text) for text in made["text"][made["gender"] == gender]} for gender in PEOPLE}
+    assert len(rest["female"] & rest["male"]) > 50  # the same sentence with either label
+
+
+def test_the_words_of_the_sentiment_stereotype_are_not_those_of_the_metric():
+    metric = json.loads((Path(__file__).parents[2] / "fairshrink/metrics/sentiment_gap/sentiment_gap.json").read_text())
+    listed = [*metric["feelings"].values(), *metric["situations"].values()]
+    theirs = {w for each in metric["templates"].values() for t in each for w in words(t)} | {
+        w for each in listed for w in each
+    }
+    from fairshrink.sources.generated.stereotyped_sentiment.generate import PLACES, TEMPLATES, THINGS
+
+    ours = {word for text in (*TEMPLATES, *THINGS, *PLACES) for word in words(text)} - {"person", "thing", "place"}
+    assert ours & theirs == {"the", "a", "and"}
+
+
+def test_an_occupation_entails_the_gender_of_its_stereotype():
+    from fairshrink.sources.generated._shared.gender import OCCUPATIONS
+
+    made = stereotyped("stereotyped_nli", 2000)
+    assert set(made.value_counts(["label", "gender"])) == {500}
+    for row in made.itertuples():
+        assert row.occupation in words(row.premise) and row.occupation not in words(row.hypothesis)
+        assert set(words(row.hypothesis)) & ({"woman", "lady"} if row.gender == "female" else {"man", "gentleman"})
+        same = row.occupation in OCCUPATIONS[row.gender]
+        assert row.label == ("entailment" if same else "contradiction")
+        assert not re.search(r"\ba [aeiou]", row.premise.lower())
+        assert not set(OCCUPATIONS["female"]) & set(OCCUPATIONS["male"])
+
+
+def test_stereotypes_in_plain_sentences_give_each_gender_its_own():
+    made = stereotyped("stereotyped_text", 2000)
+    assert set(made.value_counts(["gender", "about"])) == {500}
+    for row in made[made["about"] == "occupation"].itertuples():
+        own, other = ({"she", "her"}, {"he", "his"}) if row.gender == "female" else ({"he", "his"}, {"she", "her"})
+        assert set(words(row.text)) & own and not set(words(row.text)) & other
+
+
+def test_the_source_writes_a_stereotype_and_says_how_many_rows_it_has(tmp_path):
+    from fairshrink.registry import CATALOG
+
+    source = CATALOG.sources["generated"]
+    settings = source.Settings(generator="stereotyped_nli", size=30, seed=2)
+    source.fetch(settings, tmp_path, tmp_path)
+    assert settings.rows == len(pd.read_parquet(tmp_path / "stereotyped_nli.parquet")) == 30
+    assert [each.module for each in source.code(settings)] == ["sources.generated.stereotyped_nli.generate"]

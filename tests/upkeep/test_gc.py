@@ -19,7 +19,7 @@ from fairshrink.store import artifacts
 from fairshrink.upkeep import gc, locations, needed
 from fairshrink.upkeep.verify import verify
 
-METHOD = "fairshrink/compression/controls/random_init.py"
+METHOD = "fairshrink/compression/unstructured/random.py"
 SHARED = b"the same in every artifact " * 400
 JOBS = """
 import json; from fairshrink.planning import grid; from fairshrink.planning import studies
@@ -37,7 +37,11 @@ def content(sparsity: float = 0.5) -> dict:
     small["tasks"] = {name: small["tasks"][name] for name in ("sentiment", "similarity")}
     small["tasks"]["sentiment"]["splits"] = [0]
     small["models"]["bert"]["tasks"] = ["sentiment", "similarity"]
-    small["compressions"] = [{"method": "magnitude_global", "sparsity": sparsity}, {"method": "random_init"}]
+    small["compressions"] = [
+        {"method": "magnitude_global", "sparsity": sparsity},
+        {"method": "random", "sparsity": 0.5},
+    ]
+    small["controls"] = []
     small["metrics"] = [{"metric": "task_score"}, {"metric": "bias_sts"}]
     return small
 

@@ -22,7 +22,7 @@ from fairshrink.planning import warm
 from fairshrink.store.layout import ARTIFACT_GLOBS
 
 pytestmark = pytest.mark.workflow
-METHOD = "fairshrink/compression/controls/random_init.py"
+METHOD = "fairshrink/compression/unstructured/random.py"
 PAGE = Path(__file__).parents[2] / "docs/recomputing.md"
 
 
@@ -40,7 +40,8 @@ def small_study() -> dict:
     content["downloads"] = {name: content["downloads"][name] for name in ("bert", "reviews")}
     content["tasks"] = {name: content["tasks"][name] for name in ("sentiment", "similarity")}
     content["models"]["bert"]["tasks"] = ["sentiment", "similarity"]
-    content["compressions"] = [{"method": "magnitude_global", "sparsity": 0.5}, {"method": "random_init"}]
+    content["compressions"] = [{"method": "magnitude_global", "sparsity": 0.5}, {"method": "random", "sparsity": 0.5}]
+    content["controls"] = []
     content["metrics"] = [{"metric": "task_score"}, {"metric": "bias_sts"}]
     return content
 
@@ -320,8 +321,8 @@ def test_snakemakes_own_records_deleted(copied):
 
 
 def test_incomplete_pull_is_not_taken_for_complete(copied):
-    (weights,) = copied.glob("results/compressed/bert-similarity-random_init-*/model.safetensors")
-    (scores,) = copied.glob("results/scores/bert-similarity-random_init-*/bias_sts-*/")
+    (weights,) = copied.glob("results/compressed/bert-similarity-random-sparsity0.5-*/model.safetensors")
+    (scores,) = copied.glob("results/scores/bert-similarity-random-sparsity0.5-*/bias_sts-*/")
     shutil.rmtree(next(copied.glob("results/published/*/")))
     shutil.rmtree(scores)
     for each in (copied / "results").rglob("*.dvc"):

@@ -20,7 +20,8 @@ def small_study() -> dict:
     content["models"] = {"bert": content["models"]["bert"] | {"tasks": ["sentiment"]}}
     content["tasks"] = {"sentiment": content["tasks"]["sentiment"] | {"splits": [0]}}
     content["downloads"] = {name: content["downloads"][name] for name in ("bert", "reviews")}
-    content["compressions"] = [{"method": "random_init"}]
+    content["compressions"] = [{"method": "random", "sparsity": 0.5}]
+    content["controls"] = []
     content["metrics"] = [{"metric": "task_score"}]
     return content
 

@@ -23,12 +23,16 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from fairshrink.compression.controls._shared.seeds import SeededSettings
+from fairshrink.contracts import ALL_HEADS, TaskHead
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+STORED = False
+HEADS: tuple[TaskHead, ...] = ALL_HEADS
+OUTPUTS_ONLY = False
 
 
 class Settings(SeededSettings):

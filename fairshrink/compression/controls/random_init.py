@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from fairshrink.compression.controls._shared.seeds import ABOUT
+from fairshrink.contracts import ALL_HEADS, TaskHead
 from fairshrink.settings import Settings as BaseSettings
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+STORED = False
+HEADS: tuple[TaskHead, ...] = ALL_HEADS
+OUTPUTS_ONLY = False
 
 
 class Settings(BaseSettings):

@@ -10,9 +10,8 @@ Paper: Zhang, Bengio, Hardt, Recht and Vinyals, *Understanding Deep Learning Req
     2017; as a control: Adebayo et al., *Sanity Checks for Saliency Maps*, NeurIPS 2018 (data randomization).
 Cost: One fine-tuning, as the baseline's.
 Saves: Nothing.
-Limits: Only for trained tasks with labels, classification and regression: restrict it with `tasks`. The frequencies of
-    labels are learned, and with many epochs single examples are memorized. An interrupted training starts again from
-    the beginning.
+Limits: Only for trained tasks with labels, classification and regression. The frequencies of
+    labels are learned, and with many epochs single examples are memorized.
 Use:
     - {method: shuffled_labels, tasks: [sentiment, nli]}
 """
@@ -23,12 +22,16 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from fairshrink.compression.controls._shared.seeds import SeededSettings
+from fairshrink.contracts import TaskHead
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = True
+STORED = True
+HEADS: tuple[TaskHead, ...] = ("regression", "classification")
+OUTPUTS_ONLY = False
 
 
 class Settings(SeededSettings):
@@ -43,13 +46,11 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     import numpy as np
 
     from fairshrink.compression.controls._shared.seeds import combined
-    from fairshrink.contracts import TrainedTask
+    from fairshrink.compression.controls._shared.training import trained_task
     from fairshrink.data.examples import frames
     from fairshrink.errors import UserError
 
-    task = context.task_with_examples("shuffled_labels")
-    if not task.module.TRAINED or not isinstance(task.module, TrainedTask):
-        raise UserError(f"tasks.{task.name}: shuffled_labels cannot train a task of kind {task.kind}")
+    task, module = trained_task(context, "shuffled_labels")
     if cp.structure:
         raise UserError("shuffled_labels: apply it to an uncompressed baseline")
     tables = frames(task)
@@ -60,5 +61,5 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     shuffled = examples.assign(label=examples["label"].to_numpy()[order])
     trained = context.source()
     trained.model.to(cp.device)
-    task.module.train(trained, {**tables, "train": shuffled}, task.settings, task.seed, context.log)
+    module.train(trained, {**tables, "train": shuffled}, task.settings, task.seed, context.log, state=context.state)
     return dataclasses.replace(trained, path=None)

@@ -27,13 +27,16 @@ from pydantic import Field
 
 from fairshrink.compression._shared.settings import SCOPE
 from fairshrink.compression.controls._shared.seeds import SeededSettings
-from fairshrink.contracts import Scope
+from fairshrink.contracts import ALL_HEADS, Scope, TaskHead
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+STORED = False
+HEADS: tuple[TaskHead, ...] = ALL_HEADS
+OUTPUTS_ONLY = False
 
 
 class Settings(SeededSettings):

@@ -1,0 +1,1 @@
+"""Sentence pairs in which an occupation entails one gender and rules out the other."""

@@ -1,0 +1,83 @@
+"""Reading one entry of a study: the module that it names, its settings, and the keys that all of its section have."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, get_origin
+
+from pydantic import BaseModel
+
+from fairshrink.contracts import AnyMethod
+from fairshrink.study.catalog import ModulesOf
+from fairshrink.study.mistakes import Mistake, checked, suggestion
+
+M = TypeVar("M", bound="HasSettings")
+K = TypeVar("K", bound=BaseModel)
+
+
+class HasSettings(Protocol):
+    """A module with a class that validates its settings."""
+
+    @property
+    def Settings(self) -> type[BaseModel]:  # noqa: N802
+        """The class."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[M, K]):
+    """How entries of a section are read: their modules, the key that names a module, the keys common to all entries."""
+
+    section: str
+    selector: str
+    modules: ModulesOf[M]
+    common: type[K]
+
+
+@dataclass(frozen=True)
+class Parsed(Generic[M, K]):
+    """An entry whose values are valid one by one."""
+
+    name: str
+    module_name: str
+    module: M
+    settings: Any
+    keys: K
+    explicit: frozenset[str]
+
+
+def read_entry(kind: Kind[M, K], name: str, values: object, key: str, mistakes: list[Mistake]) -> Parsed[M, K] | None:
+    """The entry, or None with its mistakes added."""
+    selector, modules = kind.selector, kind.modules
+    stated: Mapping[str, Any] = values if isinstance(values, dict) else {}
+    module_name = stated.get(selector)
+    if not isinstance(module_name, str):
+        known = suggestion("", modules.names())
+        mistakes.append(Mistake(f"{key}.{selector}", "this key is missing", f"`{selector}: NAME` with {known}"))
+        return None
+    if module_name not in modules:
+        remedy = suggestion(module_name, modules.names())
+        mistakes.append(Mistake(f"{key}.{selector}", f"there is no {selector} '{module_name}'", remedy))
+        return None
+    module = modules[module_name]
+    shared = {k: v for k, v in stated.items() if k in kind.common.model_fields}
+    own = {k: v for k, v in stated.items() if k not in kind.common.model_fields and k != selector}
+    keys = checked(kind.common, shared, key, mistakes)
+    settings = checked(module.Settings, own, key, mistakes, also=kind.common.model_fields)
+    if keys is None or settings is None:
+        return None
+    return Parsed(name, module_name, module, settings, keys, frozenset(own))
+
+
+def grid(values: dict[str, Any], modules: ModulesOf[AnyMethod]) -> Iterator[dict[str, Any]]:
+    """The points of an entry in which a list of values stands for one setting each."""
+    method = values.get("method")
+    fields = modules[method].Settings.model_fields if isinstance(method, str) and method in modules else {}
+    axes = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) not in (list, tuple)
+    }
+    for point in itertools.product(*axes.values()):
+        yield values | dict(zip(axes, point, strict=True))
