@@ -219,7 +219,7 @@ def _tables(study: Study, checkpoints: Sequence[Checkpoint], scores: Sequence[tu
         study.name,
         [entry for name in used for entry in entry_points(CATALOG.metrics, name, *SUMMARY)],
         {score.path.split("/", 2)[2]: score for _, score in scores},
-        replace(job, files=tuple(outputs.outputs(listed))),
+        replace(job, files=tuple(outputs.outputs(listed, job.scores))),
     )
 
 
