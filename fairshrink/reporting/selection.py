@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from fairshrink.contracts import BASELINE, BIAS_KINDS
+from fairshrink.contracts import BASELINE, BIAS_KINDS, RANDOM_INIT
+from fairshrink.reporting.outputs import DOSE
 
 CELL = ["model", "task", "method", "setting"]
 KEPT = 0.5
@@ -37,6 +38,11 @@ def bias(cells: pd.DataFrame) -> pd.DataFrame:
 def compressed(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of compressions: neither baselines nor controls."""
     return cells[(cells["method"] != BASELINE) & ~cells["control"]]
+
+
+def undirected(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of controls that damage a model in no direction: neither random models nor doses of a stereotype."""
+    return cells[cells["control"] & ~cells["method"].isin([RANDOM_INIT, DOSE])]
 
 
 def each_pair(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:

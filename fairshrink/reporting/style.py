@@ -24,9 +24,18 @@ COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D4E9E", "#8C510A"),
     *("#7A8B00", "#A50F3C"),
 )
-_MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+_MARKS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "d", "8")
+"""Shapes whose filling can be seen."""
 Dashes = tuple[float, tuple[float, ...]] | str
-_DASHES: tuple[Dashes, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 1)))
+_DASHES: tuple[Dashes, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+    (0, (2, 1)),
+)
 INK, FAINT, QUIET, GRAY = "#24292f", "#8c959f", "#57606a", "#8a8a8a"
 
 _SETTINGS = {
@@ -49,8 +58,8 @@ _SETTINGS = {
     "lines.markersize": 5.5,
     "legend.frameon": False,
     "svg.hashsalt": "fairshrink",
-    "figure.dpi": 100,
-    "savefig.dpi": 160,
+    "figure.dpi": 160,
+    "savefig.dpi": "figure",
 }
 
 
@@ -89,6 +98,9 @@ def looks(cells: pd.DataFrame) -> dict[str, Look]:
 def save(figure: Figure, stem: Path) -> None:
     """Write every format, without dates or versions, and close the figure."""
     metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    for _ in range(2):  # the second time from where the first has put the labels outside of the panels
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout is final: computing it again for each format takes most of the time
     for ending in FORMATS:
         figure.savefig(stem.with_name(f"{stem.name}.{ending}"), metadata=metadata[ending], facecolor="white")
     plt.close(figure)

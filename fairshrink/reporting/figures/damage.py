@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fairshrink.contracts import BASELINE, RANDOM_INIT
+from fairshrink.contracts import BASELINE
 from fairshrink.reporting import selection
 from fairshrink.reporting.figures import frame, points
 from fairshrink.reporting.style import INK, Look
@@ -43,7 +43,7 @@ def bias_by_damage(cells: pd.DataFrame, appearance: dict[str, Look], title: str)
 
 
 def band(rows: pd.DataFrame) -> pd.DataFrame:
-    """Damage, low and high of the residual of undirected damage, sorted by damage: the outermost where cells coincide."""
+    """Damage, low and high of the residual of undirected damage, by damage; the outermost where cells coincide."""
     known = rows.dropna(subset=["damage", "control_low", "control_high"])
     merged = known.groupby("damage", sort=True).agg(low=("control_low", "min"), high=("control_high", "max"))
     return merged.reset_index()
@@ -75,26 +75,23 @@ def _residuals(axes: Axes, rows: pd.DataFrame, appearance: dict[str, Look]) -> N
         frame.nothing(axes, "no residual is known:\nthe loss of signal was not measured")
         return
     around = band(made)
-    everything, _ = _shown(rows, "value")
-    frame.scaled(axes, [*everything["damage"], *_shown(rows, "value")[1]["damage"]])
+    frame.scaled(axes, [each for part in _shown(rows, "value") for each in part["damage"]])
     margin = made["margin"].max()
-    frame.span(
-        axes,
-        [made["residual"], made["residual_low"], made["residual_high"], gray["residual"], around["low"]]
-        + [around["high"], [margin, -margin]],
-    )
+    drawn = [made["residual"], made["residual_low"], made["residual_high"], gray["residual"], [margin, -margin]]
+    frame.span(axes, [*drawn, around["low"], around["high"]])
     if len(around):
         axes.fill_between(around["damage"], around["low"], around["high"], color=_BAND, linewidth=0, zorder=1)
-    frame.references(axes, [(0.0, "lost signal\nexplains it", "-"), (margin, "margin", _MARGIN), (-margin, "", _MARGIN)])
+    frame.references(
+        axes, [(0.0, "lost signal\nexplains it", "-"), (margin, "margin", _MARGIN), (-margin, "", _MARGIN)]
+    )
     points.controls(axes, gray["damage"], gray["residual"])
     points.draw(axes, made, "damage", "residual", made["residual_low"], made["residual_high"], appearance)
 
 
 def _shown(rows: pd.DataFrame, y: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compressions and controls of damage that have a damage and a value in ``y``; random models are no damage."""
+    """Compressions and controls of undirected damage that have a damage and a value in ``y``."""
     known = rows[rows["damage"].notna() & rows[y].notna()]
-    gray = known[known["control"] & (known["method"] != RANDOM_INIT)]
-    return selection.compressed(known), gray
+    return selection.compressed(known), selection.undirected(known)
 
 
 def _why(rows: pd.DataFrame) -> str:
@@ -120,4 +117,3 @@ def _shapes(bias: pd.DataFrame) -> frame.Legend:
     if len(band(made)):
         entries.append((Patch(color=_BAND), "95% of undirected damage"))
     return entries
-

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
-from fairshrink.reporting.style import FAINT, INK, QUIET, Look
+from fairshrink.reporting.style import FAINT, INK, QUIET, Dashes, Look
 
 PER_ROW = 3
 WIDTH, HEIGHT, SIDES = 3.5, 2.75, 1.4
@@ -22,11 +22,13 @@ _LABEL, _SMALL = 0.075, 7.5
 """Least distance of two labels of references, as a share of the panel's height, and their size in points."""
 Handle = Any
 """An artist of a legend, or a tuple of several drawn over each other."""
+Level = tuple[float, str, Dashes]
+"""A value of the vertical axis that is marked: value, label, dashes."""
 Legend = Sequence[tuple[Handle, str]]
 
 
 def grid(n: int, rows_each: int = 1, height: float = HEIGHT, width: float = WIDTH) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with ``n`` columns of ``rows_each`` panels, in blocks of at most three columns: panels of each column."""
+    """A figure with ``n`` columns of ``rows_each`` panels, in blocks of at most three: panels of each column."""
     n = max(n, 1)
     columns = min(PER_ROW, n) if n != PER_ROW + 1 else 2
     blocks = -(-n // columns)
@@ -73,24 +75,21 @@ def span(axes: Axes, values: Sequence[Any], across: bool = False, share: float =
     (axes.set_xlim if across else axes.set_ylim)(low - room, high + room)
 
 
-def references(axes: Axes, levels: Sequence[tuple[float, str, str | tuple[float, tuple[float, ...]]]]) -> None:
+def references(axes: Axes, levels: Sequence[Level]) -> None:
     """Lines at ``levels`` (value, label, dashes), labeled right of the panel; limits must be set before.
 
     Levels that are nearly equal share a line and a label; labels are pushed apart where they would overlap.
     """
     low, high = axes.get_ylim()
     known = sorted((each for each in levels if np.isfinite(each[0])), key=lambda each: each[0])
-    merged: list[list[Any]] = []
+    merged: list[tuple[float, str, Any]] = []
     for value, label, dashes in known:
         if merged and abs(value - merged[-1][0]) < 0.005 * (high - low):
-            merged[-1][1] += f", {label}"
+            merged[-1] = (merged[-1][0], f"{merged[-1][1]},\n{label}", merged[-1][2])
         else:
-            merged.append([value, label, dashes])
-    heights: list[float] = []
-    for value, _, _ in merged:
-        at = (value - low) / (high - low)
-        heights.append(max(at, heights[-1] + _LABEL) if heights else at)
-    for at, (value, label, dashes) in zip(_down(heights), merged, strict=True):
+            merged.append((value, label, dashes))
+    places = apart([((value - low) / (high - low), 1 + label.count("\n")) for value, label, _ in merged])
+    for at, (value, label, dashes) in zip(places, merged, strict=True):
         axes.axhline(value, color=FAINT, linewidth=1.0, linestyle=dashes, zorder=1)
         axes.text(1.015, at, label, transform=axes.transAxes, ha="left", va="center", fontsize=_SMALL, color=QUIET)
 
@@ -118,17 +117,20 @@ def scaled(axes: Axes, values: Sequence[float]) -> bool:
 
 def legends(figure: Figure, title: str, above: Legend, below: Legend = ()) -> None:
     """A legend with a title above the panels, for methods, and one below, for what the shapes mean."""
+    if not above:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold", color=INK)
     for entries, place, head in ((above, "outside upper left", title), (below, "outside lower left", None)):
-        if not entries and head is None:
+        if not entries:
             continue
         labels = [label for _, label in entries]
         made = figure.legend(
-            [handle for handle, _ in entries] or [Line2D([], [], linestyle="none")],
-            labels or [""],
+            [handle for handle, _ in entries],
+            labels,
             loc=place,
             ncols=columns(labels, figure.get_figwidth()),
             columnspacing=1.3,
             handletextpad=0.5,
+            handlelength=2.4,
             fontsize=8,
             title=head,
             title_fontproperties={"weight": "bold", "size": 10.5},
@@ -140,7 +142,7 @@ def legends(figure: Figure, title: str, above: Legend, below: Legend = ()) -> No
 
 def columns(labels: Sequence[str], width: float) -> int:
     """The largest number of legend columns that fits a width in inches; a legend is filled column by column."""
-    widths = [0.62 + 0.064 * len(label) for label in labels]
+    widths = [0.58 + 0.06 * len(label) for label in labels]
 
     def needed(n: int) -> float:
         return sum(max(part) for part in np.array_split(np.array(widths), n) if len(part))
@@ -167,11 +169,17 @@ def line_handles(lines: Sequence[str], appearance: dict[str, Look], joined: Call
     ]
 
 
-def _down(heights: list[float]) -> list[float]:
-    """Heights in ascending order, moved down where the highest would be above the panel, still apart."""
-    moved = list(heights)
+def apart(labels: Sequence[tuple[float, int]]) -> list[float]:
+    """Heights of labels, given in ascending order with their numbers of lines, moved so that none overlap.
+
+    Shares of the panel's height; labels are moved up from below, and down again where they would leave the panel.
+    """
+    moved: list[float] = []
+    half = [lines * _LABEL / 2 for _, lines in labels]
+    for i, (height, _) in enumerate(labels):
+        moved.append(max(height, moved[-1] + half[i - 1] + half[i]) if moved else height)
     ceiling = 1.0
     for i in range(len(moved) - 1, -1, -1):
-        moved[i] = min(moved[i], ceiling)
-        ceiling = moved[i] - _LABEL
+        moved[i] = min(moved[i], ceiling - half[i])
+        ceiling = moved[i] - half[i]
     return moved

@@ -14,7 +14,7 @@ from fairshrink.reporting.figures.frame import Handle, Legend
 from fairshrink.reporting.style import GRAY, INK, Look
 
 FULL, HALF, EMPTY, DOT, CROSS = "full", "half", "empty", "dot", "cross"
-FILLING = {
+FILLING: dict[str, str] = {
     kinds.MORE_BIASED: FULL,
     kinds.LESS_BIASED: FULL,
     kinds.AS_DAMAGE: HALF,
@@ -82,7 +82,13 @@ def markers(look: Look, how: str) -> list[Line2D]:
     if over is None:
         return [empty]
     marker, size = over
-    inner = {"color": look.color, "linestyle": "none", "marker": marker, "markersize": size, "markeredgewidth": 0.9}
+    inner: dict[str, Any] = {
+        "color": look.color,
+        "linestyle": "none",
+        "marker": marker,
+        "markersize": size,
+        "markeredgewidth": 0.9,
+    }
     return [empty, Line2D([], [], **inner)]
 
 
@@ -100,7 +106,7 @@ def baseline_handle() -> tuple[Handle, str]:
 
 def baseline(axes: Axes, x: float, y: float) -> None:
     """The uncompressed model."""
-    axes.plot([x], [y], color=INK, marker="*", markersize=9, linestyle="none", zorder=6)
+    axes.plot([x], [y], color=INK, marker="*", markersize=10, linestyle="none", zorder=3.5)
 
 
 def controls(axes: Axes, x: pd.Series, y: pd.Series) -> None:
