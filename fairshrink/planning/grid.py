@@ -139,7 +139,7 @@ def _tables(study: Study, checkpoints: Sequence[Checkpoint], scores: Sequence[tu
         study.name,
         [each for name in used for each in entry_points(CATALOG.metrics, name, *SUMMARY, optional=BIAS_SUMMARY)],
         {score.path.split("/", 2)[2]: score for _, score in scores},
-        replace(job, files=tuple(outputs.outputs(listed))),
+        replace(job, files=tuple(outputs.outputs(listed, job.scores))),
     )
 
 

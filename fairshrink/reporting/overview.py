@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fairshrink.analysis.cells import CELL, rank_of_kind
-from fairshrink.analysis.verdicts import LOST, NOTHING, REAL, UNKNOWN
-from fairshrink.contracts import BASELINE
-
-MARKS = {REAL: "*", LOST: "†", UNKNOWN: "‡", NOTHING: ""}
-MISSING = "–"
+from fairshrink.contracts import BASELINE, BIAS_KINDS
+from fairshrink.reporting import digits, marks, selection
+from fairshrink.reporting.digits import MISSING
+from fairshrink.reporting.markup import Cell, Document, Grid, Marked
+from fairshrink.reporting.selection import CELL
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A value with its uncertainty as text, and the verdict on its change ("" if there is none)."""
+    """A value with its interval as text, and the verdict on its change ("" if there is none)."""
 
     text: str
     verdict: str = ""
@@ -27,7 +24,7 @@ class Entry:
     @property
     def mark(self) -> str:
         """The symbol for the verdict in a table."""
-        return MARKS.get(self.verdict, "")
+        return marks.MARKS.get(self.verdict, "")
 
 
 @dataclass(frozen=True)
@@ -50,89 +47,86 @@ class Overview:
     note: str
 
 
-def overview(cells: pd.DataFrame, verdicts: pd.DataFrame, task: str, about: Mapping[str, Any]) -> Overview:
-    """The overview of ``task`` from `cells.cells` and `verdicts.verdicts`."""
+def overview(cells: pd.DataFrame, task: str, level: float) -> Overview:
+    """The overview of ``task`` from cells in reading order (`selection.texts`); ``level``: of the intervals."""
     mine = cells[cells["task"] == task]
-    metrics = _columns(mine)
-    verdict_of = verdicts.set_index([*CELL, "metric"])["verdict"].to_dict()
-    decimals = {name: _decimals(group) for name, group in mine.groupby("metric")}
+    metrics = selection.metrics(mine)
     several_models = mine["model"].nunique() > 1
     lines = []
     for model, of_model in mine.groupby("model", sort=False):
-        first = (model,) if several_models else ()
-        for cell, group in of_model.groupby(CELL, sort=False):
-            one = group.iloc[0]
-            role = "baseline" if one["method"] == BASELINE else "control" if one["control"] else "compressed"
-            by_metric = {row["metric"]: row for _, row in group.iterrows()}
-            entries = tuple(
-                Entry(_value(by_metric[name], decimals[name]), verdict_of.get((*cell, name), ""))
-                if name in by_metric
-                else Entry(MISSING)
-                for name in metrics
-            )
-            labels = (*first, _method(one["method"]), one["setting"], _number(one["effective_bits"], 1))
-            lines.append(Line(role, (*labels, str(one["n_splits"])), entries))
+        first = (str(model),) if several_models else ()
+        shown = of_model[~(of_model["control"] & selection.is_seed(of_model["setting"]))]
+        for _, group in shown.groupby(CELL, sort=False):
+            lines.append(_line(first, group, metrics))
         for label, column in (("unbiased model", "unbiased"), ("random model", "random")):
             values = of_model.groupby("metric")[column].mean()
-            entries = tuple(Entry(_number(values.get(name, np.nan), decimals[name])) for name in metrics)
+            entries = tuple(Entry(digits.plain(values.get(name, np.nan))) for name in metrics)
             lines.append(Line("reference", (*first, label, "", "", ""), entries))
+    heads = tuple(marks.head(name, mine[mine["metric"] == name]) for name in metrics)
     columns = (*(("model",) if several_models else ()), "method", "setting", "bits per weight", "splits")
-    return Overview(task, columns, tuple(metrics), tuple(lines), _note(mine, about))
+    return Overview(task, columns, heads, tuple(lines), _note(mine, heads, level))
 
 
-def numbers(cells: pd.DataFrame, verdicts: pd.DataFrame, task: str) -> pd.DataFrame:
-    """The same table as numbers: for each metric its value, the bounds ``low`` and ``high``, and the verdict."""
+def document(made: Overview, name: str, title: str, note: str = "") -> Document:
+    """An overview as a readable table; ``note`` is added to its own."""
+    rows: list[tuple[Cell, ...]] = [
+        (*line.labels, *(Marked(each.text, each.mark) for each in line.entries)) for line in made.lines
+    ]
+    rules = frozenset(i for i in range(1, len(rows)) if made.lines[i].role != made.lines[i - 1].role)
+    grid = Grid("", (*made.columns, *made.metrics), tuple(rows), len(made.metrics), rules)
+    return Document(name, title, (grid,), " ".join(each for each in (made.note, note) if each))
+
+
+def numbers(cells: pd.DataFrame, task: str) -> pd.DataFrame:
+    """The same as numbers, one row per cell, controls included: for each metric its value and all about it."""
     mine = cells[cells["task"] == task]
-    labeled = mine.merge(verdicts[[*CELL, "metric", "verdict"]], on=[*CELL, "metric"], how="left")
-    columns = [*CELL, "sparsity", "effective_bits", "n_splits"]
-    table = mine.drop_duplicates(CELL)[columns].reset_index(drop=True)
-    for name in _columns(mine):
-        part = labeled.loc[labeled["metric"] == name, [*CELL, "value", "low", "high", "verdict"]]
-        part["verdict"] = part["verdict"].fillna("")
-        names = {"value": name, "low": f"{name}_low", "high": f"{name}_high", "verdict": f"{name}_verdict"}
-        table = table.merge(part.rename(columns=names), on=CELL, how="left")
-    return table
+    table = mine.drop_duplicates(CELL)[[*CELL, "control", "sparsity", "effective_bits", "n_splits"]]
+    for name in selection.metrics(mine):
+        part = mine[mine["metric"] == name]
+        columns = ["value", "low", "high"]
+        if part["training_low"].notna().any():
+            columns += ["training_low", "training_high"]
+        if part["kind"].isin(BIAS_KINDS).any():
+            columns += ["change", "change_low", "change_high", "verdict"]
+        names = {each: name if each == "value" else f"{name}_{each}" for each in columns}
+        table = table.merge(part[[*CELL, *columns]].rename(columns=names), on=CELL, how="left")
+    return table.reset_index(drop=True)
 
 
-def _columns(cells: pd.DataFrame) -> list[str]:
-    pairs = sorted(set(zip(rank_of_kind(cells["kind"]), cells["metric"], strict=True)))
-    return [name for _, name in pairs]
+def value_text(row: pd.Series) -> str:
+    """A cell's value with the interval over items, and behind it the one over trainings where there is one."""
+    text = digits.with_interval(row["value"], row["low"], row["high"])
+    if text == MISSING or pd.isna(row["training_low"]) or pd.isna(row["training_high"]):
+        return text
+    with_items = not (pd.isna(row["low"]) or pd.isna(row["high"]))
+    bounds = (row["low"], row["high"]) if with_items else (row["training_low"], row["training_high"])
+    places = digits.decimals(row["value"], *bounds)
+    low, high = (digits.number(row[each], places) for each in ("training_low", "training_high"))
+    return f"{text} ⟨{low}, {high}⟩"
 
 
-def _decimals(group: pd.DataFrame) -> int:
-    largest = group["value"].abs().max()
-    return 1 if largest >= 20 else 2 if largest >= 2 else 3
-
-
-def _number(value: float, decimals: int) -> str:
-    if pd.isna(value):
-        return MISSING
-    text = f"{value:.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
-
-
-def _value(row: pd.Series, decimals: int) -> str:
-    value = _number(row["value"], decimals)
-    if value != MISSING and row["n_splits"] > 1:
-        return f"{value} ± {_number(row['sd'], decimals)}"
-    if value == MISSING or pd.isna(row["low"]):
-        return value
-    return f"{value} [{_number(row['low'], decimals)}, {_number(row['high'], decimals)}]"
-
-
-def _method(name: str) -> str:
-    return "baseline" if name == BASELINE else name.replace("_", " ")
-
-
-def _note(cells: pd.DataFrame, about: Mapping[str, Any]) -> str:
-    spread = []
-    if (cells["n_splits"] > 1).any():
-        spread.append("± one standard deviation over splits")
-    if (cells["n_splits"] == 1).any():
-        spread.append(f"[{about['level']:.0%} bootstrap interval]")
-    return (
-        f"Values with {', '.join(spread)}. "
-        f"{MARKS[REAL]} {REAL} against the baseline; {MARKS[LOST]} {LOST}: the task score lost more than half of "
-        f"its distance to a random model's; {MARKS[UNKNOWN]} {UNKNOWN}; no mark: {NOTHING} "
-        f"(adjusted p above 0.05); {MISSING} undefined."
+def _line(first: tuple[str, ...], group: pd.DataFrame, metrics: list[str]) -> Line:
+    one = group.iloc[0]
+    role = "baseline" if one["method"] == BASELINE else "control" if one["control"] else "compressed"
+    by_metric = {row["metric"]: row for _, row in group.iterrows()}
+    entries = tuple(
+        Entry(value_text(by_metric[name]), _verdict(by_metric[name])) if name in by_metric else Entry(MISSING)
+        for name in metrics
     )
+    bits = MISSING if pd.isna(one["effective_bits"]) else f"{one['effective_bits']:.1f}"
+    splits = "" if pd.isna(one["n_splits"]) else str(int(one["n_splits"]))
+    return Line(role, (*first, selection.method_name(one["method"]), one["setting"], bits, splits), entries)
+
+
+def _verdict(row: pd.Series) -> str:
+    return row["verdict"] if isinstance(row["verdict"], str) else ""
+
+
+def _note(cells: pd.DataFrame, heads: tuple[str, ...], level: float) -> str:
+    parts = [f"Values with [{level:.0%} interval over test items, about these checkpoints]"]
+    if cells["training_low"].notna().any():
+        parts.append(f" and ⟨{level:.0%} interval over trainings⟩")
+    hidden = cells[cells["control"] & selection.is_seed(cells["setting"])]["method"].nunique()
+    more = " Controls that are drawn several times are in the table of damage." if hidden else ""
+    arrows = marks.arrows_explained(heads)
+    return f"{''.join(parts)}; {MISSING} undefined. {arrows}{marks.legend(cells['verdict'])}{more}"

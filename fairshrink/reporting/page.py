@@ -8,10 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from fairshrink.analysis.verdicts import LOST, NOTHING, REAL, UNKNOWN
-from fairshrink.reporting.overview import MARKS, Line, Overview
+from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.reporting import selection
+from fairshrink.reporting.marks import MARKS
+from fairshrink.reporting.overview import Line, Overview
 
-_CLASSES = {REAL: "real", LOST: "lost", UNKNOWN: "unknown", NOTHING: ""}
+_CLASSES: dict[str, str] = {
+    kinds.MORE_BIASED: "real",
+    kinds.LESS_BIASED: "real",
+    kinds.NOT_MEASURABLE: "lost",
+    kinds.AS_DAMAGE: "unknown",
+    kinds.UNCONTROLLED: "unknown",
+}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; margin: 2rem auto; padding: 0 1.5rem; max-width: 76rem }
 h1 { font-size: 1.5rem; margin-bottom: .2rem }  h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem }
@@ -28,9 +36,7 @@ tr.first td { border-top: 2px solid #aab2bb }
 """
 
 
-def page(
-    overviews: Sequence[Overview], verdicts: pd.DataFrame, agreement: pd.DataFrame, about: Mapping[str, Any]
-) -> str:
+def page(overviews: Sequence[Overview], cells: pd.DataFrame, agreement: pd.DataFrame, about: Mapping[str, Any]) -> str:
     """The page as HTML; every label is escaped."""
     study = escape(about["study"])
     parts = [
@@ -39,7 +45,7 @@ def page(
         f"<h1>{study}</h1>",
         "<p>Does the bias of a compressed language model really change, or does the model only become more random? "
         "Each cell is compared with the uncompressed baseline on the same items.</p>",
-        _tally(verdicts),
+        _tally(cells),
         _key(),
     ]
     for each in overviews:
@@ -48,15 +54,15 @@ def page(
     return "\n".join(parts)
 
 
-def _tally(verdicts: pd.DataFrame) -> str:
-    verdicts = verdicts[~verdicts["control"].astype(bool)]
-    counts = verdicts["verdict"].value_counts().to_dict()
-    parts = [f"<b>{counts[name]}</b> {escape(name)}" for name in (REAL, LOST, UNKNOWN, NOTHING) if name in counts]
-    return f"<p>Of {len(verdicts)} comparisons: {', '.join(parts)}.</p>" if parts else "<p>Nothing was compared.</p>"
+def _tally(cells: pd.DataFrame) -> str:
+    made = selection.compressed(selection.bias(cells))
+    counts = made["verdict"].value_counts().to_dict()
+    parts = [f"<b>{counts[name]}</b> {escape(name)}" for name in kinds.VERDICTS if name in counts]
+    return f"<p>Of {len(made)} comparisons: {', '.join(parts)}.</p>" if parts else "<p>Nothing was compared.</p>"
 
 
 def _key() -> str:
-    spans = [f'<span class="{_CLASSES[name]}">{escape(name)} {MARKS[name]}</span>' for name in (REAL, LOST, UNKNOWN)]
+    spans = [f'<span class="{shade}">{escape(name)} {escape(MARKS[name])}</span>' for name, shade in _CLASSES.items()]
     return f'<p class="key">{"".join(spans)}</p>'
 
 
@@ -73,7 +79,7 @@ def _row(line: Line, starts: bool) -> str:
     for entry in line.entries:
         title = f' title="{escape(entry.verdict)}"' if entry.verdict else ""
         classes = f"n {_CLASSES.get(entry.verdict, '')}".strip()
-        cells.append(f'<td class="{classes}"{title}>{escape(entry.text)}{entry.mark}</td>')
+        cells.append(f'<td class="{classes}"{title}>{escape(entry.text)}{escape(entry.mark)}</td>')
     return f'<tr class="{line.role}{" first" if starts else ""}">{"".join(cells)}</tr>'
 
 
@@ -90,14 +96,14 @@ def _agreement(agreement: pd.DataFrame) -> str:
             ("checkpoints", "n"),
             ("Spearman", "n"),
             ("interval", "n"),
-            ("given task score", "n"),
+            ("of residuals", "n"),
         ]
     )
     rows = []
     for row in agreement.itertuples():
         names = "".join(f"<td>{escape(str(each))}</td>" for each in (row.model, row.task, row.first, row.second))
         span = f"[{_r(row.ci_low)}, {_r(row.ci_high)}]" if pd.notna(row.ci_low) else "–"
-        values = (str(row.n_checkpoints), _r(row.spearman), span, _r(row.partial))
+        values = (str(row.n_checkpoints), _r(row.spearman), span, _r(getattr(row, "residual_spearman", float("nan"))))
         rows.append("<tr>" + names + "".join(f'<td class="n">{each}</td>' for each in values) + "</tr>")
     note = (
         "Spearman’s correlation over checkpoints, controls left out, of the amount of bias (distance from the "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -11,15 +12,31 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.figure import Figure
 
+from fairshrink.contracts import BASELINE
 from fairshrink.reporting.outputs import FORMATS
 
-# Okabe and Ito (2008): distinguishable with every common kind of color vision; without yellow, too faint for lines.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D4E9E", "#8C510A")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
-INK, FAINT = "#24292f", "#8c959f"
+# Okabe and Ito (2008), distinguishable with every common kind of color vision, without yellow, too faint for lines;
+# then four more, told apart by their markers and dashes where colors are near.
+COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D4E9E", "#8C510A"),
+    *("#7A8B00", "#A50F3C"),
+)
+_MARKS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "d", "8")
+"""Shapes whose filling can be seen."""
+Dashes = tuple[float, tuple[float, ...]] | str
+_DASHES: tuple[Dashes, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+    (0, (2, 1)),
+)
+INK, FAINT, QUIET, GRAY = "#24292f", "#8c959f", "#57606a", "#8a8a8a"
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -41,8 +58,8 @@ _SETTINGS = {
     "lines.markersize": 5.5,
     "legend.frameon": False,
     "svg.hashsalt": "fairshrink",
-    "figure.dpi": 100,
-    "savefig.dpi": 160,
+    "figure.dpi": 160,
+    "savefig.dpi": "figure",
 }
 
 
@@ -55,30 +72,35 @@ def styled() -> Iterator[None]:
         yield
 
 
-def looks(lines: Sequence[str], controls: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Color and marker of each line, by its position in the study's list of lines; controls are gray."""
-    colored = {
-        line: {"color": _COLORS[i % len(_COLORS)], "marker": _MARKS[i % len(_MARKS)]} for i, line in enumerate(lines)
+@dataclass(frozen=True)
+class Look:
+    """How a line of a study is drawn, in every figure alike."""
+
+    color: str
+    marker: str
+    dashes: Dashes
+
+
+def looks(cells: pd.DataFrame) -> dict[str, Look]:
+    """The look of each line, by its position among the lines of the whole study; ``cells`` are in reading order.
+
+    A method has one color; its lines differ in marker and dashes, as do those of different methods. Controls are gray.
+    """
+    rows = cells[cells["method"] != BASELINE].drop_duplicates("line")
+    made = rows[~rows["control"]]
+    color = {method: COLORS[i % len(COLORS)] for i, method in enumerate(dict.fromkeys(made["method"]))}
+    return {
+        row["line"]: Look(color[row["method"]], _MARKS[i % len(_MARKS)], _DASHES[i % len(_DASHES)])
+        for i, (_, row) in enumerate(made.iterrows())
     }
-    gray = {line: {"color": "#7A7A7A", "marker": _MARKS[-1 - i % len(_MARKS)]} for i, line in enumerate(controls)}
-    return colored | gray
-
-
-def grid(n: int) -> tuple[Figure, list[Axes]]:
-    """A figure with ``n`` panels in rows of at most three."""
-    columns = max(1, min(3, n) if n != 4 else 2)
-    rows = max(1, -(-n // columns))
-    size = (max(4.2 * columns, 6.4), 3.3 * rows + 0.9)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    panels = list(axes.flat)
-    for spare in panels[max(n, 1) :]:
-        spare.set_axis_off()
-    return figure, panels[: max(n, 1)]
 
 
 def save(figure: Figure, stem: Path) -> None:
     """Write every format, without dates or versions, and close the figure."""
     metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    for _ in range(2):  # the second time from where the first has put the labels outside of the panels
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout is final: computing it again for each format takes most of the time
     for ending in FORMATS:
         figure.savefig(stem.with_name(f"{stem.name}.{ending}"), metadata=metadata[ending], facecolor="white")
     plt.close(figure)

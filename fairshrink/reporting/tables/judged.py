@@ -1,0 +1,110 @@
+"""The table of verdicts: one row per compression and bias metric."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from fairshrink.contracts import BASELINE
+from fairshrink.reporting import digits, marks, selection
+from fairshrink.reporting.markup import Cell, Document, Grid, Marked
+
+_COLUMNS = (
+    "method",
+    "setting",
+    "metric",
+    "verdict",
+    "baseline",
+    "change",
+    "by lost signal",
+    "residual",
+    "margin",
+    "undirected damage",
+    "performance kept",
+    "detectable",
+)
+_WORDS = 4
+
+
+def verdicts(cells: pd.DataFrame) -> pd.DataFrame:
+    """All columns of the cells of compressions and bias metrics."""
+    return selection.compressed(selection.bias(cells)).reset_index(drop=True)
+
+
+def document(table: pd.DataFrame, level: float) -> Document:
+    """The verdicts of each model and task, with the numbers that they rest on."""
+    grids = [
+        Grid(f"{model}, {task}", _COLUMNS, tuple(_row(row) for _, row in rows.iterrows()), len(_COLUMNS) - _WORDS)
+        for (model, task), rows in selection.each_pair(table)
+    ]
+    note = (
+        f"Change and residual with paired {level:.0%} intervals over test items. By lost signal: the change that the "
+        "loss of signal alone explains; residual: the rest. Undirected damage: where the residual of a control with "
+        "this damage is expected to lie. Detectable: the smallest residual found with 80% power. "
+    )
+    return Document("verdicts", "Verdicts", tuple(grids), note + marks.legend(table["verdict"]))
+
+
+def counts(cells: pd.DataFrame) -> dict[str, int]:
+    """How many cells have each verdict, by its name in snake case, all verdicts included."""
+    return {snake(name): int((cells["verdict"] == name).sum()) for name in marks.MARKS}
+
+
+def snake(verdict: str) -> str:
+    """A verdict as a key."""
+    return verdict.replace(",", "").replace(" ", "_")
+
+
+def _row(row: pd.Series) -> tuple[Cell, ...]:
+    verdict = row["verdict"] if isinstance(row["verdict"], str) else ""
+    places = digits.decimals(row["residual"], row["residual_low"], row["residual_high"])
+    if pd.isna(row["residual"]):
+        places = digits.decimals(row["change"], row["change_low"], row["change_high"])
+    controls = digits.MISSING
+    if pd.notna(row["control_low"]) and pd.notna(row["control_high"]):
+        controls = f"[{digits.number(row['control_low'], places)}, {digits.number(row['control_high'], places)}]"
+    return (
+        selection.method_name(row["method"]),
+        row["setting"],
+        row["metric"].replace("_", " "),
+        Marked(verdict or digits.MISSING, marks.MARKS.get(verdict, "")),
+        digits.number(row["baseline"], places),
+        digits.with_interval(row["change"], row["change_low"], row["change_high"]),
+        digits.number(row["explained"], places),
+        digits.with_interval(row["residual"], row["residual_low"], row["residual_high"]),
+        digits.plain(row["margin"]),
+        controls,
+        digits.MISSING if pd.isna(row["performance_kept"]) else f"{row['performance_kept']:.0%}",
+        digits.plain(row["mde"]),
+    )
+
+
+def headline(cells: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, object]]]]:
+    """The headline numbers of a study, nested task → model → metric, for ``dvc metrics show`` and ``diff``.
+
+    For each metric the baseline's value, the compression that changed it most (without controls) and by how much; for
+    metrics of bias also how many compressions have each verdict.
+    """
+    tree: dict[str, dict[str, dict[str, dict[str, object]]]] = {}
+    for (model, task), group in selection.each_pair(cells):
+        branch = tree.setdefault(task, {}).setdefault(model, {})
+        for name in sorted(set(group["metric"])):
+            rows = group[group["metric"] == name]
+            baseline = rows.loc[rows["method"] == BASELINE, "value"]
+            made = selection.compressed(rows)
+            branch[name] = {"baseline": _finite(baseline.iloc[0]) if len(baseline) else None, **_largest(made)}
+            if len(selection.bias(rows)):
+                branch[name] |= counts(made)
+    return dict(sorted(tree.items()))
+
+
+def _largest(rows: pd.DataFrame) -> dict[str, object]:
+    known = rows[rows["change"].notna()]
+    if known.empty:
+        return {}
+    row = known.loc[known["change"].abs().idxmax()]
+    named = f"{row['method']} {row['setting']}".strip()
+    return {"largest_change": _finite(row["change"]), "largest_change_by": named}
+
+
+def _finite(value: float) -> float | None:
+    return None if pd.isna(value) or value in (float("inf"), float("-inf")) else float(f"{value:.6g}")
