@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 Verdict = Literal[
@@ -30,6 +32,16 @@ UNRESOLVED: Verdict = "cannot resolve"
 CHANGED = (MORE_BIASED, LESS_BIASED)
 """A change that neither lost signal nor undirected damage explains."""
 
+EXIT_STATUS: dict[Verdict, int] = {
+    MORE_BIASED: 10,
+    LESS_BIASED: 10,
+    AS_DAMAGE: 11,
+    UNCONTROLLED: 11,
+    UNRESOLVED: 12,
+    NOT_MEASURABLE: 13,
+}
+"""What a program is told of several verdicts: the lowest of these that occurs, 0 if none does."""
+
 MEANING: dict[Verdict, str] = {
     NOT_MEASURABLE: "the model, or the metric on it, has lost too much to say anything about bias",
     MORE_BIASED: "farther from unbiased than lost signal explains and than undirected damage of this size moves it",
@@ -41,3 +53,13 @@ MEANING: dict[Verdict, str] = {
     NO_CHANGE: "the residual is inside the margin, and no change was detected",
     UNRESOLVED: "the data can neither show nor exclude a change as large as the margin",
 }
+
+
+def exit_status(verdicts: Iterable[Verdict]) -> int:
+    """The status of several verdicts, as `EXIT_STATUS` says."""
+    return min((EXIT_STATUS[each] for each in verdicts if each in EXIT_STATUS), default=0)
+
+
+def slug(verdict: str) -> str:
+    """A verdict as a key: lower case, words joined by ``_``."""
+    return re.sub(r"\W+", "_", verdict).strip("_")

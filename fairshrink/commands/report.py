@@ -1,6 +1,10 @@
 """Where the published tables and figures of the study are, and its headline numbers.
 
 If another study is shown under the plain names (results/tables, results/figures), this one replaces it.
+
+With --exit-code the exit status tells verdicts apart: 10 if a bias changed beyond lost signal and undirected damage,
+else 11 if one changed as undirected damage does or without controls of its damage, else 12 if one cannot be resolved,
+else 13 if one is not measurable, else 0.
 """
 
 from __future__ import annotations
@@ -11,12 +15,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fairshrink.analysis.verdict_kinds import VERDICTS, Verdict, exit_status, slug
 from fairshrink.errors import UserError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--study", default="config.yaml", help="study file (default: config.yaml)")
+    parser.add_argument("--exit-code", action="store_true", help="tell verdicts apart by the exit status, see above")
     parser.add_argument("--json", action="store_true", help="the headline numbers alone, for programs")
 
 
@@ -35,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         )
     numbers = json.loads((output / "tables" / "headline.json").read_text(encoding="utf-8"))
     print(json.dumps(numbers, indent=1) if options.json else "\n".join(_text(loaded.name, output, numbers)))
-    return 0
+    return exit_status(_verdicts(numbers)) if options.exit_code else 0
 
 
 def _text(study: str, output: Path, numbers: Mapping[str, Any]) -> Iterator[str]:
@@ -57,6 +63,11 @@ def _line(name: str, each: Mapping[str, Any]) -> str:
     text = f"  {name:<26}{baseline:>10}"
     if "largest_change" in each:
         text += f"  {each['largest_change']:+.4g} ({each['largest_change_by']})"
-    if "real_changes" in each:
-        text += f"; {each['real_changes']} real"
-    return text
+    counts = [f"{each[slug(verdict)]} {verdict}" for verdict in VERDICTS if each.get(slug(verdict))]
+    return "; ".join([text, ", ".join(counts)]) if counts else text
+
+
+def _verdicts(numbers: Mapping[str, Any]) -> set[Verdict]:
+    """Those that occur."""
+    metrics = [metric for models in numbers.values() for each in models.values() for metric in each.values()]
+    return {verdict for verdict in VERDICTS for metric in metrics if metric.get(slug(verdict))}

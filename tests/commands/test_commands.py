@@ -159,7 +159,7 @@ def test_plan_counts_what_is_missing(folder, call):
 
 def publish(folder: Path) -> dict:
     """Results of the study as if a run had made them; their headline numbers."""
-    numbers = {"similarity": {"bert": {"bias_sts": {"baseline": 0.125, "real_changes": 2}}}}
+    numbers = {"similarity": {"bert": {"bias_sts": {"baseline": 0.125, "less_biased": 1, "only_more_random": 2}}}}
     numbers["similarity"]["bert"]["bias_sts"] |= {"largest_change": -0.0625, "largest_change_by": "random_init"}
     tables = grid.expand(studies.load("config.yaml")).tables
 
@@ -179,8 +179,28 @@ def test_report_shows_the_results_and_their_numbers(folder, call):
     assert status == 0
     assert (folder / "results/tables/overview_similarity.md").read_text() == "| method |\n"
     assert "  results/tables/overview_similarity.md\n" in said
-    assert "  bias_sts                       0.125  -0.0625 (random_init); 2 real\n" in said
+    assert "  bias_sts                       0.125  -0.0625 (random_init); 1 less biased, 2 only more random\n" in said
     assert json.loads(call("report", "--json")[1]) == numbers
+
+
+def test_exit_status_of_the_report_tells_verdicts_apart(folder, call):
+    publish(folder)
+    assert call("report", "--exit-code")[0] == 10
+    for verdict, status in (
+        ("changed_damage_not_controlled", 11),
+        ("changed_as_undirected_damage_does", 11),
+        ("cannot_resolve", 12),
+        ("not_measurable", 13),
+        ("unchanged", 0),
+    ):
+        (headline,) = folder.glob("results/published/*/tables/headline.json")
+        counted = {"baseline": 0.1, "only_more_random": 3, "more_biased": 0, verdict: 1, "not_measurable": 1}
+        changed = {"similarity": {"bert": {"bias_sts": counted}}}
+        if status == 0:
+            counted.pop("not_measurable")
+        headline.write_text(json.dumps(changed))
+        (folder / "results/tables/provenance.json").unlink(missing_ok=True)
+        assert call("report", "--exit-code")[0] == status, verdict
 
 
 def test_explain_names_what_would_be_computed(folder, call):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from fairshrink.analysis.verdict_kinds import VERDICTS, slug
 from fairshrink.contracts import BASELINE
 from fairshrink.reporting import digits, marks, selection
 from fairshrink.reporting.markup import Cell, Document, Grid, Marked
@@ -46,12 +47,7 @@ def document(table: pd.DataFrame, level: float) -> Document:
 
 def counts(cells: pd.DataFrame) -> dict[str, int]:
     """How many cells have each verdict, by its name in snake case, all verdicts included."""
-    return {snake(name): int((cells["verdict"] == name).sum()) for name in marks.MARKS}
-
-
-def snake(verdict: str) -> str:
-    """A verdict as a key."""
-    return verdict.replace(",", "").replace(" ", "_")
+    return {slug(name): int((cells["verdict"] == name).sum()) for name in VERDICTS}
 
 
 def _row(row: pd.Series) -> tuple[Cell, ...]:
