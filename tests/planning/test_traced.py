@@ -93,8 +93,6 @@ def test_every_function_that_runs_is_in_the_key_of_what_it_makes(ran):
     called, forms = set(), 0
     family = registry.modules("compression").family
     controls = {name for name in registry.names("compression") if family(name) == CONTROLS}
-        name for name in registry.names("compression") if registry.modules("compression").family(name) == CONTROLS
-    }
     jobs = [artifact.job for artifact, _ in ran.values()]
     made = {each.control.method for each in jobs if isinstance(each, EvaluateJob) and each.control}
     assert made | {each.method for each in jobs if isinstance(each, CompressJob)} >= controls
