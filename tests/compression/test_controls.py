@@ -4,6 +4,7 @@ import copy
 import csv
 import dataclasses
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -94,6 +95,24 @@ def test_levels_are_steps_in_one_direction(tmp_path):
         weights(compress("weight_noise", copy.deepcopy(cp), level=each), [name])[name] - start for each in (0.1, 0.3)
     )
     torch.testing.assert_close(3 * small, large, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "head"), [("bert", "masked_lm"), ("llama", "causal_lm")])
+def test_levels_of_noise_are_a_ladder_of_damages_whatever_the_seed(name, head, tmp_path):
+    cp = tiny(name, tmp_path, head, hidden_size=64, intermediate_size=128, initializer_range=0.2)
+    draw = torch.Generator().manual_seed(0)
+    sequences = torch.randint(5, cp.model.config.vocab_size, (40, 12), generator=draw).tolist()
+
+    def kl(log_p, base, right):
+        return (base.exp() * (base - log_p)).sum(1, keepdim=True)
+
+    def damage(level, seed):
+        made = compress("weight_noise", copy.deepcopy(cp), level=level, control_seed=seed)
+        return compared_log_probs(made, cp, sequences, [[3, 7]] * 40, [[6, 6]] * 40, kl).mean()
+
+    rungs = [[damage(level, seed) for seed in range(3)] for level in (0.05, 0.1, 0.2, 0.4)]
+    assert all(max(lower) < min(higher) for lower, higher in pairwise(rungs))
+    assert np.mean(rungs[1]) / np.mean(rungs[0]) == pytest.approx(4, rel=0.15)  # quadratic where it is small
 
 
 def test_noise_is_rounded_to_the_stored_type(tmp_path):

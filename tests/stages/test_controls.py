@@ -1,6 +1,7 @@
 """Controls that are not stored: their scores are those of the stored model, bit for bit, and carry what tables need."""
 
 import json
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -146,7 +147,8 @@ def test_tables_have_every_control_with_its_own_key_and_baseline(ran):
     }  # fmt: skip
     scores = table[(table["metric"] == "task_score") & (table["statistic"] == "score")]
     lm = scores[scores["task"] == "lm"].set_index("method")["value"]
-    assert lm["uniform"] == pytest.approx(scores[scores["task"] == "lm"]["random_value"].iloc[0], rel=1e-6)
+    words = json.loads(Path("local/llama/config.json").read_text())["vocab_size"]
+    assert lm["uniform"] == pytest.approx(-math.log(words), rel=1e-6)
     assert lm["noise_floor"] == pytest.approx(lm["none"], rel=1e-5)
     doses = table[table["method"] == "dose"]
     assert set(doses["setting"]) == {"harsh=4", "harsh=9"} and set(doses["split"]) == {0}
