@@ -1,4 +1,5 @@
 # Stage 4: scores of single items. A job scores several checkpoints of one baseline, each loaded once for all metrics.
+# Controls that are not stored are made of their baseline, each once for all its metrics.
 #
 #   results/scores/<checkpoint>-<key>/<metric>-<key>/items.parquet
 #     <-  results/baselines/<checkpoint>-<key>/ or results/compressed/<checkpoint>-<key>/

@@ -13,6 +13,7 @@ def check_control(
     study: Study, entry: ControlEntry, models: set[str], tasks: set[str], mistakes: list[Mistake]
 ) -> None:
     """Add the mistakes of an entry under ``controls``."""
+    before = len(mistakes)
     key, heads = f"controls.{entry.method}", entry.module.HEADS if isinstance(entry.module, Control) else ()
     check_where(entry.keys.models, entry.keys.tasks, models, tasks, key, mistakes)
     fitting = sorted(name for name, task in study.tasks.items() if task.module.HEAD in heads)
@@ -20,7 +21,7 @@ def check_control(
         if name in study.tasks and name not in fitting:
             reason = f"{entry.method} cannot be made of a baseline of task '{name}' of kind {study.tasks[name].kind}"
             mistakes.append(Mistake(f"{key}.tasks", reason, suggestion("", fitting)))
-    if not study.controlled(entry):
+    if not study.controlled(entry) and len(mistakes) == before:
         reason = f"no model of the study has a task that {entry.method} can be made for"
         remedy = f"a model and a task with the task head {' or '.join(heads)}, or leave the control out"
         mistakes.append(Mistake(key, reason, remedy))
@@ -38,7 +39,7 @@ def check_dose(
     mistakes: list[Mistake],
 ) -> None:
     """Add the mistakes of an entry under ``doses``."""
-    key = f"doses.{entry.setting.partition('=')[0]}"
+    before, key = len(mistakes), f"doses.{entry.setting.partition('=')[0]}"
     check_where(entry.keys.models, None, models, tasks, key, mistakes)
     (name,) = entry.keys.tasks or ("",)
     known = refer(table.download, downloads, f"{key}.table.download", "download", mistakes)
@@ -50,7 +51,7 @@ def check_dose(
         reason = f"baselines of task '{name}' of kind {task.kind} are not trained"
         mistakes.append(Mistake(f"{key}.task", reason, suggestion("", trained)))
         return
-    if not study.controlled(entry):
+    if not study.controlled(entry) and len(mistakes) == before:
         mistakes.append(Mistake(key, f"none of its models has task '{name}'", "other `models`, or leave them out"))
     _check_examples(study, entry, key, mistakes)
     _check_columns(task, table, f"{key}.table", mistakes)

@@ -43,8 +43,7 @@ def doses(entries: Entries, catalog: Catalog, mistakes: list[Mistake]) -> Iterat
             reason = f"another dose is called '{keys.name}'"
             mistakes.append(Mistake(f"doses[{position}].name", reason, "another name"))
         names.append(keys.name)
-        for listed in ("amounts", "dose_seed"):
-            numbers = getattr(keys, listed)
+        for listed, numbers in {"amounts": keys.amounts, "dose_seed": keys.dose_seed}.items():
             if len(set(numbers)) != len(numbers):
                 mistakes.append(Mistake(f"doses.{keys.name}.{listed}", "a number is there twice", "each number once"))
         yield from _amounts(keys, catalog)

@@ -2,7 +2,9 @@
 
 import copy
 import csv
+import dataclasses
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,12 +15,22 @@ from task_case import task_of
 
 from fairshrink import registry
 from fairshrink.compression._shared.heads import without_least
+from fairshrink.compression.controls._shared.seeds import combined
 from fairshrink.compression.structured.head_pruning.gates import gated
-from fairshrink.contracts import CONTROLS
+from fairshrink.contracts import ALL_HEADS, CONTROLS, Control
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
+from fairshrink.models import batching
 from fairshrink.models.architecture import blocks, linear_names
 from fairshrink.models.checkpoint import from_source
+from fairshrink.models.inference import (
+    causal_log_probs,
+    compared_log_probs,
+    masked_log_probs,
+    sentence_embeddings,
+    sequence_logits,
+)
+from fairshrink.models.ledger import ledger
 
 ALL = ("random_heads", "random_init", "shuffled_labels", "weight_noise")
 
@@ -83,6 +95,24 @@ def test_levels_are_steps_in_one_direction(tmp_path):
         weights(compress("weight_noise", copy.deepcopy(cp), level=each), [name])[name] - start for each in (0.1, 0.3)
     )
     torch.testing.assert_close(3 * small, large, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "head"), [("bert", "masked_lm"), ("llama", "causal_lm")])
+def test_levels_of_noise_are_a_ladder_of_damages_whatever_the_seed(name, head, tmp_path):
+    cp = tiny(name, tmp_path, head, hidden_size=64, intermediate_size=128, initializer_range=0.2)
+    draw = torch.Generator().manual_seed(0)
+    sequences = torch.randint(5, cp.model.config.vocab_size, (40, 12), generator=draw).tolist()
+
+    def kl(log_p, base, right):
+        return (base.exp() * (base - log_p)).sum(1, keepdim=True)
+
+    def damage(level, seed):
+        made = compress("weight_noise", copy.deepcopy(cp), level=level, control_seed=seed)
+        return compared_log_probs(made, cp, sequences, [[3, 7]] * 40, [[6, 6]] * 40, kl).mean()
+
+    rungs = [[damage(level, seed) for seed in range(3)] for level in (0.05, 0.1, 0.2, 0.4)]
+    assert all(max(lower) < min(higher) for lower, higher in pairwise(rungs))
+    assert np.mean(rungs[1]) / np.mean(rungs[0]) == pytest.approx(4, rel=0.15)  # quadratic where it is small
 
 
 def test_noise_is_rounded_to_the_stored_type(tmp_path):
@@ -255,3 +285,155 @@ def test_shuffled_labels_need_labels_training_and_an_uncompressed_model(tmp_path
     refused("classification", compress("int8_dynamic", tiny("bert", tmp_path)), "uncompressed")
     with pytest.raises(UserError, match="needs a task"):
         compress("shuffled_labels", tiny("bert", tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(registry.names("compression")))
+def test_controls_say_what_they_are_and_compressions_do_not(name):
+    module, control = registry.load("compression", name), registry.modules("compression").family(name) == CONTROLS
+    assert isinstance(module, Control) == control
+    if control:
+        assert set(module.HEADS) <= set(ALL_HEADS) and module.HEADS
+        assert module.STORED or not module.OUTPUTS_ONLY or name in ("constant", "uniform")
+
+
+def test_a_constant_predictor_says_the_mean_of_the_training_labels(tmp_path):
+    about = task(tmp_path, "regression")
+    cp = compress("constant", tiny("bert", tmp_path, "regression"), context(about))
+    values = [float(label) for label in frames(about)["train"]["label"]]
+    expected = sum(values) / len(values)
+    for texts in (["A man is playing a guitar."], ["He said that.", "What a film this is, boring and long!"]):
+        assert sequence_logits(cp, texts)[:, 0] == pytest.approx([expected] * len(texts), rel=1e-6)
+    bf16 = dataclasses.replace(cp, precision="bf16")
+    assert sequence_logits(bf16, ["She is kind."])[0, 0] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta"])
+def test_a_constant_predictor_says_the_commonest_class_with_its_frequency(name, tmp_path):
+    labels = ["yes"] * 5 + ["no"] * 2 + ["perhaps"] * 13
+    with (tmp_path / "answers.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["text", "label"], *([f"the city {i}", each] for i, each in enumerate(labels))])
+    table = {
+        "path": str(tmp_path),
+        "file": "answers.csv",
+        "format": "csv",
+        "columns": {"text": "text", "label": "label"},
+    }
+    tests = {"t": table | {"labels": ["yes", "no", "perhaps"]}}
+    about = task_of("classification", {"dev_share": 0.0}, tests["t"], tests)
+    cp = tiny(name, tmp_path, "classification")
+    cp = compress("constant", dataclasses.replace(cp, labels=("yes", "no", "perhaps")), context(about))
+    scored = about.module.score(cp, frames(about)["test_t"], about.settings)
+    assert set(scored["predicted"]) == {"perhaps"}
+    by_label = dict(zip(scored["label"], scored["p_label"], strict=True))
+    assert by_label == pytest.approx({"yes": 6 / 23, "no": 3 / 23, "perhaps": 14 / 23}, rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "head"), [("bert", "masked_lm"), ("roberta", "masked_lm"), ("llama", "causal_lm")])
+def test_to_a_uniform_guesser_all_words_are_equally_likely(name, head, tmp_path):
+    cp = tiny(name, tmp_path, head)
+    before, counted = state(cp), ledger(cp, cp)
+    made = compress("uniform", copy.deepcopy(cp))
+    words = cp.model.config.vocab_size
+    if head == "masked_lm":
+        found = masked_log_probs(made, [[5, 6, 7], [8, 9]], [1, 0], [6, 3])
+    else:
+        found = np.concatenate(causal_log_probs(made, [[5, 6, 7], [8, 9]]))
+    assert found == pytest.approx([-np.log(words)] * len(found), rel=1e-6)
+    for key, value in state(made).items():
+        assert torch.equal(value, before[key]), key
+    assert ledger(made, cp) == counted
+
+
+def test_to_a_uniform_guesser_all_labels_are_equally_likely(tmp_path):
+    cp = tiny("roberta", tmp_path, "classification")
+    assert (sequence_logits(compress("uniform", cp), ["A man.", "The nurse is kind."]) == 0).all()
+    with pytest.raises(UserError, match="no probabilities"):
+        compress("uniform", tiny("bert", tmp_path, "regression"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_noise_floor_is_the_same_model_in_other_batches(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 48)
+    cp = tiny(name, tmp_path)
+    made = compress("noise_floor", copy.deepcopy(cp), batch_share=0.4)
+    assert batching.token_budget(made) == 19 and batching.token_budget(cp) == 48
+    threads, batches = torch.get_num_threads(), []
+
+    def record(module, inputs, kwargs):
+        batches.append((torch.get_num_threads(), len(kwargs["input_ids"])))
+
+    for each in (cp, made):
+        each.model.base_model.register_forward_pre_hook(record, with_kwargs=True)
+    texts = ["A man is playing.", "The nurse.", "She said that.", "He bought a red car in the park."]
+    usual = sentence_embeddings(cp, texts, "mean")
+    ordinary, batches[:] = list(batches), []
+    other = sentence_embeddings(made, texts, "mean")
+    assert {each for each, _ in ordinary} == {threads} and {each for each, _ in batches} == {2 if threads == 1 else 1}
+    assert len(batches) > len(ordinary) and torch.get_num_threads() == threads
+    np.testing.assert_allclose(other, usual, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(value, state(cp)[key]) for key, value in state(made).items())
+
+
+def test_compared_with_its_baseline_the_noise_floor_keeps_its_own_batches(tmp_path, monkeypatch):
+    monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 40)
+    cp = tiny("llama", tmp_path)
+    made = compress("noise_floor", copy.deepcopy(cp))
+    sizes = {id(cp.model): [], id(made.model): []}
+    for each in (cp, made):
+        record = sizes[id(each.model)]
+        each.model.base_model.register_forward_pre_hook(
+            lambda module, inputs, kwargs, record=record: record.append(
+                (len(kwargs["input_ids"]), torch.get_num_threads())
+            ),
+            with_kwargs=True,
+        )
+    sequences = [[5 + i % 7, 6, 7, 8, 9 + i % 3, *([10] * (i % 4))] for i in range(11)]
+    positions, targets = [[1, 3] for _ in sequences], [[7, 9] for _ in sequences]
+
+    def both(log_p, base, right):
+        return torch.stack([log_p.gather(1, right[:, None])[:, 0], base.gather(1, right[:, None])[:, 0]], dim=1)
+
+    found = compared_log_probs(made, cp, sequences, positions, targets, both)
+    np.testing.assert_allclose(found[:, 0], found[:, 1], rtol=1e-4, atol=1e-5)
+    usual, own = sizes[id(cp.model)], sizes[id(made.model)]
+    assert sum(n for n, _ in usual) == sum(n for n, _ in own) == len(sequences) and len(own) > len(usual)
+    assert {each for _, each in usual} == {torch.get_num_threads()} != {each for _, each in own}
+
+
+def trained_by_hand(about, folder, kind, seed):
+    cp = from_source(folder, head=kind, labels=about.train.labels or (), seed=seed)
+    about.module.train(cp, frames(about), about.settings, seed, lambda line: None)
+    return cp
+
+
+def test_another_seed_is_a_baseline_trained_with_that_seed_on_the_same_split(tmp_path):
+    about, folder = separable(tmp_path, "classification", 60), tiny("bert", tmp_path, "masked_lm").path
+
+    def start(seed=3):
+        return from_source(folder, head="classification", labels=about.train.labels, seed=seed)
+
+    main = trained_by_hand(about, folder, "classification", about.seed)
+    before = state(main)
+    made = compress("other_seed", main, context(about, source=start, seed=3), control_seed=2)
+    expected = state(trained_by_hand(about, folder, "classification", combined(about.seed, 2)))
+    assert all(torch.equal(value, expected[key]) for key, value in state(made).items())
+    assert all(torch.equal(value, before[key]) for key, value in state(main).items())
+    assert not torch.equal(state(made)["classifier.weight"], before["classifier.weight"])
+
+
+def test_training_further_is_one_more_training_from_where_the_baseline_is(tmp_path):
+    about, folder = separable(tmp_path, "regression", 60), tiny("bert", tmp_path, "masked_lm").path
+    main = trained_by_hand(about, folder, "regression", about.seed)
+    by_hand = copy.deepcopy(main)
+    settings = about.module.Settings(**about.settings.model_dump() | {"epochs": 2, "learning_rate": 1e-3})
+    about.module.train(by_hand, frames(about), settings, about.seed, lambda line: None)
+    made = compress("trained_further", copy.deepcopy(main), context(about), epochs=2, learning_rate=1e-3)
+    assert all(torch.equal(value, state(by_hand)[key]) for key, value in state(made).items())
+    other = compress(
+        "trained_further", copy.deepcopy(main), context(about), epochs=2, learning_rate=1e-3, control_seed=0
+    )
+    assert not torch.equal(state(other)["classifier.weight"], state(made)["classifier.weight"])
+    with pytest.raises(UserError, match="cannot train"):
+        compress("trained_further", tiny("llama", tmp_path), context(task(tmp_path, "causal_lm")))
+    with pytest.raises(UserError, match="uncompressed"):
+        compress("trained_further", compress("int8_dynamic", tiny("bert", tmp_path)), context(about))

@@ -11,6 +11,7 @@ from fairshrink.study.jobs import (
     AggregateJob,
     CheckpointEntry,
     CompressJob,
+    ControlRecipe,
     EvaluateJob,
     FinetuneJob,
     Identity,
@@ -25,9 +26,19 @@ TABLE = TableReference(path="data/texts-0b", file="t.csv", format="csv", columns
 TASK = TaskOnSplit("t", "classification", {"name": "kept", "epochs": 2}, 1, 18, TABLE, {"other": TABLE})
 JOBS = {
     "finetune": FinetuneJob(MODEL, TASK, NAMED),
-    "compress": CompressJob("results/b-1", "results/b-1", MODEL, TASK, "random", {"sparsity": 0.5}, 18, NAMED),
+    "compress": CompressJob("results/b-1", "results/b-1", MODEL, TASK, "random", {"sparsity": 0.5}, 18, NAMED, TABLE),
     "evaluate": EvaluateJob(
         "results/c-2", "results/b-1", "weat", {"tests": ["a"]}, "fp32", {"r": ("data/w-3/x",)}, TASK
+    ),
+    "evaluate a control": EvaluateJob(
+        "results/b-1",
+        "results/b-1",
+        "weat",
+        {"tests": ["a"]},
+        "fp32",
+        {"r": ("data/w-3/x",)},
+        TASK,
+        ControlRecipe("key", "b-noise", "noise", {"level": 0.5, "name": "kept"}, 18, TASK, NAMED),
     ),
     "aggregate": AggregateJob(
         "s",
@@ -41,6 +52,7 @@ JOBS = {
 }
 INPUTS = {"checkpoint": "results/c-2", "baseline": "results/b-1", "model": "data/model-0a", "train": "data/texts-0b"}
 UNNAMED = {("identity",), ("task", "name"), ("files",)}
+UNNAMED |= {("control", *place) for place in (("identity",), ("name",), ("task", "name"))}
 """Places of what only names things, and of what follows from the rest."""
 
 
@@ -67,8 +79,9 @@ def changed(values, place):
 
 @pytest.mark.parametrize("stage", JOBS)
 def test_every_value_that_is_no_name_counts(stage):
-    values = adapter(stage).dump_python(JOBS[stage], mode="json")
-    before, tried = described(stage, JOBS[stage], INPUTS), 0
+    job, stage = JOBS[stage], stage.split()[0]
+    values = adapter(stage).dump_python(job, mode="json")
+    before, tried = described(stage, job, INPUTS), 0
     for place in leaves(values):
         other = changed(values, place)
         if other is None:
@@ -86,6 +99,12 @@ def test_paths_of_inputs_are_replaced_by_their_roles():
     assert found["data"] == {"r": ["data/w-3/x"]}  # no input: it is left as it is
     assert described("finetune", JOBS["finetune"], INPUTS)["model"]["path"] == "<model>/folder"
     assert described("finetune", JOBS["finetune"], {"model": "data/model-0"})["model"]["path"] == "data/model-0a/folder"
+
+
+def test_paths_of_a_control_and_of_a_dose_are_replaced_too():
+    found = described("evaluate", JOBS["evaluate a control"], {"checkpoint": "results/b-1"} | INPUTS)["control"]
+    assert found["task"]["train"]["path"] == "<train>" and found["settings"]["name"] == "kept"
+    assert described("compress", JOBS["compress"], {"dose": "data/texts-0b"})["dose"]["path"] == "<dose>"
 
 
 def test_a_setting_called_name_is_a_setting():

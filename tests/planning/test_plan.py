@@ -116,6 +116,35 @@ def test_jobs_cover_everything_once_and_keep_checkpoints_together(at_most):
     assert len({job.name for job in made.jobs}) == len(made.jobs)
 
 
+@pytest.mark.parametrize("present", [set(), {"data/model/provenance.json", "base0/provenance.json"}])
+@pytest.mark.parametrize("at_most", [1, 2, 4])
+def test_controls_that_are_not_stored_share_jobs_as_checkpoints_do(at_most, present):
+    grid = grid_of(n_baselines=1, n_compressed=0)
+    made_of = [
+        artifact("evaluate", f"base0-c{c}/m{m}", ["base0", "data/benchmark"], "base0") for c in range(5) for m in (0, 1)
+    ]
+    tables = artifact("aggregate", "tables", [*grid.tables.inputs.values(), *(each.path for each in made_of)])
+    grid = Grid({**grid.artifacts, **{each.path: each for each in made_of}, "tables": tables}, tables)
+    jobs = planned(grid, present, checkpoints_per_job=at_most)[0].of("evaluate")
+    scored = [{each.recipe.path.split("/")[0] for each in job.artifacts} for job in jobs]
+    assert sorted(name for names in scored for name in names) == sorted({"base0", *(f"base0-c{c}" for c in range(5))})
+    assert len(jobs) == -(-6 // at_most) and all(
+        len(job.artifacts) == 2 * len(n) for job, n in zip(jobs, scored, strict=True)
+    )
+
+
+def test_what_is_trained_has_a_job_of_its_own_and_requests_what_fine_tuning_does():
+    grid = grid_of(n_baselines=1, n_compressed=2)
+    trained = [
+        dataclasses.replace(artifact("compress", f"base0-t{n}", ["base0"], f"base0-t{n}"), trains=True) for n in (0, 1)
+    ]
+    scores = [artifact("evaluate", f"{each.path}/m0", [each.path], each.path) for each in trained]
+    tables = artifact("aggregate", "tables", [*grid.tables.inputs.values(), *(each.path for each in scores)])
+    grid = Grid({**grid.artifacts, **{each.path: each for each in (*trained, *scores)}, "tables": tables}, tables)
+    jobs = planned(grid, set())[0].of("compress")
+    assert sorted((len(job.artifacts), job.minutes) for job in jobs) == [(1, 240), (1, 240), (2, 20)]
+
+
 def test_a_job_never_waits_for_itself_and_inputs_are_made_before():
     grid = grid_of()
     made, _ = planned(grid, set())

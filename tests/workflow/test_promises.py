@@ -288,6 +288,29 @@ def test_metric_added(copied):
     assert todo(copied) == documented("add a metric to one task")
 
 
+def test_control_added_and_its_code_edited(copied):
+    content = small_study()
+    content["controls"] = [{"method": "random_init"}]
+    write_study(copied, content)
+    assert todo(copied) == documented("add a control that is not stored")
+    snakemake(copied)
+    assert not list(copied.glob("results/compressed/*random_init*"))
+    path = copied / "fairshrink/compression/controls/random_init.py"
+    path.write_text(path.read_text().replace("def compress(", "def compress(_unused=0, *, x=1, "))
+    assert todo(copied) == documented("… run that, and edit the code of the control")
+
+
+def test_dose_added(copied):
+    content = small_study()
+    table = content["tasks"]["sentiment"]["train"]
+    content["doses"] = [{"name": "more", "task": "sentiment", "table": table, "amounts": [3]}]
+    write_study(copied, content)
+    assert todo(copied) == documented("add a dose of one amount to the fine-tuned task")
+    content["doses"][0]["amounts"] = [3, 5]
+    write_study(copied, content)
+    assert todo(copied) == documented("… of two amounts")
+
+
 def test_split_added(copied):
     content = small_study()
     content["tasks"]["sentiment"]["splits"] = [0, 1, 7]
