@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from fairshrink.contracts import BASELINE
 from fairshrink.reporting import selection
 from fairshrink.reporting.figures import frame
 from fairshrink.reporting.style import INK, QUIET, Look
@@ -22,8 +21,10 @@ def flips(table: pd.DataFrame, cells: pd.DataFrame, appearance: dict[str, Look],
 
     Bars are the share of items that flipped: dark toward the stereotype, light away from it.
     """
-    lines = selection.compressed(cells).drop_duplicates(["method", "setting"])
-    rows = table[table["method"] != BASELINE].merge(lines[["method", "setting", "line"]], on=["method", "setting"])
+    made = selection.compressed(cells)
+    line = dict(zip(zip(made["method"], made["setting"], strict=True), made["line"], strict=True))
+    rows = table.assign(line=[line.get(each) for each in zip(table["method"], table["setting"], strict=True)])
+    rows = rows[rows["line"].notna()]
     names = sorted(set(rows["metric"]))
     longest = max((len(rows[rows["metric"] == name]) for name in names), default=4)
     figure, panels = frame.grid(len(names), height=max(1.9, 0.24 * longest + 0.8), width=4.6)
