@@ -55,7 +55,10 @@ _COUNTED: dict[Verdict, tuple[str, str]] = {
 
 
 def answer(cells: pd.DataFrame) -> list[str]:
-    """A summary, then a sentence for each compression, by method and sparsity."""
+    """A summary, then a sentence for each compression: the most telling verdict first, then by method and sparsity.
+
+    p-values are adjusted, the larger one of a verdict's two (against lost signal, against undirected damage).
+    """
     return [summary(cells), *(f"{name}: {rest}" for name, rest in by_compression(cells))]
 
 
@@ -79,8 +82,11 @@ def _tally(verdict: Verdict, n: int) -> str:
 
 
 def by_compression(cells: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Name of each compression, and the rest of its sentence."""
-    for (method, _, setting), rows in judged(cells).groupby(["method", "_sparsity", "setting"], sort=True):
+    """Name of each compression, and the rest of its sentence; the most telling verdict first, then by name."""
+    found = judged(cells).groupby(["method", "_sparsity", "setting"], sort=True)
+    first = {name: min(ORDER.index(each) for each in rows["verdict"]) for name, rows in found}
+    for place in sorted(first, key=lambda name: (first[name], name)):
+        (method, _, setting), rows = place, found.get_group(place)
         name = compression(str(method), str(setting))
         by_verdict = [(each, rows[rows["verdict"] == each]) for each in ORDER]
         clauses = [_clause(each, of, len(rows)) for each, of in by_verdict if len(of)]
@@ -105,7 +111,8 @@ def places(rows: pd.DataFrame) -> str:
 def _clause(verdict: Verdict, rows: pd.DataFrame, total: int) -> str:
     before, after = _SAYS[verdict]
     if verdict in kinds.CHANGED:
-        return f"{before} {listed([_change(row) for _, row in rows.iterrows()])}"
+        changes = [(f"{row['model']}, {row['task']}", _change(row)) for _, row in rows.iterrows()]
+        return f"{before} " + ", and on ".join(f"{listed(of)} of {where}" for where, of in _grouped(changes))
     if len(rows) > MOST_NAMED:
         pairs = [(f"{row.model}, {row.task}", row) for row in rows.itertuples()]
         counts = "; ".join(f"{len(of)} of {where}" for where, of in _grouped(pairs))
@@ -120,8 +127,7 @@ def _clause(verdict: Verdict, rows: pd.DataFrame, total: int) -> str:
 
 def _change(row: pd.Series) -> str:
     largest = max((p for p in (row["residual_p_adjusted"], row["control_p_adjusted"]) if p == p), default=None)
-    numbers = f"{number(row['baseline'])} to {number(row['value'])}, adjusted {p_value(largest)}"
-    return f"{words(row['metric'])} ({row['model']}, {row['task']}: {numbers})"
+    return f"{words(row['metric'])} ({number(row['baseline'])} to {number(row['value'])}, {p_value(largest)})"
 
 
 def _grouped(pairs: list[tuple[str, object]]) -> Iterator[tuple[str, list]]:

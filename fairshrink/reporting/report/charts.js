@@ -112,14 +112,17 @@
     const named = new Map();
     for (const [value, name] of levels(cells, y)) named.set(value, named.has(value) ? `${named.get(value)}, ${name}` : name);
     const lines = [...named].map(([value, name]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: quiet, width: 1, dash: name.includes("uncompressed") ? "solid" : "dot" } }));
-    const labels = [...named].map(([value, name]) => ({ xref: "paper", x: 1, xanchor: "right", y: value, yanchor: "bottom", text: name, showarrow: false, font: { size: 11, color: quiet }, bgcolor: faded(css("--paper"), 0.7) }));
+    const heights = [...named.keys(), ...cells.map((c) => c[y]).filter(known)];
+    const near = 0.06 * (Math.max(...heights) - Math.min(...heights));
+    const crowded = (value) => [...named.keys()].some((other) => other > value && other - value < near);
+    const labels = [...named].map(([value, name]) => ({ xref: "paper", x: 1, xanchor: "right", y: value, yanchor: crowded(value) ? "top" : "bottom", text: name, showarrow: false, font: { size: 11, color: quiet } }));
     const grid = { gridcolor: line, zeroline: false, linecolor: quiet, tickcolor: quiet, automargin: true };
     const title = (text) => ({ text: escape(text), font: { size: 12, color: quiet } });
     const levelsOf = [...new Set(cells.map((c) => x(c, "sparsity")).filter(known))].sort((a, b) => a - b);
     const special = axis === "damage" ? { type: "log", dtick: 1, exponentformat: "none" } : axis === "sparsity" ? { tickformat: ".0%", tickvals: levelsOf.length < 9 ? levelsOf : undefined } : {};
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: ink },
-      margin: { l: 10, r: 12, t: 12, b: 10 }, hovermode: "closest", dragmode: narrow.matches ? false : "zoom",
+      margin: { l: 10, r: 12, t: 12, b: 10 }, hovermode: "closest", modebar: { bgcolor: "rgba(0,0,0,0)", color: quiet, activecolor: ink }, dragmode: narrow.matches ? false : "zoom",
       hoverlabel: { bgcolor: css("--panel"), bordercolor: quiet, font: { color: ink, size: 12.5 }, align: "left" },
       xaxis: { ...grid, ...special, title: title(narrow.matches ? AXES[axis].split(":")[0] : AXES[axis]) },
       yaxis: { ...grid, title: title(cells.length ? Y[y].name(cells[0]) : "") },
@@ -130,7 +133,7 @@
   const draw = (id, cells, axis, y, withControls, lines) => {
     const target = byId(id);
     const made = traces(cells, axis, y, withControls, lines);
-    const config = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    const config = { displaylogo: false, responsive: true, displayModeBar: id === "explore-plot" && !narrow.matches, modeBarButtons: [["toImage", "resetScale2d"]] };
     Plotly.react(target, made, layout(cells, axis, y), config).then(() => {
       if (target.dataset.clicks) return;
       target.dataset.clicks = "yes";
@@ -183,6 +186,7 @@
     const cells = chosen();
     const made = draw("explore-plot", cells, axis, y, byId("x-controls").checked, checked());
     const shown = made.flatMap((trace) => trace.customdata || []).map((i) => report.cell(i));
+    shown.sort((a, b) => a.control - b.control);
     report.options(byId("x-point"), shown.map((c) => [c.index, `${c.compression}${c.verdict ? ": " + c.verdict : ""}`]));
     byId("x-open").disabled = !shown.length;
     const bands = cells.some((c) => c.n_splits > 1) ? "Bars and bands are intervals of the mean over splits." : "Bars and bands are intervals over items.";

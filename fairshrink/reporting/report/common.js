@@ -21,9 +21,10 @@ report.known = (value) => typeof value === "number";
 report.number = (value) => {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
+  if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size && size < 1e-4) return value.toExponential(2).replace(/-/g, "−");
-  const places = size ? Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(size)))) : 2;
+  if (size < 1e-4) return value.toExponential(2).replace(/-/g, "−");
+  const places = Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(size))));
   return value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places }).replace("-", "−");
 };
 

@@ -3,7 +3,9 @@
   const { element, number, interval } = report;
   const dialog = report.byId("details");
   const body = report.byId("details-body");
-  const p = (value) => (report.known(value) ? (value < 0.001 ? "< 0.001" : number(value)) : "–");
+  const p = (value) => (report.known(value) ? (value < 0.001 ? "< 0.001" : String(Number(value.toPrecision(2)))) : "–");
+
+  const whole = (value) => (report.known(value) ? Math.ceil(value).toLocaleString("en-US") : value);
 
   const list = (pairs) => {
     const made = element("dl");
@@ -33,8 +35,8 @@
     ["control checkpoints", c.n_controls],
     ["adjusted p against damage", p(c.control_p_adjusted)],
     ["detectable residual", number(c.mde)],
-    ["items needed", number(c.items_needed)],
-    ["control seeds needed", number(c.controls_needed)],
+    ["items needed", whole(c.items_needed)],
+    ["control seeds needed", whole(c.controls_needed)],
     ["damage", number(c.damage) + interval(c.damage_low, c.damage_high)],
     ["task score", number(c.task_score) + (report.known(c.task_score_baseline) ? `, uncompressed ${number(c.task_score_baseline)}` : "")],
     ["items, splits", `${c.n_items ?? "–"}, ${c.n_splits ?? "–"}`],

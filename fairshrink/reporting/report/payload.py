@@ -72,7 +72,7 @@ def appearance(cells: pd.DataFrame) -> dict[str, dict[str, str]]:
     control = lines["control"].astype(bool)
     found = looks(list(lines.loc[~control, "line"]), list(lines.loc[control, "line"]))
     return {
-        str(line): {"color": str(look["color"]), "symbol": _SYMBOLS.get(str(look["marker"]), "circle"), "name": words(line)}
+        str(line): {"color": str(look["color"]), "symbol": _SYMBOLS.get(str(look["marker"]), "circle"), "name": words(line).replace("=", " ")}
         for line, look in found.items()
     }
 

@@ -62,13 +62,14 @@ def _interval(bounds: Sequence[Any]) -> str:
 
 def _entry(column: str, value: Any) -> dict[str, str]:
     if value is None or value is pd.NA or value != value:
-        return {"text": MISSING, "sort": "", "number": "yes"}
+        return {"text": MISSING, "sort": "", "style": "n"}
     if isinstance(value, str):
-        return {"text": words(value) if column in _NAMES else value, "sort": value, "number": ""}
+        style = {"interval": "n", "statement": "statement"}.get(column, "")
+        return {"text": words(value) if column in _NAMES else value, "sort": value, "style": style}
     if isinstance(value, bool) or str(value) in ("True", "False"):
-        return {"text": "yes" if value else "no", "sort": str(int(value)), "number": ""}
+        return {"text": "yes" if value else "no", "sort": str(int(value)), "style": ""}
     text = f"{100 * value:.1f}%" if column in _SHARES else f"{value:,}" if _is_whole(value) else number(float(value))
-    return {"text": text, "sort": f"{float(value):.8g}", "number": "yes"}
+    return {"text": text, "sort": f"{float(value):.8g}", "style": "n"}
 
 
 def _is_whole(value: Any) -> bool:
