@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 import pandas as pd
 
@@ -104,8 +105,7 @@ def judged(cells: pd.DataFrame) -> pd.DataFrame:
 def places(rows: pd.DataFrame) -> str:
     """Which metrics of which models and tasks: ``seat and stereoset (minilm, mlm), crows pairs (smollm2, lm)``."""
     named = [(f"{row.model}, {row.task}", words(str(row.metric))) for row in rows.itertuples()]
-    parts = [(listed([metric for _, metric in of]), where) for where, of in _grouped(named)]
-    return listed([f"{metrics} ({where})" for metrics, where in parts])
+    return listed([f"{listed(metrics)} ({where})" for where, metrics in _grouped(named)])
 
 
 def _clause(verdict: Verdict, rows: pd.DataFrame, total: int) -> str:
@@ -130,6 +130,6 @@ def _change(row: pd.Series) -> str:
     return f"{words(row['metric'])} ({number(row['baseline'])} to {number(row['value'])}, {p_value(largest)})"
 
 
-def _grouped(pairs: list[tuple[str, object]]) -> Iterator[tuple[str, list]]:
+def _grouped(pairs: list[tuple[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
     for where, of in groupby(pairs, key=lambda pair: pair[0]):
         yield where, [each for _, each in of]

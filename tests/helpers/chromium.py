@@ -124,7 +124,7 @@ def page():
             "--disable-background-networking", "--hide-scrollbars", f"--user-data-dir={profile}", "--remote-debugging-pipe",
         ]  # fmt: skip
         # Chromium reads commands from its file 3 and answers on 4.
-        shell = ["sh", "-c", f'exec "$@" 3<&{command_in} 4>&{answer_out}', "sh", *arguments]
+        shell = ["bash", "-c", f'exec "$@" 3<&{command_in} 4>&{answer_out}', "bash", *arguments]
         process = subprocess.Popen(
             shell, pass_fds=(command_in, answer_out), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -23,13 +23,21 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("value", "bias", "the metric's value on the compressed model, mean over splits, with its interval", "low", "high"),
+    Column(
+        "value",
+        "bias",
+        "the metric's value on the compressed model, mean over splits, with its interval",
+        "low",
+        "high",
+    ),
     Column("unbiased", "unbiased", "what an unbiased model scores"),
     Column("random", "random", "what a model that knows nothing scores"),
     Column("baseline", "before", "the metric's value on the uncompressed model"),
     Column("change", "change", "bias minus before", "change_low", "change_high"),
     Column("null", "null", "what bias would be if compression had only lost signal", "null_low", "null_high"),
-    Column("residual", "residual", "bias minus null: what lost signal does not explain", "residual_low", "residual_high"),
+    Column(
+        "residual", "residual", "bias minus null: what lost signal does not explain", "residual_low", "residual_high"
+    ),
     Column("margin", "margin", "the smallest change that matters, set before the study"),
     Column("residual_p_adjusted", "p, lost signal", "adjusted p-value of the residual"),
     Column("control_p_adjusted", "p, damage", "adjusted p-value against undirected damage of the same size"),
@@ -68,14 +76,18 @@ def overview(cells: pd.DataFrame) -> dict[str, Any]:
         "groups": [{"model": model, "task": task, "n": n} for (model, task), n in groups.items()],
         "metrics": [words(metric) for _, _, metric in columns],
         "lines": [
-            {"name": compression(*name), "entries": [found.get(each) for each in columns]} for name, found in lines.items()
+            {"name": compression(*name), "entries": [found.get(each) for each in columns]}
+            for name, found in lines.items()
         ],
     }
 
 
 def choices(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     """What each filter of the table offers, in order of appearance."""
-    return {name: list(dict.fromkeys(row[name] for row in rows if row[name])) for name in ("model", "task", "metric", "method")}
+    return {
+        name: list(dict.fromkeys(row[name] for row in rows if row[name]))
+        for name in ("model", "task", "metric", "method")
+    }
 
 
 def _positions(cells: pd.DataFrame, some: pd.DataFrame) -> list[int]:

@@ -80,7 +80,7 @@ def _smaller(cells: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, int]]:
     yield from ((cells, n) for n in TELLING)
     rank = {each: i for i, each in enumerate(answer.ORDER)}
     part = cells[~cells["control"].astype(bool)]
-    part = part.loc[part["verdict"].map(rank).fillna(-1.0).sort_values(kind="stable").index]
+    part = part.loc[part["verdict"].map(rank).fillna(len(rank)).sort_values(kind="stable").index]
     while len(part):
         yield part.sort_index().reset_index(drop=True), 0
         part = part.head(len(part) // 2)
@@ -88,7 +88,9 @@ def _smaller(cells: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, int]]:
 
 
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     return environment.from_string(text_file(__file__, "page.html"))
 
 

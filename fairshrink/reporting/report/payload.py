@@ -11,8 +11,8 @@ import pandas as pd
 
 from fairshrink.analysis.verdict_kinds import MEANING
 from fairshrink.contracts import BASELINE, BIAS_KINDS
+from fairshrink.reporting.palette import looks
 from fairshrink.reporting.report.verdict_looks import LOOKS
-from fairshrink.reporting.style import looks
 from fairshrink.reporting.wording import compression, words
 
 CellName = tuple[str, str, str, str, str]
@@ -20,11 +20,6 @@ CellName = tuple[str, str, str, str, str]
 Items = Mapping[CellName, pd.DataFrame]
 """Per-item scores of a cell: columns ``item``, ``baseline``, ``value``, and whatever else is to be shown."""
 
-_SYMBOLS = {
-    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x",
-    "<": "triangle-left", ">": "triangle-right", "p": "pentagon",
-}  # fmt: skip
-"""Markers of the figures by their names in Plotly."""
 _TEXT_OF_ITEM = 300
 """Characters of a text that the page keeps."""
 
@@ -47,7 +42,9 @@ def payload(
             "metric": [words(name[4]) for name in rows],
         },
         "looks": appearance(cells),
-        "verdicts": {name: {"symbol": LOOKS[name][0], "style": LOOKS[name][1], "meaning": MEANING[name]} for name in LOOKS},
+        "verdicts": {
+            name: {"symbol": LOOKS[name][0], "style": LOOKS[name][1], "meaning": MEANING[name]} for name in LOOKS
+        },
         "items": telling,
         "checkpoints": [_plain_mapping(each) for each in about.get("checkpoints", ())],
         "measurements": measured(measurements),
@@ -67,13 +64,11 @@ def most_changed(items: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def appearance(cells: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Color and symbol of each line, those of the figures: methods by name, controls gray."""
-    lines = cells[cells["method"] != BASELINE].drop_duplicates("line").sort_values("line")
-    control = lines["control"].astype(bool)
-    found = looks(list(lines.loc[~control, "line"]), list(lines.loc[control, "line"]))
+    """Color, symbol and name of each line."""
+    found = looks(cells)
     return {
-        str(line): {"color": str(look["color"]), "symbol": _SYMBOLS.get(str(look["marker"]), "circle"), "name": words(line).replace("=", " ")}
-        for line, look in found.items()
+        line: {"color": color, "symbol": symbol, "name": words(line).replace("=", " ")}
+        for line, (color, symbol) in found.items()
     }
 
 

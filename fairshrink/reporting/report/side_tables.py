@@ -48,7 +48,10 @@ def side_table(name: str, frame: pd.DataFrame) -> dict[str, Any]:
 def _completed(frame: pd.DataFrame) -> pd.DataFrame:
     """With the compression's name in one column and an interval in one."""
     if {"method", "setting"} <= set(frame):
-        names = [compression(m, s if isinstance(s, str) else "") for m, s in zip(frame["method"], frame["setting"], strict=True)]
+        names = [
+            compression(m, s if isinstance(s, str) else "")
+            for m, s in zip(frame["method"], frame["setting"], strict=True)
+        ]
         frame = frame.assign(compression=names)
     for low, high in _BOUNDS:
         if {low, high} <= set(frame):
