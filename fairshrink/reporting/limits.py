@@ -27,7 +27,8 @@ def _unresolved(rows: pd.DataFrame) -> Iterator[str]:
     open_ = rows[rows["verdict"] == kinds.UNRESOLVED]
     if open_.empty:
         return
-    yield f"Not resolved: {_of(len(open_), len(rows))}. The data can neither show nor exclude a change as large as the margin."
+    what = "The data can neither show nor exclude a change as large as the margin."
+    yield f"Not resolved: {_of(len(open_), len(rows))}. {what}"
     for _, row in open_.head(MOST_SHOWN).iterrows():
         yield f"{_name(row)}: {needed(row)}."
     if len(open_) > MOST_SHOWN:
@@ -68,8 +69,8 @@ def _lost(rows: pd.DataFrame) -> Iterator[str]:
     found = rows[rows["verdict"] == kinds.NOT_MEASURABLE]
     if len(found):
         yield (
-            f"Not measurable: {_of(len(found), len(rows))}. The model, or the metric on it, has lost too much; a value that "
-            "looks fair there says nothing about fairness."
+            f"Not measurable: {_of(len(found), len(rows))}. The model, or the metric on it, has lost too much; a value "
+            "that looks fair there says nothing about fairness."
         )
 
 
@@ -80,7 +81,10 @@ def _validity(rows: pd.DataFrame) -> Iterator[str]:
     if len(failed):
         yield f"Tested and failed, so no verdict on bias is based on them: {places(failed)}."
     if len(untested) == len(metrics):
-        yield "Validity untested: this study did not test whether its metrics respond to bias that is put into a model on purpose."
+        yield (
+            "Validity untested: this study did not test whether its metrics respond to bias that is put into a model "
+            "on purpose."
+        )
     elif len(untested):
         yield f"Validity untested in this study: {places(untested)}."
 

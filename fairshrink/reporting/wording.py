@@ -36,7 +36,7 @@ def _share(value: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number to ``digits`` significant digits, never with an exponent for common sizes; a dash where it is missing."""
+    """A number to ``digits`` significant digits, with an exponent below 0.0001 only; a dash if missing."""
     if value is None or value != value:
         return MISSING
     if math.isinf(value):

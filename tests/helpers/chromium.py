@@ -120,8 +120,9 @@ def page():
     answer_in, answer_out = os.pipe()
     with tempfile.TemporaryDirectory() as profile:
         arguments = [
-            str(program()), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            "--disable-background-networking", "--hide-scrollbars", f"--user-data-dir={profile}", "--remote-debugging-pipe",
+            str(program()), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--no-first-run", "--disable-background-networking", "--hide-scrollbars",
+            f"--user-data-dir={profile}", "--remote-debugging-pipe",
         ]  # fmt: skip
         # Chromium reads commands from its file 3 and answers on 4.
         shell = ["bash", "-c", f'exec "$@" 3<&{command_in} 4>&{answer_out}', "bash", *arguments]

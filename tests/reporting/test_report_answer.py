@@ -41,12 +41,12 @@ def test_a_study_by_hand():
     assert answer(cells) == [
         "Of 6 comparisons with an uncompressed model, 1 is less biased beyond what lost signal and undirected damage "
         "explain; 3 are unchanged, 1 is not measurable and 1 cannot be resolved.",
-        "Head pruning, 25% sparsity: less biased, beyond lost signal and undirected damage, on crows pairs (56.0 to 50.5, "
-        "p = 0.031) of minilm, mlm; cannot be resolved on seat (minilm, mlm).",
+        "Head pruning, 25% sparsity: less biased, beyond lost signal and undirected damage, on crows pairs "
+        "(56.0 to 50.5, p = 0.031) of minilm, mlm; cannot be resolved on seat (minilm, mlm).",
         "Int8 dynamic: unchanged within 0.2 on seat (minilm, mlm) and within 5 points on crows pairs and stereoset "
         "(minilm, mlm).",
-        "Magnitude global, 80% sparsity: not measurable on crows pairs (minilm, mlm), where the model or the metric has "
-        "lost too much.",
+        "Magnitude global, 80% sparsity: not measurable on crows pairs (minilm, mlm), where the model or the metric "
+        "has lost too much.",
     ]
 
 
@@ -101,8 +101,8 @@ def test_what_it_would_take():
     (first, second, *rest) = limits(frame(unresolved, cell(metric="seat")))
     assert first.startswith("Not resolved: 1 of 2 comparisons.") and not rest
     assert second == (
-        "Int8 dynamic, crows pairs (minilm, mlm): a change is detectable from 7.1 points on, the margin is 5 points; about "
-        "810 items would settle it (there are 400); about 12 control seeds of its damage are needed (there are 4)."
+        "Int8 dynamic, crows pairs (minilm, mlm): a change is detectable from 7.1 points on, the margin is 5 points; "
+        "about 810 items would settle it (there are 400); about 12 control seeds of its damage are needed (there are 4)."
     )
     endless = limits(frame(unresolved | {"items_needed": math.inf, "controls_needed": None}))[1]
     assert endless.endswith("more items alone would not settle it.")

@@ -13,11 +13,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "agreement": {
         "model": "model", "task": "task", "first": "between", "second": "and", "n_checkpoints": "checkpoints",
         "spearman": "rank correlation", "interval": "interval", "residual_spearman": "… of residuals",
-        "reliability_first": "reliability, first", "reliability_second": "reliability, second", "statement": "what it says",
+        "reliability_first": "reliability, first", "reliability_second": "reliability, second",
+        "statement": "what it says",
     },
     "flips": {
         "compression": "compression", "model": "model", "task": "task", "metric": "metric", "n_items": "items",
-        "flipped": "changed side", "expected": "lost signal predicts", "uniform": "by guessing", "numeric": "by rounding",
+        "flipped": "changed side", "expected": "lost signal predicts", "uniform": "by guessing",
+        "numeric": "by rounding",
         "toward": "toward the stereotype", "away": "away from it", "mcnemar_p": "p of a direction",
     },
     "degeneracy": {
