@@ -44,7 +44,7 @@ def needed(row: pd.Series) -> str:
     items, controls = row["items_needed"], row["controls_needed"]
     if items == items and math.isinf(items):
         parts.append("more items alone would not settle it")
-    elif items == items:
+    elif items == items and not items <= row["n_items"]:
         there = "" if pd.isna(row["n_items"]) else f" (there are {int(row['n_items']):,})"
         parts.append(f"about {_whole(items)} items would settle it{there}")
     if controls == controls and not controls <= row["n_controls"]:

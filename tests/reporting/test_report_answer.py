@@ -102,10 +102,13 @@ def test_what_it_would_take():
     assert first.startswith("Not resolved: 1 of 2 comparisons.") and not rest
     assert second == (
         "Int8 dynamic, crows pairs (minilm, mlm): a change is detectable from 7.1 points on, the margin is 5 points; "
-        "about 810 items would settle it (there are 400); about 12 control seeds of its damage are needed (there are 4)."
+        "about 810 items would settle it (there are 400); about 12 control seeds of its damage are needed "
+        "(there are 4)."
     )
     endless = limits(frame(unresolved | {"items_needed": math.inf, "controls_needed": None}))[1]
     assert endless.endswith("more items alone would not settle it.")
+    enough = limits(frame(unresolved | {"items_needed": 300.0, "controls_needed": 4.0}))[1]
+    assert enough.endswith("the margin is 5 points.")
 
 
 def test_limits_name_what_is_not_controlled_not_tested_and_said_of_few_trainings():

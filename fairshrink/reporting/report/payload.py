@@ -11,8 +11,8 @@ import pandas as pd
 
 from fairshrink.analysis.verdict_kinds import MEANING
 from fairshrink.contracts import BASELINE, BIAS_KINDS
-from fairshrink.reporting.palette import looks
 from fairshrink.reporting.report.verdict_looks import LOOKS
+from fairshrink.reporting.style import looks
 from fairshrink.reporting.wording import compression, words
 
 CellName = tuple[str, str, str, str, str]
@@ -20,6 +20,11 @@ CellName = tuple[str, str, str, str, str]
 Items = Mapping[CellName, pd.DataFrame]
 """Per-item scores of a cell: columns ``item``, ``baseline``, ``value``, and whatever else is to be shown."""
 
+_SYMBOLS = {
+    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "p": "pentagon",
+    "<": "triangle-left", ">": "triangle-right", "h": "hexagon", "d": "diamond-tall", "8": "octagon",
+}  # fmt: skip
+"""The markers of the figures by Plotly's names."""
 _TEXT_OF_ITEM = 300
 """Characters of a text that the page keeps."""
 
@@ -64,11 +69,10 @@ def most_changed(items: pd.DataFrame, n: int) -> pd.DataFrame:
 
 
 def appearance(cells: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Color, symbol and name of each line."""
-    found = looks(cells)
+    """Color, symbol and name of each line: those of the figures."""
     return {
-        line: {"color": color, "symbol": symbol, "name": words(line).replace("=", " ")}
-        for line, (color, symbol) in found.items()
+        line: {"color": look.color, "symbol": _SYMBOLS[look.marker], "name": words(line).replace("=", " ")}
+        for line, look in looks(cells).items()
     }
 
 
