@@ -15,8 +15,9 @@ FAIRSHRINK = $(BIN)/python -m fairshrink
 
 .PHONY: study env plan explain report share verify gc test test-slurm unit lint lint-python lint-rules format bench mutations docs lock dag clean help
 
-study: env ## environment and the study (STUDY=configs/paper.yaml for another)
+study: env ## environment and the study (STUDY=configs/paper.yaml for another); ends with results/report.html
 	@$(SNAKEMAKE)
+	@$(FAIRSHRINK) report --study $(STUDY) --path
 
 plan: env ## what a run would do: jobs and artifacts of each stage
 	@$(FAIRSHRINK) plan --study $(STUDY)
@@ -24,8 +25,8 @@ plan: env ## what a run would do: jobs and artifacts of each stage
 explain: env ## what a run would restore and compute, why, and how long it will take
 	@$(FAIRSHRINK) explain --study $(STUDY)
 
-report: study ## results/report.html, one self-contained page; headline numbers
-	@$(SNAKEMAKE) --report results/report.html
+report: study ## headline numbers; results/workflow.html, how each final file was made (Snakemake's own report)
+	@$(SNAKEMAKE) --report results/workflow.html
 	@$(FAIRSHRINK) report --study $(STUDY)
 
 share: env ## upload what is missing in DVC's default remote (docs/sharing.md)
@@ -96,7 +97,7 @@ lock: env ## new versions into the lock file
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes envs/requirements.in -o envs/requirements.lock
 
 clean: ## remove tables, figures, logs; keyed artifacts stay
-	rm -rf results/tables results/figures results/report.html logs
+	rm -rf results/tables results/figures results/report.html results/workflow.html logs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18

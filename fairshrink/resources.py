@@ -18,6 +18,12 @@ def path(module: str, name: str) -> Path:
 
 
 @cache
+def text_file(module: str, name: str) -> str:
+    """The contents of a text file next to a module, read once."""
+    return path(module, name).read_text(encoding="utf-8")
+
+
+@cache
 def json_file(module: str, name: str) -> Any:
     """The contents of a JSON file next to a module, read once; callers must not change it."""
     return json.loads(path(module, name).read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
-"""Where the published tables and figures of the study are, and its headline numbers.
+"""Where the published report, tables and figures of the study are, and its headline numbers.
 
-If another study is shown under the plain names (results/tables, results/figures), this one replaces it.
+If another study is shown under the plain names (results/report.html, results/tables, results/figures), this one
+replaces it.
 
 With --exit-code the exit status tells verdicts apart: 10 if a bias changed beyond lost signal and undirected damage,
 else 11 if one changed as undirected damage does or without controls of its damage, else 12 if one cannot be resolved,
@@ -23,12 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--study", default="config.yaml", help="study file (default: config.yaml)")
     parser.add_argument("--exit-code", action="store_true", help="tell verdicts apart by the exit status, see above")
+    parser.add_argument("--path", action="store_true", help="the path of the report alone")
     parser.add_argument("--json", action="store_true", help="the headline numbers alone, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
     """Show the results and print their paths. Raises UserError if they do not exist yet."""
     from fairshrink.planning import grid, studies
+    from fairshrink.reporting.outputs import REPORT
     from fairshrink.store import published
 
     loaded = studies.load(options.study)
@@ -39,18 +42,20 @@ def run(options: argparse.Namespace) -> int:
             f"study {loaded.name} has no results here yet ({tables.path}). `fairshrink plan --study {options.study}` "
             f"says what is missing, `make STUDY={options.study}` makes it."
         )
+    if options.path:
+        print(output / REPORT)
+        return 0
     numbers = json.loads((output / "tables" / "headline.json").read_text(encoding="utf-8"))
-    print(json.dumps(numbers, indent=1) if options.json else "\n".join(_text(loaded.name, output, numbers)))
+    print(json.dumps(numbers, indent=1) if options.json else "\n".join(_text(loaded.name, output / REPORT, numbers)))
     return exit_status(_verdicts(numbers)) if options.exit_code else 0
 
 
-def _text(study: str, output: Path, numbers: Mapping[str, Any]) -> Iterator[str]:
+def _text(study: str, page: Path, numbers: Mapping[str, Any]) -> Iterator[str]:
     yield f"study {study}"
     yield ""
+    yield f"  {page}"
     for folder, what in (("tables", "overview_*.md"), ("tables", "results.parquet"), ("figures", "*.svg")):
-        yield from (f"  {path}" for path in sorted((output / folder).glob(what)))
-    page = output / "report.html"
-    yield f"  {page}" if page.is_file() else f"  {page} (not there yet: `make report`)"
+        yield from (f"  {path}" for path in sorted((page.parent / folder).glob(what)))
     for task, models in numbers.items():
         for model, metrics in models.items():
             yield ""

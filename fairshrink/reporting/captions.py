@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 CATEGORIES = {
-    "overview.html": ("1 Overview", "overview"),
-    "bias_by_sparsity.png": ("2 Bias against sparsity", "bias_by_sparsity"),
-    "bias_by_task_score.png": ("3 Bias against task score", "bias_by_task_score"),
-    "verdicts.csv": ("4 Verdicts", "verdicts"),
-    "agreement.csv": ("5 Agreement of metrics", "agreement"),
+    "report.html": ("1 Report", "report"),
+    "bias_by_damage.png": ("2 Bias against damage", "bias_by_damage"),
+    "bias_by_sparsity.png": ("3 Bias against sparsity", "bias_by_sparsity"),
+    "bias_by_task_score.png": ("4 Bias against task score", "bias_by_task_score"),
+    "verdicts.csv": ("5 Verdicts", "verdicts"),
+    "agreement.csv": ("6 Agreement of metrics", "agreement"),
 }
 
 

@@ -9,7 +9,7 @@ from fairshrink.contracts import BASELINE
 from fairshrink.study.jobs import CheckpointEntry, ScoreEntry
 
 PARQUET = ("results.parquet", "cells.parquet", "measurements.parquet")
-PLOTTED = ("headline.json", "bias_by_sparsity.csv", "overview.html")
+PLOTTED = ("headline.json", "bias_by_sparsity.csv")
 STUDY_TABLES = ("verdicts", "damage", "ledger", "agreement", "flips", "degeneracy", "validity")
 TABLE_FORMATS = ("csv", "md", "tex")
 CUTS = ("", "-kept")
@@ -31,7 +31,7 @@ SPARSITY_FIGURE, DOSE_FIGURE, DOSE = "bias_by_sparsity", "dose_response", "dose"
 """Figures of models that were pruned, and of models that were given doses of a stereotype by the method ``dose``."""
 FORMATS = ("png", "svg")
 
-TABLES_FOLDER, FIGURES_FOLDER = "tables", "figures"
+TABLES_FOLDER, FIGURES_FOLDER, REPORT = "tables", "figures", "report.html"
 Pair = tuple[str, str]
 
 
@@ -68,4 +68,5 @@ def outputs(checkpoints: Iterable[CheckpointEntry], scores: Iterable[ScoreEntry]
     for each in checkpoints:
         made[each.identity.model, each.identity.task].append((each.identity.method, each.identity.sparsity))
     names = tables((task for _, task in made), {each.entry: each.metric for each in scores})
-    return [f"{TABLES_FOLDER}/{name}" for name in names] + [f"{FIGURES_FOLDER}/{name}" for name in figures(made)]
+    named = [f"{TABLES_FOLDER}/{name}" for name in names] + [f"{FIGURES_FOLDER}/{name}" for name in figures(made)]
+    return [*named, REPORT]

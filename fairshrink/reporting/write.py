@@ -9,8 +9,9 @@ import pandas as pd
 
 from fairshrink.analysis import results, results_file, study
 from fairshrink.analysis.scores import Metrics
-from fairshrink.reporting import figures, overview, page, selection, tables
-from fairshrink.reporting.outputs import BY_OCCUPATION, FIGURES_FOLDER, TABLES_FOLDER
+from fairshrink.reporting import figures, report, tables
+from fairshrink.reporting.outputs import BY_OCCUPATION, FIGURES_FOLDER, REPORT, TABLES_FOLDER
+from fairshrink.reporting.report import sources
 from fairshrink.reporting.tables import occupations
 from fairshrink.reporting.tables.all_tables import VALUE_OF
 from fairshrink.study.jobs import AggregateJob
@@ -33,10 +34,8 @@ def aggregate(
     of_others = (found.agreement, found.flips, found.degeneracy, found.validity)
     tables.write(cells, *of_others, found.results, about, tables_folder, measured, by_occupation(job))
     figures.write(cells, found.flips, found.agreement, found.validity, measured, about, figures_folder, found.results)
-    ordered = selection.texts(cells)
-    overviews = [overview.overview(ordered, task, job.level) for task in sorted(set(cells["task"]))]
-    html = page.page(overviews, ordered, found.agreement, about)
-    (tables_folder / "overview.html").write_text(html, encoding="utf-8")
+    described = {**about, "checkpoints": sources.checkpoints(job)}
+    report.write(folder / REPORT, cells, *of_others, measured, sources.telling_items(job, metrics), described)
 
 
 def by_occupation(job: AggregateJob) -> dict[str, pd.DataFrame]:
