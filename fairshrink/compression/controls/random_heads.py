@@ -2,8 +2,8 @@
 
 Query, key, value and output matrices become smaller, exactly as with `head_pruning`. It counts as a control and not as
 a compression: an effect of choosing heads by importance has to exceed that of removing random ones. If query heads
-share keys and values, the unit is a key and value head with its query heads. Each layer keeps at least one unit. With
-one seed, the heads removed at a sparsity include those removed at a lower one.
+share keys and values, the unit is a key and value head with its query heads. Each layer keeps at least one unit.
+Sparsities are independent draws, even with one seed.
 
 Formula:
     round(sparsity × N) of the N heads are removed, in a random order that skips the last one of each layer
@@ -50,7 +50,7 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     from fairshrink.compression.controls._shared.seeds import combined
     from fairshrink.models.architecture import blocks
 
-    generator = np.random.default_rng(combined(context.seed, settings.control_seed))
+    generator = np.random.default_rng(combined(context.seed, settings.control_seed, settings.sparsity))
     alive = [np.ones(block.kv_heads, dtype=bool) for block in blocks(cp.model)]
     scores = [generator.random(len(each)) for each in alive]
     number = count(settings.sparsity, sum(map(len, alive)))

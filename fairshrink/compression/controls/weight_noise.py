@@ -13,9 +13,8 @@ Paper: None: a control of this project. That damage has to be measured by diverg
 Cost: A pass over the weights: seconds. No data, no training.
 Saves: Nothing.
 Limits: Relative to the norm the noise is equal in all matrices, while compressions change some more than others. Zeros
-    do not stay zeros: apply it to uncompressed models. With one seed the noise has the same direction at all levels, so
-    levels are not independent draws. Weights are rounded to the stored type of the checkpoint, which changes the norm
-    slightly.
+    do not stay zeros: apply it to uncompressed models. Levels are independent draws, even with one seed. Weights are rounded to the
+    stored type of the checkpoint, which changes the norm slightly.
 Use:
     - {method: weight_noise, level: [0.1, 0.2, 0.4], control_seed: [0, 1, 2]}
 """
@@ -59,7 +58,7 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     names = linear_names(cp.model, settings.scope)
     if not names:
         raise UserError(f"weight_noise, scope {settings.scope!r}: no dense linear layer; apply it before quantizing")
-    generator = torch.Generator().manual_seed(combined(context.seed, settings.control_seed))
+    generator = torch.Generator().manual_seed(combined(context.seed, settings.control_seed, settings.level))
     for name in names:
         weight = cp.model.get_submodule(name).weight.detach()
         noise = torch.randn(weight.shape, generator=generator).to(weight.device)

@@ -15,8 +15,12 @@ class SeededSettings(Settings):
     control_seed: int = Field(0, ge=0, description=ABOUT)
 
 
-def combined(seed: int, control_seed: int) -> int:
-    """One 32-bit seed from the split's and the control's; different pairs give independent draws."""
+def combined(seed: int, control_seed: int, level: float = 0.0) -> int:
+    """One 32-bit seed from the split's, the control's and how much it damages; different ones give independent draws.
+
+    Levels too: controls of several levels are compared with a compression as so many independent damages.
+    """
     import numpy as np
 
-    return int(np.random.SeedSequence([seed, control_seed]).generate_state(1)[0])
+    bits = int(np.float64(level).view(np.int64))
+    return int(np.random.SeedSequence([seed, control_seed, bits]).generate_state(1)[0])
