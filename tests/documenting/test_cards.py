@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from fairshrink import registry
+from fairshrink.contracts import CONTROLS, DOSE
 from fairshrink.documenting import cards
-from fairshrink.study.schema import CompressionKeys, MetricKeys, TaskKeys
+from fairshrink.study.schema import CompressionKeys, ControlKeys, DoseKeys, MetricKeys, TaskKeys
 
 MODULES = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
 COMMON = {"metrics": MetricKeys, "compression": CompressionKeys, "tasks": TaskKeys, "sources": None}
@@ -23,10 +24,15 @@ def test_card_has_all_fields(kind, name):
 @pytest.mark.parametrize(("kind", "name"), MODULES)
 def test_yaml_of_a_card_is_valid(kind, name):
     entries = yaml.safe_load(cards.of(kind, name).fields["Use"])
+    if name == DOSE:
+        (entry,) = entries
+        assert DoseKeys.model_validate(entry).amounts == [50, 200]
+        return
     (entry,) = entries.values() if isinstance(entries, dict) else entries
     assert isinstance(entries, list) == (kind in ("metrics", "compression"))
     assert entry.pop(SELECTORS[kind]) == name
-    common = COMMON[kind]
+    is_control = kind == "compression" and registry.modules(kind).family(name) == CONTROLS
+    common = ControlKeys if is_control else COMMON[kind]
     if common:
         shared = {key: entry.pop(key) for key in list(entry) if key in common.model_fields}
         common.model_validate(shared | {SELECTORS[kind]: name})
