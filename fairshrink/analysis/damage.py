@@ -21,12 +21,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fairshrink.stats.estimates import Values
 from fairshrink.stats.inference import Inference
 
 LEAST = 10
 """Fewer controls than this say too little about how much they vary."""
 BEYOND = 1.25
 """How far outside the ladder, as a factor of the amplitude, a cell may be."""
+POWERS = np.linspace(-1.5, 1.5, 31)
+"""Tried for the power of the amplitude with which the spread of residuals per amplitude goes."""
 REACH = 8.0
 """Controls within this factor of a cell's amplitude are compared with it: much farther ones say little about it."""
 
@@ -69,14 +72,42 @@ def expected(controls: Ladder, size: float, splits: int = 1) -> tuple[Inference,
     n = len(a)
     if n < LEAST or not a.min() / BEYOND <= size <= a.max() * BEYOND:
         return Inference(math.nan, math.nan, math.nan), n
-    x = np.log(a)
-    columns = np.column_stack([np.ones(n), x - x.mean()]) if np.ptp(x) > math.log(BEYOND) else np.ones((n, 1))
-    at = np.array([1.0, math.log(size) - x.mean()])[: columns.shape[1]]
-    inverse = np.linalg.inv(columns.T @ columns)
-    fit = inverse @ columns.T @ (r / a)
-    df = n - columns.shape[1]
-    s = math.sqrt(float(np.sum((r / a - columns @ fit) ** 2)) / df)
-    return Inference(size * float(at @ fit), size * s * math.sqrt(1 / splits + float(at @ inverse @ at)), float(df)), n
+    x, y = np.log(a / size), r / a
+    level = np.ones((n, 1))
+    if np.ptp(x) <= math.log(BEYOND):
+        return _predicted(level, y, np.zeros(n), size, splits, n - 1.0, n - 1.0), n
+    power = _power(x, y)
+    # The spread at the cell is read off a line through the controls' spreads: its leverage costs degrees of freedom.
+    df = n - 3.0
+    of_spread = 1 / df + x.mean() ** 2 / (x.var() * df)
+    return _predicted(np.column_stack([level, x]), y, 2 * power * x, size, splits, df, float(1 / of_spread)), n
+
+
+def _predicted(
+    columns: Values, y: Values, log_variance: Values, size: float, splits: int, fitted_df: float, df: float
+) -> Inference:
+    """By weighted least squares; variances are relative to that at the cell's amplitude."""
+    weights = np.exp(-log_variance)
+    at = np.eye(columns.shape[1])[0]
+    inverse = np.linalg.inv(columns.T @ (weights[:, None] * columns))
+    fit = inverse @ (columns.T @ (weights * y))
+    square = float(np.sum(weights * (y - columns @ fit) ** 2)) / fitted_df
+    error = size * math.sqrt(square * (1 / splits + float(at @ inverse @ at)))
+    return Inference(size * float(at @ fit), error, df)
+
+
+def _power(x: Values, y: Values) -> float:
+    """The power of the amplitude, ``x`` its logarithm, with which the spread of ``y`` goes: the likeliest (REML)."""
+    x, y = x - x.mean(), y - y.mean()
+    weights = np.exp(-2 * POWERS[:, None] * x)
+    n, of_x, of_y = (weights @ each for each in (np.ones_like(x), x, y))
+    information = n * (weights @ x**2) - of_x**2
+    slope = (n * (weights @ (x * y)) - of_x * of_y) / information
+    level = (of_y - slope * of_x) / n
+    squares = np.sum(weights * (y - level[:, None] - slope[:, None] * x) ** 2, axis=1)
+    if not squares.min() > 0:
+        return 0.0
+    return float(POWERS[np.argmin((len(x) - 2) * np.log(squares) + np.log(information))])
 
 
 def against(value: float, controls: Inference) -> Inference:
