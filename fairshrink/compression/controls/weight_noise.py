@@ -13,8 +13,8 @@ Paper: None: a control of this project. That damage has to be measured by diverg
 Cost: A pass over the weights: seconds. No data, no training.
 Saves: Nothing.
 Limits: Relative to the norm the noise is equal in all matrices, while compressions change some more than others. Zeros
-    do not stay zeros: apply it to uncompressed models. Levels are independent draws, even with one seed. Weights are rounded to the
-    stored type of the checkpoint, which changes the norm slightly.
+    do not stay zeros: apply it to uncompressed models. Levels are independent draws, even with one seed. Weights are
+    rounded to the stored type of the checkpoint, which changes the norm slightly.
 Use:
     - {method: weight_noise, level: [0.1, 0.2, 0.4], control_seed: [0, 1, 2]}
 """
