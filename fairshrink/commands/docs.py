@@ -1,4 +1,4 @@
-"""Write the generated files of docs/: study.md, study.schema.json, gallery.md.
+"""Write the generated files of docs/: study.md, study.schema.json, gallery.md; and the README's findings beside it.
 
 With --check nothing is written, and the exit status is 1 if one of them is out of date.
 """

@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fairshrink.documenting import gallery, study_reference
+from fairshrink.documenting import default_study, gallery, study_reference
 
 
-def generated() -> dict[str, str]:
-    """Contents of the generated files, by name."""
+README = "../README.md"
+
+
+def generated(folder: Path) -> dict[str, str]:
+    """Contents of the generated files of the folder, by name; of the README beside it, if there is one."""
     schema = json.dumps(study_reference.schema(), indent=1, sort_keys=True, ensure_ascii=False)
-    return {
+    made = {
         "study.md": study_reference.markdown(),
         "study.schema.json": f"{schema}\n",
         "gallery.md": gallery.markdown(),
     }
+    readme = folder / README
+    if readme.is_file() and (folder / default_study.VERDICTS).is_file():
+        made[README] = default_study.with_answer(readme.read_text(encoding="utf-8"), folder)
+    return made
 
 
 def write(folder: Path) -> None:
     """Write the generated files into the folder."""
-    for name, text in generated().items():
+    for name, text in generated(folder).items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -28,6 +35,6 @@ def outdated(folder: Path) -> list[str]:
     """Names of the generated files in the folder that are missing, or not what the code says now."""
     return [
         name
-        for name, text in generated().items()
+        for name, text in generated(folder).items()
         if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
     ]

@@ -220,7 +220,7 @@ def test_manifest_lists_the_artifacts_of_a_stage(folder, call):
 
 def test_docs_are_written_and_checked(tmp_path, call):
     assert call("docs", "--folder", str(tmp_path))[0] == 0
-    for name, text in pages.generated().items():
+    for name, text in pages.generated(tmp_path).items():
         assert (tmp_path / name).read_text() == text
     assert call("docs", "--folder", str(tmp_path), "--check")[0] == 0
     (tmp_path / "study.md").write_text("old\n")
