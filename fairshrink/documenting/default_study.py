@@ -30,4 +30,5 @@ def block(path: Path) -> str:
     verdicts = pd.read_csv(path, keep_default_na=False, na_values=[""])
     verdicts["setting"] = verdicts["setting"].fillna("")
     first, *lines = answer(verdicts)
-    return "\n".join([first, "", *(f"- **{name}**:{rest}" for name, _, rest in (each.partition(":") for each in lines))])
+    named = (each.partition(":") for each in lines)
+    return "\n".join([first, "", *(f"- **{name}**:{rest}" for name, _, rest in named)])

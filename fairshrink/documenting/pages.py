@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fairshrink.documenting import default_study, gallery, study_reference
 
-
 README = "../README.md"
 
 
