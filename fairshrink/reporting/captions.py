@@ -8,9 +8,15 @@ CATEGORIES = {
     "report.html": ("1 Report", "report"),
     "bias_by_damage.png": ("2 Bias against damage", "bias_by_damage"),
     "bias_by_sparsity.png": ("3 Bias against sparsity", "bias_by_sparsity"),
-    "bias_by_task_score.png": ("4 Bias against task score", "bias_by_task_score"),
-    "verdicts.csv": ("5 Verdicts", "verdicts"),
-    "agreement.csv": ("6 Agreement of metrics", "agreement"),
+    "bias_by_task_score.png": ("4 Bias against task performance", "bias_by_task_score"),
+    "bias_by_bytes.png": ("5 Bias against size and speed", "bias_by_bytes"),
+    "bias_by_latency.png": ("5 Bias against size and speed", "bias_by_latency"),
+    "verdicts.csv": ("6 Verdicts", "verdicts"),
+    "flips.png": ("7 Items that changed side", "flips"),
+    "validity.png": ("8 Validity of metrics", "validity"),
+    "dose_response.png": ("8 Validity of metrics", "dose_response"),
+    "agreement.png": ("9 Agreement of metrics", "agreement"),
+    "agreement.csv": ("9 Agreement of metrics", "agreement"),
 }
 
 

@@ -78,9 +78,13 @@ def test_first_run_makes_everything_and_a_second_nothing(finished):
     (answer,) = finished.glob("results/published/tiny-*/")
     record = json.loads((answer / "provenance.json").read_text())
     frame = pd.read_parquet(finished / "results/tables/results.parquet")
-    pairs = set(zip(frame["model"], frame["task"], strict=True))
-    expected = {f"tables/{name}" for name in outputs.tables(task for _, task in pairs)}
-    assert set(record["files"]) == expected | {f"figures/{name}" for name in outputs.figures(pairs)}
+    made = {}
+    for _, row in frame.drop_duplicates("key").iterrows():
+        sparsity = None if pd.isna(row["sparsity"]) else row["sparsity"]
+        made.setdefault((row["model"], row["task"]), []).append((row["method"], sparsity))
+    modules = {name: name for name in frame["metric"]}
+    expected = {f"tables/{name}" for name in outputs.tables({task for _, task in made}, modules)}
+    assert set(record["files"]) == expected | {f"figures/{name}" for name in outputs.figures(made)}
     for name in record["files"]:
         assert (finished / "results" / name).read_bytes() == (answer / name).read_bytes() != b""
     assert planned(finished) == {}
