@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,11 @@ class Flips:
     expected: float
     mcnemar_p: float
 
+    @property
+    def flipped(self) -> float:
+        """The share that changed side either way."""
+        return self.toward + self.away
+
 
 def flips(before: Signal, after: Signal) -> Flips:
     """Flips from a baseline's signals to a checkpoint's."""
@@ -58,7 +63,7 @@ def table(found: Sequence[tuple[tuple[str, str, str, str], str, str, Sequence[Fl
     numeric: dict[tuple[str, str, str], float] = {}
     for (model, task, method, _), metric, _, by_split in found:
         if method == NUMERIC:
-            numeric[model, task, metric] = _mean(by_split, "flipped")
+            numeric[model, task, metric] = _mean(each.flipped for each in by_split)
     rows = [
         {
             "model": model,
@@ -67,12 +72,12 @@ def table(found: Sequence[tuple[tuple[str, str, str, str], str, str, Sequence[Fl
             "setting": setting,
             "metric": metric,
             "n_items": max(each.n_items for each in by_split),
-            "flipped": _mean(by_split, "flipped"),
-            "expected": _mean(by_split, "expected"),
+            "flipped": _mean(each.flipped for each in by_split),
+            "expected": _mean(each.expected for each in by_split),
             "uniform": UNIFORM,
             "numeric": numeric.get((model, task, metric)),
-            "toward": _mean(by_split, "toward"),
-            "away": _mean(by_split, "away"),
+            "toward": _mean(each.toward for each in by_split),
+            "away": _mean(each.away for each in by_split),
             "mcnemar_p": max(each.mcnemar_p for each in by_split),
         }
         for (model, task, method, setting), metric, family, by_split in found
@@ -93,6 +98,5 @@ def _expected(s_b: Values, s_c: Values, intercept: float, slope: float) -> float
     return float(np.mean(flipped))
 
 
-def _mean(by_split: Sequence[Flips], name: str) -> float:
-    values = [each.toward + each.away if name == "flipped" else getattr(each, name) for each in by_split]
-    return float(np.mean(values))
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
