@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fairshrink.analysis import verdict_kinds as kinds
@@ -32,7 +33,7 @@ def bias_by_task_score(cells: pd.DataFrame, appearance: dict[str, Look], title: 
         frame.span(axes, [made["task_score"], gray["task_score"], start["task_score"], halfway], across=True)
         _shade(axes, rows, halfway)
         _draw(axes, rows, made, start, gray, "task_score", appearance)
-    lost = Line2D([], [], color=_LOST, linewidth=7)
+    lost = Patch(color=_LOST)
     gray = _parts(bias, "task_score")[2]
     more: list[tuple[frame.Handle, str]] = [points.control_handle()] if len(gray) else []
     if bias["task_score_reference"].notna().any():
