@@ -6,9 +6,11 @@
 - *power*: the smallest amount that moves the metric by its margin or more must be found in 80% of cases, that is, its
   minimum detectable change must not be larger than the change.
 - *seeds*: baselines that differ in their seed alone must not differ by more than the margin.
-- *splits*: half the length of the interval over splits (training in general) must not exceed the margin.
-- *random*: models with random weights have learned no bias: the mean of their values must lie within the margin of
-  the unbiased value.
+- *splits*: half the length of the interval over splits (training in general) should not exceed the margin. Three or
+  four splits cannot tell that it does: then the result is open.
+- *random*: models with random weights have learned no bias, so their mean should lie within the margin of the unbiased
+  value. A metric that reads ignorance as bias is not wrong, but has to be read beside its random value: then the
+  result is open.
 - *performance*: the metric must be no function of the task score (`degeneracy`).
 - *non_social*: where a metric scores items that concern no group of people, it must find nothing there.
 """
@@ -27,6 +29,7 @@ from fairshrink.contracts import BASELINE, BIAS_KINDS, RANDOM_INIT
 RANK_CORRELATION = 0.9
 SIGNIFICANCE = 0.05
 LEAST_DOSES = 3
+ENOUGH_SPLITS = 5
 DOSE, OTHER_SEED = "dose", "other_seed"
 NON_SOCIAL = "non_social"
 """The group of a metric's statistics that concern nobody."""
@@ -96,8 +99,9 @@ def _seeds(group: pd.DataFrame) -> Iterator[Result]:
 def _splits(group: pd.DataFrame) -> Iterator[Result]:
     for _, row in group[(group["method"] == BASELINE) & group["training_low"].notna()].iterrows():
         half, margin = (row["training_high"] - row["training_low"]) / 2, row["margin"]
-        said = f"the baseline is {row['value']:.3g} ± {half:.2g} over trainings"
-        yield "splits", row["value"], row["training_low"], row["training_high"], margin, bool(half <= margin), said
+        said = f"the baseline is {row['value']:.3g} ± {half:.2g} over {row['n_splits']} trainings"
+        passed = True if half <= margin else False if row["n_splits"] >= ENOUGH_SPLITS else None
+        yield "splits", row["value"], row["training_low"], row["training_high"], margin, passed, said
 
 
 def _random(group: pd.DataFrame) -> Iterator[Result]:
@@ -107,7 +111,7 @@ def _random(group: pd.DataFrame) -> Iterator[Result]:
     away = float((random["value"] - random["unbiased"]).mean())
     margin = float(group["margin"].iloc[0])
     said = f"{len(random)} random models are {away:+.3g} away from unbiased"
-    yield "random", away, math.nan, math.nan, margin, abs(away) <= margin, said
+    yield "random", away, math.nan, math.nan, margin, True if abs(away) <= margin else None, said
 
 
 def _performance(alarms: pd.DataFrame) -> Iterator[Result]:

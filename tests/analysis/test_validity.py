@@ -58,7 +58,7 @@ def test_other_seeds_and_random_models():
     assert not outcomes(study(seeds)).loc["seeds", "passed"]
     cells = study([])
     cells.loc[cells["method"] == "random_init", "value"] = 0.5
-    assert not outcomes(cells).loc["random", "passed"]
+    assert outcomes(cells).loc["random", "passed"] is None
     cells.loc[cells["method"] == "random_init", "value"] = -0.01
     assert outcomes(cells).loc["random", "passed"]
 
@@ -69,6 +69,8 @@ def test_splits_that_move_more_than_the_margin_fail():
     cells.loc[at, ["training_low", "training_high"]] = (0.09, 0.12)
     assert outcomes(cells).loc["splits", "passed"]
     cells.loc[at, "training_high"] = 0.2
+    assert outcomes(cells).loc["splits", "passed"] is None  # three splits: t(2) is 4.3
+    cells["n_splits"] = 5
     assert not outcomes(cells).loc["splits", "passed"]
 
 
