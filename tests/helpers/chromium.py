@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE_S = 120
+PATIENCE_S = 300
 """Only to end a test that hangs; nothing is measured."""
 
 
@@ -122,6 +122,9 @@ def page():
         arguments = [
             str(program()), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--disable-background-networking", "--hide-scrollbars",
+            # Pages that are not looked at would have the lowest priority, and hardly run on a busy machine.
+            "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
+            "--disable-background-timer-throttling",
             f"--user-data-dir={profile}", "--remote-debugging-pipe",
         ]  # fmt: skip
         # Chromium reads commands from its file 3 and answers on 4.
