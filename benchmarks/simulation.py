@@ -1,7 +1,8 @@
 """Do the intervals of `fairshrink.stats` hold what they promise? Coverage and false positives on made-up data, seeded.
 
 Each scenario draws many tables of items of which the truth is known, and counts how often a 95% interval contains it.
-The percentile bootstrap of `fairshrink.stats.estimates`, with which verdicts are made today, is measured beside.
+The percentile bootstrap, with which verdicts were made before, is measured beside. That of verdicts themselves is
+`verdict_simulation.py`.
 Prints Markdown tables; docs/statistics.md has those of a full run.
 """
 

@@ -5,11 +5,21 @@ vary between seeds far more than their items say. To first order R is proportion
 as the damage's *amplitude* is: the root of a divergence, which is of second order, or a difference of predictions as it
 is. So the residuals per amplitude, ``r = R / A``, are modeled over the controls of one model, task and metric as
 
-    r = a + b log A + error with one standard deviation s,
+    r = a + b log A + error with the standard deviation s A**g,
 
 and a cell of amplitude A, a mean over m splits, is compared with ``A (a + b log A)``, with the prediction error
-``A s sqrt(1/m + h)``, ``h`` the leverage of log A, and Student's t. The slope is fitted where the ladder has at
-least two levels. A cell outside the ladder has no controls.
+``A s A**g sqrt(1/m + h)``, ``h`` the leverage of log A, and Student's t. b and g are fitted where the ladder has at
+least two levels.
+
+The power g is there because R is proportional to A to first order only: the error over items does not fall with A as
+fast, so that r is known less well after little damage, and large damage may scatter more than in proportion. It is the
+likeliest of `POWERS` (REML), and costs one degree of freedom. The spread at the cell is then read off a line through
+the logarithms of the controls' spreads, whose leverage at log A leaves
+
+    df = 1 / (1/(n - 3) + (log A - mean log A)**2 / ((n - 3) var log A))
+
+degrees of freedom: about n - 3 in the middle of a ladder of n controls, a third of that at its ends. A cell outside the
+ladder has no controls.
 """
 
 from __future__ import annotations

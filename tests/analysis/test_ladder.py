@@ -51,7 +51,7 @@ def test_twelve_controls_of_three_damages_are_enough():
 
 def test_one_spread_for_all_damages_would_be_noticed(monkeypatch):
     monkeypatch.setattr(damage, "POWERS", np.zeros(1))
-    assert outside(1.34, growth=1.0) > 0.12
+    assert outside(1.34, growth=1.0, seeds=8) > 0.12
 
 
 def test_the_prediction_is_that_of_weighted_least_squares():

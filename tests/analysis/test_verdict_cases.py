@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,14 +27,28 @@ SCATTERED = tuple(replace(each, shift=each.noise * (1, -1, 0.5, -0.5, 1.5)[i % 5
 """Controls that move the gap to either side, in proportion to their damage."""
 
 
-def study(
-    *compressions, controls=CONTROLS, n=1600, modules=MODULES, alter=lambda metric, cell, items: items, **options
-):
-    """The cells of compressions: every metric of the synthetic study, without files. ``alter`` changes items."""
+def unaltered(metric, cell, items):
+    return items
+
+
+def study(*compressions, controls=CONTROLS, n=1600, modules=MODULES, alter=unaltered, **options):
+    """The cells of compressions; ``alter`` changes items, those of controls apart."""
+    found = [*headlines(compressions, n, modules, alter), *of_controls(controls, n)]
+    table = cells(found, 0.95, **options)
+    return table[(table["metric"] == GAP) & (table["method"] != "none") & ~table["control"]].reset_index(drop=True)
+
+
+@cache
+def of_controls(controls, n):
+    return [each for each in headlines(controls, n, MODULES, unaltered) if not each.is_baseline]
+
+
+def headlines(compressed, n, modules, alter):
+    """Every metric of the synthetic study on a baseline and what is made of it, without files."""
     found = []
     for metric in (GAP, "task_score", "fidelity"):
         checkpoints, scored, module = {}, {}, modules[metric]
-        for cell in (BASELINE, *compressions, *controls):
+        for cell in (BASELINE, *compressed):
             key = f"{cell.method} {cell.setting}"
             who = Identity(
                 "minilm", "encoder", "sentiment", 0, 0, cell.method, cell.family, cell.setting, cell.sparsity
@@ -46,8 +61,7 @@ def study(
         family = Family(metric, "data", "minilm", "sentiment", metric, {0: scores}, {0: f"{BASELINE.method} "})
         results = measured(family, checkpoints, module, 0.95, lambda score, scored=scored: scored[score.checkpoint])
         found += [headline for _, headline in results]
-    table = cells(found, 0.95, **options)
-    return table[(table["metric"] == GAP) & (table["method"] != "none") & ~table["control"]].reset_index(drop=True)
+    return found
 
 
 def verdict(*args, **options):
@@ -182,7 +196,7 @@ def test_what_cannot_be_measured(alter, words):
 
 
 def test_no_signal_is_not_measurable():
-    found, row = verdict(replace(COMPRESSED, kept=0.0, noise=0.5, shift=0.3), alter=lambda metric, cell, items: items)
+    found, row = verdict(replace(COMPRESSED, kept=0.0, noise=0.5, shift=0.3))
     assert found == kinds.NOT_MEASURABLE
     only, row = verdict(
         replace(COMPRESSED, kept=0.11, noise=0.5, shift=0.3),

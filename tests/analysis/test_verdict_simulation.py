@@ -17,7 +17,7 @@ from fairshrink.analysis import damage
 from fairshrink.analysis import verdict_kinds as kinds
 from fairshrink.stats.inference import Inference
 
-STUDIES = 9
+STUDIES = 6
 MOST = 0.06
 DESIGN = Design(tuple(Cell(kept) for kept in (0.9, 0.6, 0.3)))
 
