@@ -1,6 +1,6 @@
 """How long the analysis of a large study takes, and how much memory: from drawn score files to every table.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/analysis.py --scores 20000
+    PYTHONPATH=.:tests/helpers .venv/bin/python benchmarks/analysis.py --scores 20000
 
 One process, no model, no torch. The limits that it has to keep: under 5 minutes and 4 GiB for 20,000 score files.
 """
@@ -14,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
 import synthetic_study
 
 from fairshrink.analysis.study import analyze
