@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from fairshrink.reporting.style import FAINT, INK, QUIET, Dashes, Look
 
@@ -112,6 +113,8 @@ def scaled(axes: Axes, values: Sequence[float]) -> bool:
     else:
         axes.set_xscale("log")
         axes.set_xlim(low / room, high * room)
+    if high > 100 * low:
+        axes.xaxis.set_minor_locator(NullLocator())
     return True
 
 
