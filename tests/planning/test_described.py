@@ -18,6 +18,7 @@ from fairshrink.study.jobs import (
     PretrainedModel,
     ScoreEntry,
     TaskOnSplit,
+    ValidityEntry,
 )
 
 NAMED = Identity("m", "encoder", "t", 1, 18, "random", "unstructured", "sparsity=0.5", 0.5)
@@ -43,8 +44,8 @@ JOBS = {
     "aggregate": AggregateJob(
         "s",
         0.95,
-        100,
-        7,
+        {"weat": 0.25},
+        (ValidityEntry("m", "t", "weat", True),),
         (CheckpointEntry("k", "n", "p", "r", "b", NAMED),),
         (ScoreEntry("p", "r", "k", "c", "e", "weat", {"seed": 1}, "d"),),
         ("tables/a",),

@@ -29,7 +29,7 @@ JOBS = {
     "finetune": FinetuneJob(MODEL, TaskOnSplit("t", "regression", {}, 0, 0), NAMED),
     "compress": CompressJob("base", "base", MODEL, None, "random", {"sparsity": 0.5}, 0, NAMED),
     "evaluate": EvaluateJob("base", None, "weat", {}, "fp32", {"items": ("data/a",)}, None),
-    "aggregate": AggregateJob("study", 0.95, 100, 0, (), (), ("results.parquet",)),
+    "aggregate": AggregateJob("study", 0.95, {"weat": 0.1}, (), (), (), ("results.parquet",)),
 }
 
 

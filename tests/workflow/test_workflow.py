@@ -38,6 +38,18 @@ CONTRACT = [
     "random_value",
     "p_value",
     "baseline_value",
+    "change_low",
+    "change_high",
+    "mde",
+    "damage",
+    "signal_kept",
+    "null_value",
+    "null_low",
+    "null_high",
+    "residual",
+    "residual_low",
+    "residual_high",
+    "residual_p",
     "key",
     "params",
     "zero_fraction_prunable",
@@ -84,7 +96,8 @@ def test_first_run_makes_everything_and_a_second_nothing(finished):
         made.setdefault((row["model"], row["task"]), []).append((row["method"], sparsity))
     modules = {name: name for name in frame["metric"]}
     expected = {f"tables/{name}" for name in outputs.tables({task for _, task in made}, modules)}
-    assert set(record["files"]) == expected | {f"figures/{name}" for name in outputs.figures(made)}
+    figures = {f"figures/{name}" for name in outputs.figures(made)}
+    assert set(record["files"]) == expected | figures | {outputs.REPORT}
     for name in record["files"]:
         assert (finished / "results" / name).read_bytes() == (answer / name).read_bytes() != b""
     assert planned(finished) == {}
@@ -118,8 +131,9 @@ def test_values_follow_from_the_per_item_scores(finished):
     for row in rows.itertuples():
         (file,) = finished.glob(f"results/scores/*-{row.key}/bias_nli-*/items.parquet")
         items = pd.read_parquet(file)
-        assert row.value == pytest.approx(items["p_neutral"].mean(), rel=1e-9)
-        assert row.n_items == len(items)
+        scored = items[items["group"] != "task"]  # held-out pairs of the task are a contrast, not part of the score
+        assert row.value == pytest.approx(scored["p_neutral"].mean(), rel=1e-9)
+        assert row.n_items == len(scored) < len(items)
 
 
 def test_the_python_interface_gives_the_numbers_of_the_workflow(finished, monkeypatch):
