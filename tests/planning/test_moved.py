@@ -81,7 +81,7 @@ def test_moving_files_changes_no_key(folder):
 
 def test_moving_a_method_to_another_family_changes_the_tables_which_name_it(folder):
     before = listed(folder)
-    move(folder, "compression.unstructured.random", "compression.controls.random")
+    move(folder, "compression.unstructured.random", "compression.quantization.random")
     after = listed(folder)
     assert {path.split("/")[1] for path in set(before) ^ set(after)} == {"published"}
 

@@ -71,8 +71,9 @@ def test_a_study_ends_with_its_report(spec, tmp_path):
     assert all(each.key in text for each in job.checkpoints)
 
 
-def test_every_caption_belongs_to_a_file(spec):
-    job = synthetic_study.job(spec)
+def test_every_caption_belongs_to_a_file(tmp_path):
+    dosed = (*synthetic_study.CELLS, synthetic_study.Cell("dose", "controls", "stereotype=50"))
+    job = synthetic_study.job(synthetic_study.write(tmp_path, splits=1, cells=dosed))
     names = outputs(job.checkpoints, job.scores)
     rules = Path(__file__).parents[2] / "rules"
     for ending in captions.CATEGORIES:
