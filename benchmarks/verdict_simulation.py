@@ -64,9 +64,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--small", action="store_true", help="one study of each scenario")
     parser.add_argument("--only", nargs="*", default=[""], help="scenarios whose table and name match one of these")
-    parser.add_argument(
-        "--keep", type=Path, help="folder of finished studies, for a run that is resumed; of this code only"
-    )
+    parser.add_argument("--keep", type=Path, help="folder of finished studies, to resume a run of this code")
     options = parser.parse_args()
     chosen = [
         each for each in scenarios() if any(re.search(part, f"{each.table}: {each.name}") for part in options.only)
