@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -11,22 +11,24 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.drawn_items import Cell, Drawn, Layout, Rng, baselines, compressed, damaged
-from fairshrink.analysis.cells import cells
-from fairshrink.analysis.measured import Measured, measured
-from fairshrink.analysis.parts import PARTS, Parts
-from fairshrink.analysis.scores import Family, Scored
+from fairshrink.analysis import cells, results_file
+from fairshrink.analysis.joint import join
+from fairshrink.analysis.known import gather
+from fairshrink.analysis.measured import Measured
+from fairshrink.analysis.parts import PARTS, Parts, change, decompose
+from fairshrink.analysis.scores import Family
+from fairshrink.analysis.verdicts import judged
 from fairshrink.contracts import BASELINE, CONTROLS, UNDIRECTED
-from fairshrink.stats.estimates import Statistic, Values
+from fairshrink.stats.estimates import Estimate, Statistic, Values
 from fairshrink.stats.inference import UNKNOWN, Inference
 from fairshrink.stats.reflection import Linear, as_estimate, parts
 from fairshrink.stats.signals import kept
 from fairshrink.stats.splits import OverSplits
-from fairshrink.study.jobs import CheckpointEntry, Identity, ScoreEntry
+from fairshrink.study.jobs import Identity
 
 LADDER = tuple(Cell(1 - amplitude**2 / 2) for amplitude in (0.1, 0.25, 0.6, 1.35) for _ in range(4))
 """Sixteen controls, four of each damage."""
-_METRIC = "metric"
-_DAMAGE = SimpleNamespace(KIND="damage", HEADLINE=("damage", "all"), CLUSTERS=("cluster",))
+METRIC = "metric"
 
 
 @dataclass(frozen=True)
@@ -46,44 +48,45 @@ def study(layout: Layout, design: Design, rng: Rng) -> pd.DataFrame:
 
     There is no task score: K alone says what is measurable.
     """
-    return cells(list(headlines(layout, design, rng)), 0.95).query(
-        "not control and kind != 'damage' and verdict.notna()"
-    )
+    found = list(headlines(layout, design, rng))
+    known = gather(found, 0.95, {}, {}, {})
+    compressions = [each for each in found if each.family.entry == METRIC and each.identity.method_family != CONTROLS]
+    return judged(results_file.frame([cells._row(each, known) for each in compressions], results_file.CELLS))
 
 
 def headlines(layout: Layout, design: Design, rng: Rng) -> Iterator[Measured]:
-    """Headlines of the metric and of the damage. Of controls and damages only values are known, not their errors."""
+    """Headlines of compressions and controls, each with its damage.
+
+    What no verdict rests on is left out for speed: the errors of controls and damages, intervals of values.
+    `tests/analysis/test_verdict_simulation.py` compares with the long way.
+    """
     bases = baselines(layout, design.splits, rng)
-    module, checkpoints, scored = _module(layout), {}, {}
-    named = {(f"method{i}", ""): cell for i, cell in enumerate(design.compressions)}
-    for (method, setting), cell in {(BASELINE, ""): None, **named}.items():
-        for split, base in enumerate(bases):
-            entry = _entry(method, setting, split)
-            drawn = base if cell is None else _drawn(layout, base, cell, design, rng)
-            checkpoints[entry.key] = entry
-            scored[entry.key] = Scored(entry, layout.items, [_statistic(layout, drawn)], layout.signal(drawn))
-    for _, each in measured(_family(checkpoints), checkpoints, module, 0.95, lambda score: scored[score.checkpoint]):
-        yield each
-    for method, cell in named.items():
-        yield _damage(method, cell, layout, design, rng)
-    for i, cell in enumerate(design.controls):
-        yield _control((UNDIRECTED[0], f"seed={i}"), cell, layout, design, bases, rng)
-        yield _damage((UNDIRECTED[0], f"seed={i}"), cell, layout, design, rng)
+    before = [layout.signal(base) for base in bases]
+    joint = join([layout.items] * design.splits, layout.columns)
+    for named, cell in named_cells(design).items():
+        drawn = [draw(layout, base, cell, design, rng) for base in bases]
+        if named[0] in UNDIRECTED:
+            each = [residual_parts(layout, base, one) for base, one in zip(bases, drawn, strict=True)]
+            parts_of = Parts(dict(zip(PARTS, (without_error(values) for values in np.array(each).T), strict=True)))
+            moved = parts_of["change"]
+        else:
+            parts_of = decompose(joint, before, [layout.signal(one) for one in drawn])
+            pairs = [[_estimate(layout, one) for one in side] for side in (bases, drawn)]
+            moved = change(joint, *pairs, smooth=isinstance(layout.functional, Linear))
+        yield _headline(named, layout, design, METRIC, parts_of["checkpoint"], moved, parts_of)
+        hurt = without_error([float(damaged(cell, rng).mean()) for _ in bases])
+        yield _headline(named, layout, design, "fidelity", hurt, hurt, None)
 
 
-def _drawn(layout: Layout, base: Drawn, cell: Cell, design: Design, rng: Rng) -> Drawn:
+def named_cells(design: Design) -> dict[tuple[str, str], Cell]:
+    """Checkpoints by method and setting, the compressions first."""
+    made = {(f"method{i}", ""): cell for i, cell in enumerate(design.compressions)}
+    return made | {(UNDIRECTED[0], f"seed={i}"): cell for i, cell in enumerate(design.controls)}
+
+
+def draw(layout: Layout, base: Drawn, cell: Cell, design: Design, rng: Rng) -> Drawn:
+    """A checkpoint by the law of a design."""
     return compressed(layout, base, cell, design.law, rng, design.between, design.growth)
-
-
-def _control(
-    named: tuple[str, str], cell: Cell, layout: Layout, design: Design, bases: Sequence[Drawn], rng: Rng
-) -> Measured:
-    split_parts = []
-    for base in bases:
-        drawn = _drawn(layout, base, cell, design, rng)
-        split_parts.append(residual_parts(layout, base, drawn))
-    by_name = dict(zip(PARTS, (_known(each) for each in np.array(split_parts).T), strict=True))
-    return _plain(named, layout, _module(layout), design, by_name["checkpoint"], Parts(by_name))
 
 
 def residual_parts(layout: Layout, base: Drawn, drawn: Drawn) -> Values:
@@ -95,63 +98,55 @@ def residual_parts(layout: Layout, base: Drawn, drawn: Drawn) -> Values:
     return np.asarray(estimate(np.ones((1, len(carries))))[:, 0])
 
 
-def _damage(named: tuple[str, str], cell: Cell, layout: Layout, design: Design, rng: Rng) -> Measured:
-    hurt = [float(damaged(cell, rng).mean()) for _ in range(design.splits)]
-    return _plain(named, layout, _DAMAGE, design, _known(hurt), None)
-
-
-def _plain(
-    named: tuple[str, str], layout: Layout, module: SimpleNamespace, design: Design, value: OverSplits, of: Parts | None
-) -> Measured:
-    identity = _entry(*named, 0).identity
-    statistic = Statistic("value", 0.0, "all", len(layout.items), layout.unbiased)
-    name = _METRIC if of is not None else "fidelity"
-    family = Family(name, "drawn", "model", "task", name, {}, {})
-    return Measured(
-        family,
-        module,
-        identity,
-        tuple(range(design.splits)),
-        statistic,
-        value,
-        _known(value_of(value)),
-        of,
-        margin=layout.margin,
-    )
-
-
-def _known(values: Sequence[float]) -> OverSplits:
+def without_error(values: Sequence[float]) -> OverSplits:
+    """Values of splits and their mean."""
     splits = tuple(Inference(float(each), math.nan, math.nan) for each in values)
     return OverSplits(splits, Inference(float(np.mean(values)), math.nan, math.nan), UNKNOWN)
 
 
-def value_of(found: OverSplits) -> list[float]:
-    return [each.value for each in found.splits]
+def statistic(layout: Layout, drawn: Drawn) -> Statistic:
+    """The headline of a drawn checkpoint."""
+    n, smooth = int(layout.people.sum()), isinstance(layout.functional, Linear)
+    estimate = _estimate(layout, drawn)
+    return Statistic("value", estimate, "all", n, layout.unbiased, share_of=layout.share_of, smooth=smooth)
 
 
-def _entry(method: str, setting: str, split: int) -> CheckpointEntry:
-    key = f"{method} {setting} {split}"
-    family = CONTROLS if method in UNDIRECTED else "baseline" if method == BASELINE else "compression"
-    who = Identity("model", "encoder", "task", split, split, method, family, setting, None)
-    return CheckpointEntry(key, key, "", "", f"{BASELINE}  {split}", who)
-
-
-def _family(checkpoints: Mapping[str, CheckpointEntry]) -> Family:
-    name = _METRIC
-    scores: dict[int, dict[str, ScoreEntry]] = {}
-    for key, each in checkpoints.items():
-        entry = ScoreEntry(key, "", "", key, name, name, {}, "drawn")
-        scores.setdefault(each.identity.split, {})[key] = entry
-    return Family(name, "drawn", "model", "task", name, scores, {split: f"{BASELINE}  {split}" for split in scores})
-
-
-def _module(layout: Layout) -> SimpleNamespace:
+def module(layout: Layout, kind: str = "intrinsic") -> SimpleNamespace:
+    """A metric as the analysis sees it."""
     return SimpleNamespace(
-        KIND="intrinsic", HEADLINE=("value", "all"), CLUSTERS=layout.columns, MARGIN=layout.margin, OWN_SKILL=None
+        KIND=kind, HEADLINE=("value", "all"), CLUSTERS=layout.columns, MARGIN=layout.margin, OWN_SKILL=None
     )
 
 
-def _statistic(layout: Layout, drawn: Drawn) -> Statistic:
-    n, smooth = int(layout.people.sum()), isinstance(layout.functional, Linear)
-    estimate = as_estimate(layout.functional, np.nan_to_num(drawn.signals))
-    return Statistic("value", estimate, "all", n, layout.unbiased, share_of=layout.share_of, smooth=smooth)
+def identity(method: str, setting: str, split: int = 0) -> Identity:
+    """Who a drawn checkpoint is."""
+    family = CONTROLS if method in UNDIRECTED else "baseline" if method == BASELINE else "compression"
+    return Identity("model", "encoder", "task", split, split, method, family, setting, None)
+
+
+def _estimate(layout: Layout, drawn: Drawn) -> Estimate:
+    return as_estimate(layout.functional, np.nan_to_num(drawn.signals))
+
+
+def _headline(
+    named: tuple[str, str],
+    layout: Layout,
+    design: Design,
+    name: str,
+    value: OverSplits,
+    moved: OverSplits,
+    parts_of: Parts | None,
+) -> Measured:
+    kind = "intrinsic" if name == METRIC else "damage"
+    n = int(layout.people.sum())
+    return Measured(
+        family=Family(name, "drawn", "model", "task", name, {}, {}),
+        module=module(layout, kind),
+        identity=identity(*named),
+        splits=tuple(range(design.splits)),
+        statistic=Statistic("value", 0.0, "all", n, layout.unbiased),
+        value=value,
+        change=moved,
+        parts=parts_of,
+        margin=layout.margin,
+    )

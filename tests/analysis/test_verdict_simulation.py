@@ -3,19 +3,27 @@
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from tiny_study import ROOT, environment
 
 from benchmarks import drawn_studies, verdict_simulation
-from benchmarks.drawn_items import KINDS, Cell, baselines, compressed
+from benchmarks.drawn_items import KINDS, Cell, baselines, compressed, damaged
 from benchmarks.drawn_studies import Design
 from benchmarks.verdict_simulation import Scenario, false_changes, run
 from fairshrink.analysis import damage
 from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.analysis.cells import cells
+from fairshrink.analysis.measured import measured
+from fairshrink.analysis.scores import Family, Scored
+from fairshrink.contracts import BASELINE
+from fairshrink.stats.estimates import Statistic, weighted_mean
 from fairshrink.stats.inference import Inference
+from fairshrink.study.jobs import CheckpointEntry, ScoreEntry
 
 STUDIES = 6
 MOST = 0.06
@@ -55,8 +63,8 @@ def test_a_rule_that_takes_controls_for_exact_is_noticed(monkeypatch):
 def test_planted_changes_are_found_where_seeds_do_not_differ():
     for kind, share in (("mean of differences", 0.8), ("mean effect size", 0.5)):
         design = Design((Cell(0.95, 3.0), Cell(0.95), Cell(0.9, -3.0)), between=0.0)
-        cells = judged(kind, design).cells
-        said = [cells[cells["planted"] == margins]["verdict"] for margins in (3.0, -3.0, 0.0)]
+        table = judged(kind, design).cells
+        said = [table[table["planted"] == margins]["verdict"] for margins in (3.0, -3.0, 0.0)]
         assert (said[0] == kinds.MORE_BIASED).mean() >= share
         assert said[1].isin(kinds.CHANGED).mean() >= share
         assert not said[2].isin(kinds.CHANGED).any()
@@ -75,16 +83,43 @@ def test_a_planted_change_moves_the_headline_by_so_many_margins(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_points_of_the_ladder_are_what_the_analysis_measures(kind):
-    """Controls are drawn without errors for speed: their residuals are those of the long way."""
-    layout, design = KINDS[kind], Design((Cell(0.7),))
-    (base,) = baselines(layout, 1, np.random.default_rng(3))
-    found = [each for each in drawn_studies.headlines(layout, design, np.random.default_rng(3)) if each.parts]
-    generator = np.random.default_rng(3)
-    (base,) = baselines(layout, 1, generator)
-    drawn = compressed(layout, base, Cell(0.7), design.law, generator)
-    direct = drawn_studies.residual_parts(layout, base, drawn)
-    np.testing.assert_allclose([found[0].parts[name].checkpoints.value for name in drawn_studies.PARTS], direct)
+@pytest.mark.parametrize("splits", [1, 2])
+def test_the_short_way_to_a_verdict_is_the_long_one(kind, splits):
+    """Score tables through `measured`, controls and damages too, and the whole table of cells."""
+    layout = KINDS[kind]
+    design = Design((Cell(0.9), Cell(0.6, 2.0)), controls=drawn_studies.LADDER[::4] * 3, splits=splits)
+    quick = drawn_studies.study(layout, design, np.random.default_rng(3))
+    long = cells(list(the_long_way(layout, design, np.random.default_rng(3))), 0.95)
+    long = long[(long["kind"] == "intrinsic") & ~long["control"] & (long["method"] != BASELINE)].reset_index(drop=True)
+    names = ["residual_p", "residual_inside_p", "change_p", "change_inside_p", "control_p", "kept_low", "null", "value"]
+    np.testing.assert_allclose(quick[names].to_numpy(float), long[names].to_numpy(float), rtol=1e-9)
+    for name in ("verdict", "reason", "margin", "n_controls"):
+        assert list(quick[name]) == list(long[name])
+
+
+def the_long_way(layout, design, generator):
+    bases = baselines(layout, design.splits, generator)
+    places = pd.DataFrame({"item": [f"d{i}" for i in range(60)], "cluster": [f"d{i}" for i in range(60)]})
+    scored, hurt, checkpoints = {}, {}, {}
+    for (method, setting), cell in {(BASELINE, ""): None, **drawn_studies.named_cells(design)}.items():
+        drawn = [base if cell is None else drawn_studies.draw(layout, base, cell, design, generator) for base in bases]
+        damages = [np.zeros(60) if cell is None else damaged(cell, generator) for _ in bases]
+        for split, (one, kl) in enumerate(zip(drawn, damages, strict=True)):
+            key = f"{method} {setting} {split}"
+            who = drawn_studies.identity(method, setting, split)
+            checkpoints[key] = CheckpointEntry(key, key, "", "", f"{BASELINE}  {split}", who)
+            statistic = drawn_studies.statistic(layout, one)
+            scored[key] = Scored(checkpoints[key], layout.items, [statistic], layout.signal(one))
+            hurt[key] = Scored(checkpoints[key], places, [Statistic("value", weighted_mean(kl), "all", 60)], None)
+    fidelity = SimpleNamespace(KIND="damage", HEADLINE=("value", "all"), CLUSTERS=("cluster",))
+    for name, module, found in (("metric", drawn_studies.module(layout), scored), ("fidelity", fidelity, hurt)):
+        scores = {split: {} for split in range(design.splits)}
+        for key, each in checkpoints.items():
+            scores[each.identity.split][key] = ScoreEntry(key, "", "", key, name, name, {}, "drawn")
+        family = Family(name, "drawn", "model", "task", name, scores, {s: f"{BASELINE}  {s}" for s in scores})
+        read = {key: found[key] for key in checkpoints}
+        for _, each in measured(family, checkpoints, module, 0.95, lambda score, read=read: read[score.checkpoint]):
+            yield each
 
 
 def test_variance_between_seeds_is_a_multiple_of_the_error_over_items():
