@@ -158,7 +158,7 @@ def nulls(judged: Judged) -> dict[str, str]:
     changed = cells["verdict"].isin(kinds.CHANGED)
     row = {"any changed": _percent(false_changes(judged))}
     if len(losses) > 1:
-        row |= {f"−{1 - k:.0%}": _percent(changed[cells["kept"] == k].mean()) for k in losses}
+        row |= {f"−{100 * (1 - k):.3g}%": _percent(changed[cells["kept"] == k].mean()) for k in losses}
     row |= {name: _percent((cells["verdict"] == verdict).mean()) for verdict, name in SHORT.items()}
     return row | {"studies": f"{judged.studies:,}"}
 
