@@ -44,9 +44,11 @@ class Flips:
 
 
 def flips(before: Signal, after: Signal) -> Flips:
-    """Flips from a baseline's signals to a checkpoint's."""
-    rows = np.flatnonzero(~np.isnan(before.values) & ~np.isnan(after.values))
+    """Flips from a baseline's signals to a checkpoint's; unknown where one of the checkpoint's is."""
+    rows = np.flatnonzero(~np.isnan(before.values))
     s_b, s_c = before.values[rows], after.values[rows]
+    if np.isnan(s_c).any():
+        return Flips(len(rows), *[float("nan")] * 4)
     up, down = int(np.sum((s_b <= 0) & (s_c > 0))), int(np.sum((s_b > 0) & (s_c <= 0)))
     n = len(rows)
     slope, intercept = kept(before.contrasts[0], after.contrasts[0])(np.ones((1, len(before.values))))[:, 0]

@@ -10,6 +10,9 @@ import pytest
 import synthetic_checks as checks
 
 from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.analysis.agreement import COLUMNS as AGREEMENT
+from fairshrink.analysis.flips import COLUMNS as FLIPS
+from fairshrink.analysis.validity import COLUMNS as VALIDITY
 from fairshrink.reporting import figures, outputs, selection
 from fairshrink.reporting.figures import damage, dose, frame, points, scatter
 from fairshrink.reporting.figures.all_figures import TITLES, Given, drawn
@@ -259,7 +262,7 @@ def test_validity_and_agreement_show_each_number(cells, draw):
 @pytest.mark.parametrize("name", EVERY)
 def test_where_there_is_nothing_the_panel_says_why(name, cells, draw):
     what = given(cells)
-    columns = [checked.FLIPS, checked.AGREEMENT, checked.VALIDITY]
+    columns = [FLIPS, AGREEMENT, VALIDITY]
     empty = [checked.complete(pd.DataFrame(), each) for each in columns]
     nothing = costs.latency(pd.DataFrame(), pd.DataFrame())
     for rows in (

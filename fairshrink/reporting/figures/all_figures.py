@@ -10,6 +10,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fairshrink.analysis.agreement import COLUMNS as AGREEMENT
+from fairshrink.analysis.flips import COLUMNS as FLIPS
+from fairshrink.analysis.validity import COLUMNS as VALIDITY
 from fairshrink.reporting import selection
 from fairshrink.reporting.figures.checks import agreement as draw_agreement
 from fairshrink.reporting.figures.checks import validity as draw_validity
@@ -64,9 +67,9 @@ def write(
     """
     cells = selection.texts(cells)
     latency = costs.latency(pd.DataFrame() if results is None else results, measurements)
-    flips = checked.complete(flips, checked.FLIPS)
-    agreement = checked.complete(agreement, checked.AGREEMENT)
-    validity = checked.complete(validity, checked.VALIDITY)
+    flips = checked.complete(flips, FLIPS)
+    agreement = checked.complete(agreement, AGREEMENT)
+    validity = checked.complete(validity, VALIDITY)
     appearance = looks(cells)
     with styled():
         for (model, task), rows in selection.each_pair(cells):

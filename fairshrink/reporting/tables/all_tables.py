@@ -9,6 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from fairshrink.analysis.agreement import COLUMNS as AGREEMENT
+from fairshrink.analysis.degeneracy import COLUMNS as DEGENERACY
+from fairshrink.analysis.flips import COLUMNS as FLIPS
+from fairshrink.analysis.validity import COLUMNS as VALIDITY
 from fairshrink.contracts import BASELINE
 from fairshrink.reporting import csv_files, digits, overview, selection
 from fairshrink.reporting.outputs import BY_OCCUPATION, CUTS, GROUPED
@@ -52,13 +56,13 @@ def write(
     forms.write(damage, costs.damage_document(damage, level), folder)
     ledger = costs.ledger(cells, results, measured)
     forms.write(ledger, costs.ledger_document(ledger, cells), folder)
-    whole = checked.complete(agreement, checked.AGREEMENT)
+    whole = checked.complete(agreement, AGREEMENT)
     forms.write(whole, checked.agreement(whole, level), folder)
-    whole = checked.complete(flips, checked.FLIPS)
+    whole = checked.complete(flips, FLIPS)
     forms.write(whole, checked.flips(whole), folder)
-    whole = checked.complete(degeneracy, checked.DEGENERACY)
+    whole = checked.complete(degeneracy, DEGENERACY)
     forms.write(whole, checked.degeneracy(whole), folder)
-    whole = checked.complete(validity, checked.VALIDITY)
+    whole = checked.complete(validity, VALIDITY)
     forms.write(whole, checked.validity(whole, level), folder)
     csv_files.write(bias_by_sparsity(cells), folder / "bias_by_sparsity.csv")
     text = json.dumps(judged.headline(cells), indent=1, ensure_ascii=False)

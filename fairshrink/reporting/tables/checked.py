@@ -1,22 +1,16 @@
-"""Tables of the checks on metrics: do they agree, are they flipped items or functions of skill, are they valid."""
+"""Tables of the checks on metrics: agreement, flipped items, functions of task performance, validity."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pandas as pd
 
 from fairshrink.reporting import digits, selection
 from fairshrink.reporting.markup import Document, Grid
 
-AGREEMENT = [
-    *("model", "task", "first", "second", "n_checkpoints", "spearman", "ci_low", "ci_high"),
-    *("residual_spearman", "reliability_first", "reliability_second", "statement"),
-]
-FLIPS = [
-    *("model", "task", "method", "setting", "metric", "n_items", "flipped", "expected", "uniform", "numeric"),
-    *("toward", "away", "mcnemar_p"),
-]
-DEGENERACY = ["model", "task", "metric", "n_checkpoints", "correlation", "alarm", "statement"]
-VALIDITY = ["model", "task", "metric", "test", "value", "low", "high", "threshold", "passed", "statement"]
+Values = Callable[[pd.Series], tuple[str, ...]]
+"""From a row of a frame to the cells of a line."""
 
 
 def complete(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -28,118 +22,102 @@ def complete(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def agreement(table: pd.DataFrame, level: float) -> Document:
     """Rank correlations of metrics over checkpoints, with how reliable each of the two is."""
     columns = ("between", "and", "statement", "checkpoints", "Spearman", "of residuals", "reliability", "of the second")
-    grids = [
-        Grid(
-            f"{model}, {task}",
-            columns,
-            tuple(
-                (
-                    _words(row["first"]),
-                    _words(row["second"]),
-                    _text(row["statement"]),
-                    _count(row["n_checkpoints"]),
-                    digits.with_interval(row["spearman"], row["ci_low"], row["ci_high"]),
-                    _two(row["residual_spearman"]),
-                    _two(row["reliability_first"]),
-                    _two(row["reliability_second"]),
-                )
-                for _, row in rows.iterrows()
-            ),
-            5,
-        )
-        for (model, task), rows in selection.each_pair(table)
-    ]
+    grids = _grids(
+        table,
+        columns,
+        5,
+        lambda row: (
+            _words(row["first"]),
+            _words(row["second"]),
+            _text(row["statement"]),
+            _count(row["n_checkpoints"]),
+            digits.with_interval(row["spearman"], row["ci_low"], row["ci_high"]),
+            _two(row["residual_spearman"]),
+            _two(row["reliability_first"]),
+            _two(row["reliability_second"]),
+        ),
+    )
     note = (
         f"Spearman's correlation over checkpoints, controls left out, [{level:.0%} interval]; of residuals: the same "
         "after what lost signal explains is subtracted. Reliability: share of the variance between checkpoints that is "
         "not item error; where it is near 0 no correlation can be seen, whatever the truth."
     )
-    return Document("agreement", "Agreement of metrics", tuple(grids), note)
+    return Document("agreement", "Agreement of metrics", grids, note)
 
 
 def flips(table: pd.DataFrame) -> Document:
     """Shares of items that changed side, beside what is expected of lost signal, of a guesser and of rounding."""
     shares = ("flipped", "expected", "uniform", "numeric", "toward", "away")
     columns = ("method", "setting", "metric", "items", *shares, "McNemar p")
-    grids = [
-        Grid(
-            f"{model}, {task}",
-            columns,
-            tuple(
-                (
-                    selection.method_name(row["method"]),
-                    row["setting"],
-                    _words(row["metric"]),
-                    _count(row["n_items"]),
-                    *(_percent(row[each]) for each in shares),
-                    _p(row["mcnemar_p"]),
-                )
-                for _, row in rows.iterrows()
-            ),
-            8,
-        )
-        for (model, task), rows in selection.each_pair(table)
-    ]
+    grids = _grids(
+        table,
+        columns,
+        8,
+        lambda row: (
+            selection.method_name(row["method"]),
+            row["setting"],
+            _words(row["metric"]),
+            _count(row["n_items"]),
+            *(_percent(row[each]) for each in shares),
+            _p(row["mcnemar_p"]),
+        ),
+    )
     note = (
         "Flipped: share of items whose side differs from the baseline's; expected: what the loss of signal predicts; "
         "uniform: a guesser; numeric: the same weights computed in another way. Toward, away: moved to the stereotype "
         "or from it; McNemar's test asks whether these two differ."
     )
-    return Document("flips", "Items that changed side", tuple(grids), note)
+    return Document("flips", "Items that changed side", grids, note)
 
 
 def degeneracy(table: pd.DataFrame) -> Document:
     """Metrics that are functions of the task performance."""
     columns = ("metric", "alarm", "statement", "checkpoints", "correlation")
-    grids = [
-        Grid(
-            f"{model}, {task}",
-            columns,
-            tuple(
-                (
-                    _words(row["metric"]),
-                    _yes(row["alarm"]),
-                    _text(row["statement"]),
-                    _count(row["n_checkpoints"]),
-                    digits.number(row["correlation"], 3),
-                )
-                for _, row in rows.iterrows()
-            ),
-            2,
-        )
-        for (model, task), rows in selection.each_pair(table)
-    ]
+    grids = _grids(
+        table,
+        columns,
+        2,
+        lambda row: (
+            _words(row["metric"]),
+            _yes(row["alarm"]),
+            _text(row["statement"]),
+            _count(row["n_checkpoints"]),
+            digits.number(row["correlation"], 3),
+        ),
+    )
     note = "Alarm: over the checkpoints the metric is a function of the task performance and says nothing of its own."
-    return Document("degeneracy", "Degenerate metrics", tuple(grids), note)
+    return Document("degeneracy", "Degenerate metrics", grids, note)
 
 
 def validity(table: pd.DataFrame, level: float) -> Document:
     """Which tests each metric passed, on each model."""
     columns = ("metric", "test", "passed", "statement", "value", "threshold")
-    grids = [
-        Grid(
-            f"{model}, {task}",
-            columns,
-            tuple(
-                (
-                    _words(row["metric"]),
-                    _words(row["test"]),
-                    _yes(row["passed"]),
-                    _text(row["statement"]),
-                    digits.with_interval(row["value"], row["low"], row["high"]),
-                    digits.plain(row["threshold"]),
-                )
-                for _, row in rows.iterrows()
-            ),
-            2,
-        )
-        for (model, task), rows in selection.each_pair(table)
-    ]
+    grids = _grids(
+        table,
+        columns,
+        2,
+        lambda row: (
+            _words(row["metric"]),
+            _words(row["test"]),
+            _yes(row["passed"]),
+            _text(row["statement"]),
+            digits.with_interval(row["value"], row["low"], row["high"]),
+            digits.plain(row["threshold"]),
+        ),
+    )
     note = (
         f"Values with [{level:.0%} interval]. A metric that failed on a model supports no verdict there; one that is "
         "not listed was not tested."
     )
-    return Document("validity", "Validity of metrics", tuple(grids), note)
+    return Document("validity", "Validity of metrics", grids, note)
+
+
+def _grids(table: pd.DataFrame, columns: tuple[str, ...], words: int, values: Values) -> tuple[Grid, ...]:
+    """One grid for each model and task; the first ``words`` columns are text."""
+    return tuple(
+        Grid(f"{model}, {task}", columns, tuple(values(row) for _, row in rows.iterrows()), words)
+        for (model, task), rows in selection.each_pair(table)
+    )
 
 
 def is_true(value: object) -> bool | None:
