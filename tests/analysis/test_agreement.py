@@ -117,3 +117,9 @@ def test_a_function_of_task_performance_raises_the_alarm():
     assert found.loc[("sentiment", "sentiment_gap"), "correlation"] == pytest.approx(-1)
     cells.loc[of_gap, "value"] = np.random.default_rng(0).normal(size=of_gap.sum())
     assert not degeneracy.degeneracy(cells).set_index(["task", "metric"]).loc[("sentiment", "sentiment_gap"), "alarm"]
+
+
+def test_flips_of_unknown_scores_are_unknown():
+    known = signal(np.array([1.0, -1.0, 2.0]), np.ones(3))
+    found = flips.flips(known, signal(np.array([1.0, np.nan, -2.0]), np.ones(3)))
+    assert found.n_items == 3 and np.isnan([found.flipped, found.expected, found.mcnemar_p]).all()
