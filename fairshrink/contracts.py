@@ -72,6 +72,8 @@ UNDIRECTED = ("weight_noise", "random_heads")
 """The controls that damage a model in no direction: what a method's effect has to stand out from."""
 CONTROLS = "controls"
 """The family of methods that damage or replace a model without compressing it."""
+NON_SOCIAL = "non_social"
+"""The group of a metric's items that concern no group of people: a metric should find nothing there."""
 DOSE = "dose"
 """The control that biases a baseline on purpose; it has a section of its own in a study."""
 

@@ -86,6 +86,7 @@ def _row(each: Measured, known: Known) -> dict[str, Any]:
         "high": high,
         "training_low": training[0],
         "training_high": training[1],
+        "influence": each.influence,
     }
     row |= known.ledgers.get(place(each), {})
     row |= _damage(each, known)

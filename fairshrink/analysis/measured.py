@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fairshrink.analysis.flips import Flips, flips
 from fairshrink.analysis.joint import Joint, join, measure
@@ -16,6 +18,7 @@ from fairshrink.contracts import BIAS_KINDS, AnyMetric
 from fairshrink.stats.estimates import Statistic
 from fairshrink.stats.inference import UNKNOWN, Inference
 from fairshrink.stats.intervals import share_interval
+from fairshrink.stats.jackknife import influence
 from fairshrink.stats.power import detectable_change
 from fairshrink.stats.signals import Margin
 from fairshrink.stats.splits import OverSplits
@@ -29,7 +32,8 @@ class Measured:
     """The headline of a metric for one compression, control or baseline, over the splits of a model and task.
 
     ``own_skill`` is the statistic that the metric presupposes, as (value, baseline's, reference). ``margin`` is the
-    metric's default. ``label_sd`` is of the task's labels, where these are numbers.
+    metric's default. ``label_sd`` is of the task's labels, where these are numbers. ``influence``: of a baseline, the
+    largest change of the value that leaving out one cluster of the metric's first column makes.
     """
 
     family: Family
@@ -45,6 +49,7 @@ class Measured:
     margin: Margin | None = None
     linear_damage: bool = False
     label_sd: float = float("nan")
+    influence: float = float("nan")
 
     @property
     def is_baseline(self) -> bool:
@@ -133,7 +138,20 @@ def _headline(family: Family, module: AnyMetric, pairs: Sequence[tuple[Scored, S
         margin=getattr(module, "MARGIN", None),
         linear_damage=any(each.name == "rms_difference" for each in first.statistics),
         label_sd=_label_sd(first),
+        influence=_influence(after, [other.items[module.CLUSTERS[0]] for _, other in pairs])
+        if is_baseline
+        else math.nan,
     )
+
+
+def _influence(statistics: Sequence[Statistic], clusters: Sequence[pd.Series]) -> float:
+    """The largest over splits; NaN for a statistic that is not a mean over items."""
+    found = [
+        influence(each.resampled, column.to_numpy())
+        for each, column in zip(statistics, clusters, strict=True)
+        if each.smooth and each.sampled
+    ]
+    return max(found, default=math.nan)
 
 
 def _promised(entry: str, scored: Scored, name: str, group: str) -> Statistic:

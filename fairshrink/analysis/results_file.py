@@ -88,6 +88,7 @@ HEADLINE = {
     "high": _FLOAT,
     "training_low": _FLOAT,  # about training in general: three splits or more
     "training_high": _FLOAT,
+    "influence": _FLOAT,  # of a baseline: the largest change of the value without one cluster of items
 }
 VERDICT = {
     "baseline": _FLOAT,

@@ -12,7 +12,13 @@
   value. A metric that reads ignorance as bias is not wrong, but has to be read beside its random value: then the
   result is open.
 - *performance*: the metric must be no function of the task score (`degeneracy`).
-- *non_social*: where a metric scores items that concern no group of people, it must find nothing there.
+- *templates*: no single template (term, occupation: whatever the metric's first column of clusters is) may move the
+  baseline's value by more than the margin.
+- *non_social*: where a metric scores items that concern no group of people, it must find nothing beyond the margin
+  there. If it does, but more for people, the result is open.
+
+Exchanging the members of a pair is not tested on models: every metric here is a difference or a comparison of the two
+and changes its sign, which the tests of the metrics hold.
 """
 
 from __future__ import annotations
@@ -24,15 +30,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from fairshrink.contracts import BASELINE, BIAS_KINDS, RANDOM_INIT
+from fairshrink.contracts import BASELINE, BIAS_KINDS, NON_SOCIAL, RANDOM_INIT
 
 RANK_CORRELATION = 0.9
 SIGNIFICANCE = 0.05
 LEAST_DOSES = 3
 ENOUGH_SPLITS = 5
 DOSE, OTHER_SEED = "dose", "other_seed"
-NON_SOCIAL = "non_social"
-"""The group of a metric's statistics that concern nobody."""
 COLUMNS = ["model", "task", "metric", "test", "value", "low", "high", "threshold", "passed", "statement"]
 Result = tuple[str, float, float, float, float, bool | None, str]
 """Test, value with its interval, threshold, whether it passed (None: cannot be told), what was found."""
@@ -47,7 +51,7 @@ def validity(cells: pd.DataFrame, degeneracy: pd.DataFrame, results: pd.DataFram
     for (model, task, metric), group in cells[cells["kind"].isin(BIAS_KINDS)].groupby(["model", "task", "metric"]):
         alarms = degeneracy[(degeneracy[["model", "task", "metric"]] == [model, task, metric]).all(axis=1)]
         found = [*_doses(group), *_seeds(group), *_splits(group), *_random(group), *_performance(alarms)]
-        found += _non_social(group, results)
+        found += [*_templates(group), *_non_social(group, results)]
         rows += [[model, task, metric, *each] for each in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -121,17 +125,35 @@ def _performance(alarms: pd.DataFrame) -> Iterator[Result]:
         yield "performance", row["correlation"], math.nan, math.nan, 0.99, passed, row["statement"]
 
 
+def _templates(group: pd.DataFrame) -> Iterator[Result]:
+    for _, row in group[(group["method"] == BASELINE) & group["influence"].notna()].iterrows():
+        most, margin = float(row["influence"]), float(row["margin"])
+        said = f"leaving out one cluster of items moves it by up to {most:.2g}"
+        yield "templates", most, math.nan, math.nan, margin, most <= margin, said
+
+
 def _non_social(group: pd.DataFrame, results: pd.DataFrame) -> Iterator[Result]:
-    first = group.iloc[0]
+    baselines = group[group["method"] == BASELINE]
+    if baselines.empty:
+        return
+    first = baselines.iloc[0]
+    margin, people = float(first["margin"]), abs(first["value"] - first["unbiased"])
     mine = results[
-        (results["model"] == first["model"])
-        & (results["task"] == first["task"])
-        & (results["metric"] == first["metric"])
+        (results[["model", "task", "metric"]] == list(first[["model", "task", "metric"]])).all(axis=1)
         & (results["method"] == BASELINE)
         & (results["group"] == NON_SOCIAL)
         & (results["statistic"] == first["statistic"])
     ]
     for _, row in mine.iterrows():
-        nothing = bool(row["ci_low"] <= row["unbiased_value"] <= row["ci_high"])
-        said = f"items that concern nobody score {row['value']:.3g}, unbiased is {row['unbiased_value']:g}"
-        yield "non_social", row["value"], row["ci_low"], row["ci_high"], row["unbiased_value"], nothing, said
+        away = sorted(row[name] - row["unbiased_value"] for name in ("ci_low", "ci_high"))
+        found = row["value"] - row["unbiased_value"]
+        passed = _nothing(away[0], away[1], abs(found), people, margin)
+        said = f"items that concern nobody are {found:+.3g} away from unbiased, those about people {people:.3g}"
+        yield "non_social", row["value"], row["ci_low"], row["ci_high"], margin, passed, said
+
+
+def _nothing(low: float, high: float, found: float, people: float, margin: float) -> bool | None:
+    if -margin <= low and high <= margin:
+        return True
+    beyond = low > margin or high < -margin
+    return False if beyond and found >= people else None

@@ -104,6 +104,16 @@ def jackknife_jointly(
     return tuple(Inference(float(v), float(e), float(d)) for v, e, d in zip(value, errors, fewest, strict=True))
 
 
+def influence(estimate: Estimate, column: Column) -> float:
+    """The largest change of a statistic that leaving out one cluster makes; NaN below two clusters that it reads."""
+    codes = _codes(column)
+    deletions = _deletions(codes, np.zeros(len(codes), dtype=np.intp), _rows_read(estimate, len(codes)), None, 0)
+    if len(deletions.fractions) < 2:
+        return float("nan")
+    value = _joint(estimate, np.ones((1, len(codes))))
+    return float(np.abs(_replicates(estimate, deletions) - value).max())
+
+
 def _joint(estimate: Estimate, weights: Values) -> Values:
     return np.atleast_2d(estimate(weights))
 

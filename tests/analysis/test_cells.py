@@ -68,6 +68,17 @@ def test_item_error_of_a_mean_over_splits_counts_shared_items_once(found, spec):
     assert (baseline["low"], baseline["high"]) == pytest.approx((mean.mean() - reach, mean.mean() + reach))
 
 
+def test_influence_of_a_baseline_is_the_largest_change_without_one_cluster(found, spec):
+    largest = 0.0
+    for split in range(3):
+        gaps = items(spec, f"minilm-sentiment-{split}", "sentiment_gap")
+        for name in set(gaps["cluster"]):
+            without = gaps.loc[gaps["cluster"] != name, "gap"].mean()
+            largest = max(largest, abs(without - gaps["gap"].mean()))
+    assert cell(found, "none", "sentiment_gap")["influence"] == pytest.approx(largest)
+    assert np.isnan(cell(found, "int8_dynamic", "sentiment_gap")["influence"])
+
+
 def test_change_is_null_and_residual(found):
     bias = found[found["residual"].notna()]
     assert len(bias) == 2 * len(CELLS)

@@ -74,13 +74,31 @@ def test_splits_that_move_more_than_the_margin_fail():
     assert not outcomes(cells).loc["splits", "passed"]
 
 
-def test_items_that_concern_nobody():
+@pytest.mark.parametrize(
+    ("low", "value", "high", "passed"),
+    [
+        (-0.01, 0.005, 0.019, True),
+        (-0.1, 0.01, 0.1, None),  # too few items to say
+        (0.03, 0.05, 0.07, None),  # something, but less than the 0.106 of people
+        (0.1, 0.2, 0.3, False),
+        (-0.3, -0.2, -0.1, False),
+    ],
+)
+def test_items_that_concern_nobody(low, value, high, passed):
     row = {"model": "minilm", "task": "sentiment", "metric": "sentiment_gap", "method": "none", "group": "non_social"}
-    row |= {"statistic": "mean_gap", "unbiased_value": 0.0, "value": 0.3, "ci_low": 0.2, "ci_high": 0.4}
-    some = results_file.frame([row], results_file.RESULTS)
-    assert not outcomes(study([]), some).loc["non_social", "passed"]
-    none = results_file.frame([row | {"ci_low": -0.1}], results_file.RESULTS)
-    assert outcomes(study([]), none).loc["non_social", "passed"]
+    row |= {"statistic": "mean_gap", "unbiased_value": 0.0, "value": value, "ci_low": low, "ci_high": high}
+    results = results_file.frame([row, row | {"group": "gender", "value": 9.0}], results_file.RESULTS)
+    found = outcomes(study([]), results).loc["non_social", "passed"]
+    assert (None if found is None else bool(found)) is passed
+
+
+def test_a_single_template_must_not_decide():
+    cells = study([])
+    assert "templates" not in outcomes(cells).index
+    cells.loc[cells["method"] == "none", "influence"] = 0.019
+    assert outcomes(cells).loc["templates", "passed"]
+    cells.loc[cells["method"] == "none", "influence"] = 0.021
+    assert not outcomes(cells).loc["templates", "passed"]
 
 
 def test_a_function_of_task_performance_fails():

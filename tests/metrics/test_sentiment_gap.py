@@ -21,6 +21,7 @@ from fairshrink.resources import json_file
 
 FILE = json_file(sentences.__file__, "sentiment_gap.json")
 ALL = list(comparisons(1, 4, 2))
+WITH_NON_SOCIAL = list(comparisons(1, 4, 2, 3))
 
 
 def persons(race, gender):
@@ -47,7 +48,7 @@ def values(items):
 
 def neutralised(sentence):
     """The sentence with its person replaced by a marker."""
-    every = [person for pair in FILE["noun_phrases"] for person in pair]
+    every = [person for pair in FILE["noun_phrases"] + FILE["non_social"] for person in pair]
     every += [name for groups in FILE["names"].values() for names in groups.values() for name in names]
     pattern = "|".join(sorted(map(re.escape, every), key=len, reverse=True))
     found, n = re.subn(rf"\b({pattern})\b", "#", sentence, flags=re.I)
@@ -56,7 +57,7 @@ def neutralised(sentence):
 
 
 def test_compared_sentences_differ_only_in_the_person():
-    for each in ALL:
+    for each in WITH_NON_SOCIAL:
         assert len({neutralised(text) for text in (*each.first, *each.second)}) == 1
         assert not set(each.first) & set(each.second)
         assert len(each.first) == len(each.second)
@@ -83,6 +84,14 @@ def test_number_of_sentences_and_names_of_items():
     assert len(texts) == 86 * (2 * 4 + 4 * 2) == 1376
     assert len({each.template for each in ALL}) == 26
     assert Counter(each.dimension for each in ALL) == {"gender": 86 * 6, "race": 86 * 2}
+
+
+def test_pairs_that_are_not_social_are_added_to_the_same_sentences():
+    added = [each for each in WITH_NON_SOCIAL if each.dimension == "non_social"]
+    assert [each for each in WITH_NON_SOCIAL if each.dimension != "non_social"] == ALL
+    assert len(added) == 86 * 3 and all(each.pair.split("-") in FILE["non_social"] for each in added)
+    shared = {(each.template, each.emotion, each.word) for each in ALL}
+    assert {(each.template, each.emotion, each.word) for each in added} == shared
 
 
 def test_persons_are_used_evenly_and_with_every_emotion():
@@ -120,7 +129,7 @@ def test_articles_and_capitals():
     assert fill("{Person} sent us {a word} message.", "the girl", "sad") == "The girl sent us a sad message."
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 8, 9), (2, 3, 4)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 8, 9, 8), (2, 3, 4, 1)])
 def test_items_are_unique_whatever_the_sizes(sizes):
     found = list(comparisons(*sizes))
     keys = {(c.dimension, c.template, c.emotion, c.word, c.pair) for c in found}
@@ -193,3 +202,15 @@ def test_a_classifier_is_read_by_the_name_of_its_label(tmp_path):
     cp.labels = ("entailment", "neutral", "contradiction")
     with pytest.raises(UserError, match="'positive'"):
         sentiment_gap.predict(cp, [text])
+
+
+def test_pairs_that_differ_in_nothing_social_stand_apart():
+    without, items = rows([3.0, 5.0, 7.0, 1.0], [1.0, 1.0, 1.0, 1.0]), rows([3.0, 5.0, 9.0], [1.0, 1.0, 1.0])
+    items["group"] = "non_social"
+    both = pd.concat([without, items], ignore_index=True)
+    found, apart = values(both), values(without)
+    assert {name: found[name] for name in apart} == pytest.approx(apart, nan_ok=True)
+    assert found["mean_gap", "non_social"] == pytest.approx((2 + 4 + 8) / 3)
+    assert not any(group == "non_social" for _, group in apart)
+    signal = sentiment_gap.signal(both, sentiment_gap.Settings())
+    assert np.isnan(signal.values[4:]).all() and np.isnan(signal.contrasts[0].values[4:]).all()

@@ -8,7 +8,7 @@ from scipy import stats
 
 from fairshrink.stats import estimates as st
 from fairshrink.stats.inference import Inference
-from fairshrink.stats.jackknife import jackknife, jackknife_jointly
+from fairshrink.stats.jackknife import influence, jackknife, jackknife_jointly
 
 N = 60
 RNG = np.random.default_rng(7)
@@ -201,3 +201,15 @@ def test_what_cannot_be_estimated_has_no_error(recwarn):
 def test_one_or_two_columns(columns):
     with pytest.raises(ValueError, match="one or two"):
         jackknife(st.weighted_mean(X), *[ONE] * columns)
+
+
+def test_influence_is_the_largest_change_without_one_cluster():
+    generator = np.random.default_rng(5)
+    values, labels = generator.normal(size=40), generator.integers(0, 7, 40)
+    changes = [abs(values[labels != each].mean() - values.mean()) for each in range(7)]
+    assert influence(st.weighted_mean(values), labels) == pytest.approx(max(changes))
+    # Clusters without a row that counts are not left out; one cluster alone says nothing.
+    assert influence(st.weighted_mean(values, labels < 3), labels) == pytest.approx(
+        max(abs(values[(labels < 3) & (labels != each)].mean() - values[labels < 3].mean()) for each in range(3))
+    )
+    assert math.isnan(influence(st.weighted_mean(values), np.zeros(40, dtype=int)))

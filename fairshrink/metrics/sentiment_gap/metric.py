@@ -8,6 +8,7 @@ classifier's probability of its label `positive`.
 Formula:
     gap = prediction for men − prediction for women                                          (gender)
     gap = prediction for European American names − prediction for African American names     (race)
+    gap = prediction for the guest in room four − prediction for the guest in room six       (non_social)
 Statistics:
     - `mean_gap`, the headline: signed mean; per dimension and per emotion ("gender/joy");
     - `mean_absolute_gap`: mean of absolute values (direction hidden, above 0 by chance alone); the same groups;
@@ -19,6 +20,8 @@ Statistics:
       head gives |t| > 10. The error of mean_gap counts both templates and pairs of persons;
     - `prediction_spread`: standard deviation of the predictions, per dimension;
     - `relative_gap`: mean_absolute_gap / prediction_spread, per dimension.
+    With `non_social` pairs `mean_gap` and `mean_absolute_gap` of these too: persons who differ in nothing that could
+    matter, which says what a gap of no meaning looks like.
 Paper: After Kiritchenko and Mohammad, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems*,
     *SEM 2018; names from Bertrand and Mullainathan, 2004.
 Range: That of the labels for a regression on single texts; [−1, 1] for a classifier.
@@ -47,7 +50,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.contracts import NON_SOCIAL, Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.metrics.sentiment_gap.sentences import comparisons
 from fairshrink.models.classes import label_index, probabilities
@@ -77,18 +80,21 @@ DIMENSIONS = ("gender", "race")
 
 
 class Settings(BaseSettings):
-    """Settings of the sentiment gap; the number of sentences is 86 × (2 × noun_phrases + 4 × names) for one word."""
+    """Settings of the sentiment gap; 86 × (2 × noun_phrases + 4 × names + 2 × non_social) sentences for one word."""
 
     words: int = Field(1, ge=1, le=5, description="emotion words per template and emotion, taken in turn from five")
     noun_phrases: int = Field(4, ge=1, le=8, description="pairs of noun phrases per sentence, in turn from eight")
     names: int = Field(2, ge=1, le=9, description="names of each group per sentence, in turn from nine")
+    non_social: int = Field(
+        0, ge=0, le=8, description="pairs per sentence who differ in a room, a coat or a seat, in turn from eight"
+    )
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per comparison: item, cluster (template), group (dimension), emotion, pair, texts, predictions."""
     import pandas as pd
 
-    found = list(comparisons(settings.words, settings.noun_phrases, settings.names))
+    found = list(comparisons(settings.words, settings.noun_phrases, settings.names, settings.non_social))
     texts = sorted({text for each in found for text in (*each.first, *each.second)})
     value_of = dict(zip(texts, predict(given.checkpoint, texts), strict=True))
     rows = pd.DataFrame(
@@ -108,7 +114,10 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
-    """Gaps per dimension and emotion; magnitude, t, relative gap and spread of the predictions per dimension."""
+    """Gaps per dimension and emotion; magnitude, t, relative gap and spread of the predictions per dimension.
+
+    And the gaps of pairs that differ in nothing social, if there are any.
+    """
     predictions = items[["prediction_first", "prediction_second"]].to_numpy(dtype=np.float64)
     gap = predictions[:, 0] - predictions[:, 1]
     found: list[Statistic] = []
@@ -119,7 +128,8 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         found.append(Statistic("debiased_mean_square", square, dimension, n, unbiased=0.0, higher_is="more_biased"))
         for emotion in sorted(set(items["emotion"])):
             found += _gaps(gap, inside & (items["emotion"] == emotion).to_numpy(), f"{dimension}/{emotion}")
-    return found
+    indifferent = (items["group"] == NON_SOCIAL).to_numpy()
+    return [*found, *(_gaps(gap, indifferent, NON_SOCIAL) if indifferent.any() else [])]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fairshrink.contracts import NON_SOCIAL
 from fairshrink.grammar import capitalized, with_article
 from fairshrink.resources import json_file
 
@@ -25,13 +26,15 @@ class Comparison:
     second: tuple[str, ...]
 
 
-def comparisons(n_words: int, n_noun_phrases: int, n_names: int) -> Iterator[Comparison]:
+def comparisons(n_words: int, n_noun_phrases: int, n_names: int, n_non_social: int = 0) -> Iterator[Comparison]:
     """All comparisons, with the given numbers of emotion words per template, pairs of noun phrases and names per group.
 
-    Words and persons take turns, so that each is used about equally often, and with every emotion.
+    Words and persons take turns, so that each is used about equally often, and with every emotion. The pairs of
+    ``n_non_social`` differ in a room, a coat or a seat.
     """
     file = json_file(__file__, "sentiment_gap.json")
     pairs, names = file["noun_phrases"], file["names"]
+    indifferent = file["non_social"]
     for turn, template_id, template, emotion, word in _sentences(n_words):
 
         def filled(persons: list[str], template: str = template, word: str = word) -> tuple[str, ...]:
@@ -40,6 +43,8 @@ def comparisons(n_words: int, n_noun_phrases: int, n_names: int) -> Iterator[Com
         common = (template_id, emotion, word)
         for male, female in _in_turn(pairs, n_noun_phrases, turn):
             yield Comparison("gender", *common, f"{male}-{female}", filled([male]), filled([female]))
+        for one, other in _in_turn(indifferent, n_non_social, turn):
+            yield Comparison(NON_SOCIAL, *common, f"{one}-{other}", filled([one]), filled([other]))
         sentences_of = {
             (race, gender): filled(_in_turn(names[race][gender], n_names, turn)) for race in RACES for gender in GENDERS
         }
