@@ -21,7 +21,7 @@ class Artifact:
     """One keyed output; ``inputs`` are the paths of the artifacts that it is made from, by role.
 
     ``batch`` names the baseline that it belongs to, ``cost`` is a rough time, only to start long chains first.
-    ``trains``: making it is a fine-tuning, whatever its stage.
+    ``trains``: making it is a fine-tuning, whatever its stage. ``entries``: the definitions that its job calls.
     """
 
     recipe: Recipe
@@ -30,6 +30,7 @@ class Artifact:
     batch: str = ""
     cost: int = 1
     trains: bool = False
+    entries: tuple[CodeEntry, ...] = field(default=(), hash=False, compare=False)
 
     @property
     def stage(self) -> Stage:
@@ -82,16 +83,17 @@ def keyed(
     default ``run`` of the stage.
     """
     paths = {role: each.path for role, each in inputs.items()}
+    called = (*entries, runs or CodeEntry(f"stages.{stage}", "run"))
     parts: dict[str, Any] = {
         "stage": stage,
-        "code": code_of((*entries, runs or CodeEntry(f"stages.{stage}", "run"))),
+        "code": code_of(called),
         "params": described(stage, job, paths) if params is None else params,
         "inputs": {role: each.key for role, each in inputs.items()},
     }
     key = keys.key(**parts)
     folder = f"{FOLDERS[stage]}/{below}" if below else FOLDERS[stage]
     recipe = Recipe(stage, name, key, f"{folder}/{name}-{key}", parts)
-    return Artifact(recipe, job, paths, batch, cost, trains)
+    return Artifact(recipe, job, paths, batch, cost, trains, called)
 
 
 def entry_points(

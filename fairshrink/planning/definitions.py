@@ -78,6 +78,24 @@ def digest(reading: Reading) -> str:
     return hashlib.sha256(reading.text.encode()).hexdigest()[:LENGTH]
 
 
+def forget() -> None:
+    """Forget what the source files said, so that they are read again."""
+    for each in (code_of, modules_of, files, _links_of, read, member, parse, exists):
+        each.cache_clear()
+
+
+@cache
+def modules_of(entries: tuple[CodeEntry, ...], root: Path = PACKAGE, inert: frozenset[str] = INERT) -> frozenset[str]:
+    """The modules whose code the entries reach or import: what a process may load to run them."""
+    roots = tuple(place for entry in entries if (place := find(entry, root)) is not None)
+    known: set[str] = set()
+    for place in reached(roots, root, inert)[1]:
+        loads = read(place, inert, root).loads
+        for module in loads if place.kind == "file" else (*loads, place.module):
+            _imported(module, known, root, inert)
+    return frozenset(known)
+
+
 @cache
 def files(root: Path = PACKAGE, inert: frozenset[str] = INERT) -> dict[tuple[str, str], str]:
     """The file that each part of the package's code is in, by its name and hash in `code_of`."""

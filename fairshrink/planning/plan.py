@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from fairshrink import keys
-from fairshrink.contracts import STAGES
+from fairshrink.contracts import STAGES, CodeEntry
 from fairshrink.planning.artifact import Artifact
 from fairshrink.planning.grid import Grid
 from fairshrink.store import artifacts
@@ -35,10 +35,11 @@ J = TypeVar("J", bound=StageJob, covariant=True)
 
 @dataclass(frozen=True)
 class Order(Generic[J]):
-    """An artifact to make: the contents of its record, and the input of its job."""
+    """An artifact to make: the contents of its record, the input of its job, and the definitions that this calls."""
 
     recipe: Recipe
     job: J
+    entries: tuple[CodeEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of one run, the artifact with the final tables, the folder with copies of it, all paths of the study."""
+    """The jobs of one run, the artifact with the final tables, the folder with copies of it, all paths of the study.
+
+    ``package``: the state of this package's files from which the keys were computed (`package_files.state`).
+    """
 
     study: str
     threads: int
@@ -79,6 +83,7 @@ class Plan:
     published: str
     output: str
     paths: tuple[str, ...]
+    package: str = ""
 
     @property
     def final(self) -> str:
@@ -108,8 +113,9 @@ def make(
     exists: Callable[[str], bool] = lambda marker: artifacts.exists(Path(marker).parent),
     fetchable: Callable[[set[str]], set[str]] = lambda paths: set(),
     everything: bool = False,
+    package: str = "",
 ) -> Plan:
-    """The plan for a grid.
+    """The plan for a grid, which was expanded from the files in the state ``package``.
 
     ``exists`` tells whether a marker file belongs to a complete artifact, ``fetchable`` returns the missing paths that
     can be fetched, ``everything`` plans as if nothing existed anywhere.
@@ -129,7 +135,7 @@ def make(
     if tables.path not in restored:
         jobs.append(_final_job(grid, study, computed))
     paths = tuple(grid)
-    return Plan(study, run.threads, run.device, run.save_minutes, tuple(jobs), tables.path, output, paths)
+    return Plan(study, run.threads, run.device, run.save_minutes, tuple(jobs), tables.path, output, paths, package)
 
 
 def _final_job(grid: Grid, study: str, computed: set[str]) -> Job:
@@ -219,7 +225,7 @@ def _batches(
 
 
 def _order(artifact: Artifact) -> Order[StageJob]:
-    return Order(artifact.recipe, artifact.job)
+    return Order(artifact.recipe, artifact.job, artifact.entries)
 
 
 def _evenly(items: Sequence[T], at_most: int) -> Iterator[Sequence[T]]:

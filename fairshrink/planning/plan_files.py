@@ -2,6 +2,7 @@
 
 ``.snakemake/fairshrink/plan-<hash>/`` contains ``plan.json`` (the jobs with their files, from which the rules are made)
 and ``jobs/<name>.json`` (everything that one job needs), so that no job has to read the data of thousands of others.
+The hash is that of ``plan.json``, which has the hashes of the jobs' files: what was changed since is not followed.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
+from fairshrink.contracts import CodeEntry
+from fairshrink.errors import UserError
 from fairshrink.planning.described import adapter
 from fairshrink.planning.plan import Job, Order, Plan
 from fairshrink.store.artifacts import Recipe
@@ -23,14 +25,16 @@ from fairshrink.study.jobs import StageJob
 
 FOLDER = Path(".snakemake/fairshrink")
 MAX_PLANS = 20
+SHA256 = "sha256"
+"""The key of ``plan.json`` with the hash of a job's file."""
 
 
 def write(plan: Plan, folder: Path = FOLDER) -> Path:
     """Write a plan, named by its content; returns its ``plan.json``. The oldest plans are removed."""
     texts = {f"jobs/{job.name}.json": _dump(_packed(job)) for job in plan.jobs}
-    texts["plan.json"] = _dump(asdict(replace(plan, jobs=())) | {"jobs": [_outline(job) for job in plan.jobs]})
-    digest = hashlib.sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:16]
-    target = folder / f"plan-{digest}"
+    outlines = [_outline(job) | {SHA256: _sha256(texts[f"jobs/{job.name}.json"])} for job in plan.jobs]
+    texts["plan.json"] = _dump(asdict(replace(plan, jobs=())) | {"jobs": outlines})
+    target = folder / _name(texts["plan.json"])
     if (target / "plan.json").is_file():
         os.utime(target)
     else:
@@ -56,14 +60,39 @@ def _fill(target: Path, texts: dict[str, str]) -> None:
 
 
 def read(path: Path) -> Plan:
-    """A plan written by `write`; its jobs have their files, but not their artifacts (see `read_job`)."""
-    value = json.loads(path.read_text(encoding="utf-8"))
-    return Plan(**(value | {"jobs": tuple(_job(job) for job in value["jobs"]), "paths": tuple(value["paths"])}))
+    """A plan written by `write`; its jobs have their files, but not their artifacts (see `read_job`).
+
+    UserError if it was changed since it was written.
+    """
+    value = _whole(path)
+    jobs = tuple(_job({name: each for name, each in job.items() if name != SHA256}) for job in value["jobs"])
+    return Plan(**(value | {"jobs": jobs, "paths": tuple(value["paths"])}))
 
 
 def read_job(path: Path, name: str) -> Job:
-    """One job of the plan at ``path`` with its artifacts. Raises FileNotFoundError."""
-    return _job(json.loads((path.parent / "jobs" / f"{name}.json").read_text(encoding="utf-8")))
+    """One job of the plan at ``path`` with its artifacts. UserError if it was changed or removed since."""
+    (expected,) = (job[SHA256] for job in _whole(path)["jobs"] if job["name"] == name)
+    file = path.parent / "jobs" / f"{name}.json"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if _sha256(text) != expected:
+        raise UserError(f"{file}: it is not as the plan was written; delete {path.parent} and run again")
+    return _job(json.loads(text))
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    if _name(text) != path.parent.name:
+        raise UserError(f"{path}: it is not as it was written; delete {path.parent} and run again")
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def _name(text: str) -> str:
+    return f"plan-{_sha256(text)[:16]}"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _dump(value: Any) -> str:
@@ -76,7 +105,7 @@ def _outline(job: Job) -> dict[str, Any]:
 
 def _packed(job: Job) -> dict[str, Any]:
     """The job as JSON; artifacts made by the same code refer to one table of it."""
-    codes: list[Mapping[str, str]] = []
+    codes: list[dict[str, Any]] = []
     indices: dict[int, int] = {}
     packed = []
     for each in job.artifacts:
@@ -84,7 +113,7 @@ def _packed(job: Job) -> dict[str, Any]:
         code = recipe.parts["code"]
         if id(code) not in indices:
             indices[id(code)] = len(codes)
-            codes.append(code)
+            codes.append({"hashes": code, "entries": [list(entry) for entry in map(astuple, each.entries)]})
         written = {
             "stage": recipe.stage,
             "name": recipe.name,
@@ -103,6 +132,8 @@ def _job(value: dict[str, Any]) -> Job:
     return Job(**(value | files | {"artifacts": orders}))
 
 
-def _order(recipe: dict[str, Any], job: dict[str, Any], codes: list[Mapping[str, str]]) -> Order[StageJob]:
-    parts = recipe["parts"] | {"code": codes[recipe["parts"]["code"]]}
-    return Order(Recipe(**(recipe | {"parts": parts})), adapter(recipe["stage"]).validate_python(job))
+def _order(recipe: dict[str, Any], job: dict[str, Any], codes: list[dict[str, Any]]) -> Order[StageJob]:
+    code = codes[recipe["parts"]["code"]]
+    parts = recipe["parts"] | {"code": code["hashes"]}
+    entries = tuple(CodeEntry(*each) for each in code["entries"])
+    return Order(Recipe(**(recipe | {"parts": parts})), adapter(recipe["stage"]).validate_python(job), entries)

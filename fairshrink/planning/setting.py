@@ -27,4 +27,6 @@ def distinguishing(entry: Entry, entries: Sequence[Entry]) -> list[str]:
 
 
 def _short(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Numbers that differ look different: tables take equal texts for one setting."""
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)

@@ -36,6 +36,8 @@ DECLARED: Mapping[tuple[str, str, str], str] = {
     ("registry", "Modules", "__doc__"): "cards are read for pages and lists only",
     ("remote.pointers", "_add", "sys.executable"): "it runs DVC, which stores bytes as they are",
     ("sources.generated.source", "fetch", "importlib.import_module"): _ENTRIES,
+    ("stages.as_planned", "AsPlanned", "sys.modules"): "it asks which modules are loaded, to refuse some",
+    ("stages.as_planned", "of", "sys.modules"): "it asks which modules are loaded, to refuse some",
     ("stages.gpus", "_take", "change of a module's value"): "locks are held until the process ends",
     ("stages.runner", "run", "importlib.import_module"): "the stage's `run` is an entry of each artifact",
     ("store.artifacts", "_circumstances", "sys.modules"): "it asks whether torch is there, for provenance only",

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.planning import grid, plan, plan_files, studies, warm
+from fairshrink.planning import grid, package_files, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
 from fairshrink.store.layout import MARKER
@@ -45,7 +45,9 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
         published.show(Path(made.published), Path(made.output))
         if not made.computed:
             _complete_earlier_run(made)
-    _remove_invalid_records(made)
+        _remove_invalid_records(made)
+    else:
+        made = _with_invalid_due(made)
     path = plan_files.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
     return path, made
@@ -84,6 +86,16 @@ def _remove_invalid_records(made: plan.Plan) -> None:
             marker.unlink()
 
 
+def _with_invalid_due(made: plan.Plan) -> plan.Plan:
+    """The plan for a dry run, which changes nothing: jobs with incomplete artifacts have an output that is missing."""
+    jobs = []
+    for job in made.jobs:
+        paths = (Path(each.recipe.path) for each in job.artifacts)
+        incomplete = (path for path in paths if (path / MARKER).is_file() and not artifacts.exists(path))
+        jobs.append(dataclasses.replace(job, outputs=(*job.outputs, *(f"{path}/incomplete" for path in incomplete))))
+    return dataclasses.replace(made, jobs=tuple(jobs))
+
+
 def study_file(workflow: Any, config: dict[str, Any]) -> str:
     """The study that the command line names."""
     given = [str(each) for each in workflow.configfiles]
@@ -92,6 +104,7 @@ def study_file(workflow: Any, config: dict[str, Any]) -> str:
 
 def make(file: str, restore: str | None = None, *, everything: bool = False) -> plan.Plan:
     """The current plan of a study; ``restore`` overrides its policy. Raises UserError."""
+    state = package_files.state()  # before any of them is read, so that an edit from now on is noticed
     loaded = studies.load(file)
     policy = restore or loaded.execution.restore
     if policy not in POLICIES:
@@ -103,6 +116,7 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
         output=loaded.output,
         fetchable=restoring.finder(policy),
         everything=everything,
+        package=state,
     )
 
 

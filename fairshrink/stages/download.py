@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fairshrink.errors import UserError
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
 from fairshrink.store import artifacts
@@ -19,9 +20,22 @@ ARCHIVES = Path("data/.archives")
 def run(orders: Iterable[Order[DownloadJob]], device: str = "cpu") -> None:
     """Fetch each download. Raises UserError if a pin does not match or the network does not respond."""
     for order in orders:
-        artifacts.make(order.recipe, partial(_fill, job=order.job))
+        artifacts.make(order.recipe, partial(_fill, order=order))
 
 
-def _fill(folder: Path, job: DownloadJob) -> dict[str, Any]:
+def _fill(folder: Path, order: Order[DownloadJob]) -> dict[str, Any]:
+    job = order.job
     module = CATALOG.sources[job.source]
-    return {"source": module.fetch(module.Settings(**job.settings), folder, ARCHIVES)}
+    settings = module.Settings(**job.settings)
+    found = module.fetch(settings, folder, ARCHIVES)
+    if settings.local is not None:
+        _unchanged(settings.local, order.recipe.parts["params"]["pin"]["files"], found["files"])
+    return {"source": found}
+
+
+def _unchanged(place: Path, planned: Mapping[str, str], copied: Mapping[str, str]) -> None:
+    """Local files may be edited between planning and copying; the key speaks of what they were when it was computed."""
+    changed = sorted(name for name in {*planned, *copied} if planned.get(name) != copied.get(name))
+    if changed:
+        shown = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
+        raise UserError(f"{place}: {shown} changed after this run was planned; nothing is kept of it. Run again.")

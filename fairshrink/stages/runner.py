@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fairshrink.errors import UserError
 from fairshrink.planning import plan_files
-from fairshrink.stages import gpus
+from fairshrink.stages import as_planned, gpus
+from fairshrink.store import artifacts, checked
 
 
 def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None:
@@ -26,7 +27,13 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     settings = {"save_minutes": loaded.save_minutes} if stage in ("finetune", "compress") else {}
     device = _device(loaded.device) if job.gpus else "cpu"
-    importlib.import_module(f"fairshrink.stages.{stage}").run(list(job.artifacts), device=device, **settings)
+    if stage not in ("restore", "download"):
+        for each in job.inputs:
+            checked.require(Path(each).parent)
+    planned = as_planned.of(loaded.package, job.artifacts)
+    module = importlib.import_module(f"fairshrink.stages.{stage}")
+    with artifacts.witnessed(planned.check):
+        module.run(list(job.artifacts), device=device, **settings)
 
 
 def _device(wanted: str) -> str:

@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -39,14 +40,26 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pand
 def exists(path: Path) -> bool:
     """Whether there is a complete artifact at this path: its record, and every file that the record names.
 
-    Other tools may fill the folder file by file (`dvc pull`), so the record alone is not enough.
+    Other tools may fill the folder file by file (`dvc pull`), so the record alone is not enough; and others write
+    records, so one that names a file outside its folder is none.
     """
     try:
-        record = json.loads((path / MARKER).read_bytes())
+        names = listed(json.loads((path / MARKER).read_bytes()))
     except (OSError, ValueError):
         return False
+    return all((path / name).is_file() for name in names)
+
+
+def listed(record: object) -> dict[str, str]:
+    """The files that a record names, with their SHA-256. ValueError if it names none, or one outside its folder."""
     files = record.get("files") if isinstance(record, dict) else None
-    return isinstance(files, dict) and all((path / name).is_file() for name in files)
+    if not isinstance(files, dict):
+        raise ValueError("it names no files")
+    for name in files:
+        parts = name.split("/")
+        if not name.isprintable() or "\\" in name or MARKER in parts or {"", ".", ".."} & set(parts):
+            raise ValueError(f"it names the file {name!r}, which cannot be one of its own")
+    return files
 
 
 @contextmanager
@@ -149,7 +162,7 @@ class Recipe:
 def make(recipe: Recipe, fill: Callable[[Path], Mapping[str, Any]]) -> None:
     """Build one artifact: ``fill`` writes its files into a folder and returns further fields of its provenance record.
 
-    Does nothing if it exists already.
+    Does nothing if it exists already. Raises what the witness raises (`witnessed`).
     """
     path = Path(recipe.path)
     if exists(path):
@@ -157,6 +170,7 @@ def make(recipe: Recipe, fill: Callable[[Path], Mapping[str, Any]]) -> None:
     started = time.perf_counter()
     with building(path) as folder:
         facts = fill(folder)
+        _witness.get()(recipe)
         record = {
             "key": recipe.key,
             "name": recipe.name,
@@ -169,6 +183,19 @@ def make(recipe: Recipe, fill: Callable[[Path], Mapping[str, Any]]) -> None:
         write_json(folder / MARKER, record)
 
 
+_witness: ContextVar[Callable[[Recipe], None]] = ContextVar("witness", default=lambda recipe: None)
+
+
+@contextmanager
+def witnessed(check: Callable[[Recipe], None]) -> Iterator[None]:
+    """Inside, artifacts get their record only after ``check`` has seen their recipe and raised nothing."""
+    token = _witness.set(check)
+    try:
+        yield
+    finally:
+        _witness.reset(token)
+
+
 def read_provenance(path: Path) -> dict[str, Any]:
     """The record of the artifact at ``path``."""
     return json.loads((path / MARKER).read_text(encoding="utf-8"))
@@ -178,7 +205,7 @@ def faults(folder: Path, name: str) -> list[str]:
     """What is wrong with an artifact whose folder is called ``name``: its record, its key, the bytes of its files."""
     try:
         record = read_provenance(folder)
-        parts, files = record["parts"], record["files"]
+        parts, files = record["parts"], listed(record)
         expected = keys.key(**parts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [f"{MARKER}: not a valid provenance record ({type(error).__name__}: {error})"]

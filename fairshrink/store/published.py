@@ -42,9 +42,11 @@ def show(published: Path, output: Path) -> bool:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        artifacts.listed(record)  # what is removed is named there
     except (OSError, ValueError):
         return {}
+    return record
 
 
 def _copy(source: Path, target: Path) -> None:

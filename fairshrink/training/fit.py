@@ -27,6 +27,7 @@ from typing import NoReturn
 import numpy as np
 import torch
 
+from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.training import termination
 from fairshrink.training.settings import TrainingSettings
@@ -95,6 +96,8 @@ def fit(
     ``on_step(n)`` is called after n steps, first with ``start_step`` before any: use it to take snapshots. Frozen
     parameters do not change; afterwards every parameter requires gradients again.
 
+    UserError where loss or gradient is not finite; the step is not taken.
+
     ``state`` is for a whole training: the run resumes from the step saved there, which ``on_step`` then gets first, and
     saves its state at intervals. On SIGTERM it finishes the current step, saves its state and raises SystemExit.
     """
@@ -126,7 +129,9 @@ def fit(
             value = _backward(cp, loss, steps[step], settings.precision, [seed, step])
             for parameter, removed in masked:
                 parameter.grad.masked_fill_(removed, 0.0)  # so that they do not count in the norm for clipping
-            torch.nn.utils.clip_grad_norm_(trainable.values(), settings.clip_norm)
+            norm = torch.nn.utils.clip_grad_norm_(trainable.values(), settings.clip_norm)
+            if not torch.isfinite(norm + value):
+                _diverged(step, len(steps), value, settings)
             optimizer.step()
             _zero(masked)
             recent.append(value)
@@ -149,6 +154,16 @@ def fit(
     cp.model.eval()
     cp.dtype = "float32"  # updates are smaller than bfloat16 can store
     return optimizer
+
+
+def _diverged(step: int, total: int, loss: torch.Tensor, settings: TrainingSettings) -> NoReturn:
+    """A step with such a gradient would fill the weights with NaN, and tables with numbers that mean nothing."""
+    what = "gradient" if torch.isfinite(loss) else "loss"
+    raise UserError(
+        f"training diverged: the {what} of step {step + 1} of {total} is not finite, at a peak learning rate of "
+        f"{settings.learning_rate:g}. Lower the task's `learning_rate` or raise its `warmup`; look for labels that are "
+        "far out of range."
+    )
 
 
 def _end(done: int, total: int, saved: bool, log: Callable[[str], None]) -> NoReturn:

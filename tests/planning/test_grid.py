@@ -11,6 +11,8 @@ import pytest
 import yaml
 from tiny_study import ROOT, study, write_data, write_study
 
+from fairshrink.planning import setting
+
 PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -169,3 +171,10 @@ def test_contents_of_local_data_count_not_their_location(project):
     edited = keys(project)
     assert "data/reviews" in changed(renamed, edited)
     assert "data/pairs" not in changed(renamed, edited)
+
+
+def test_settings_that_differ_look_different():
+    """Tables take checkpoints of one method and one text for the splits of one setting."""
+    values = [0.5, 0.5000001, 1 / 3, 0.333333, 1e-05, 1.0, 2.0]
+    shown = [setting._short(value) for value in values]
+    assert shown == ["0.5", "0.5000001", "0.3333333333333333", "0.333333", "1e-05", "1", "2"]

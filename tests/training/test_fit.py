@@ -9,6 +9,7 @@ import pytest
 import tiny
 import torch
 
+from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.tasks import classification, masked_lm, regression
 from fairshrink.training import fit
@@ -237,3 +238,32 @@ def test_a_learnable_task_is_learned(make, tmp_path):
     scored = classification.score(cp, frame, chosen)
     assert before < 0.9
     assert (scored["predicted"] == frame["label"]).all()
+
+
+@pytest.mark.parametrize("label", [1e30, 3e38])
+def test_training_that_diverges_is_an_error_and_not_a_table(label, tmp_path):
+    cp = fresh(tmp_path / "start")
+    before = {name: value.clone() for name, value in cp.model.state_dict().items()}
+    far = FRAME.assign(label=label)  # its square is beyond float32
+    with pytest.raises(UserError, match=r"diverged: the loss of step 1 of 8 is not finite.*learning_rate"):
+        regression.train(cp, {"train": far}, settings(), 1, quiet)
+    assert all(torch.equal(value, before[name]) for name, value in cp.model.state_dict().items())
+
+
+class _InfiniteSlope(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x.detach().clone()
+
+    @staticmethod
+    def backward(context, slope):
+        return slope * float("inf")
+
+
+def test_a_gradient_that_is_not_finite_is_an_error_although_the_loss_is(tmp_path):
+    cp = fresh(tmp_path / "start")
+    weight = next(cp.model.parameters())
+    steep = fit.Loss([4] * 8, lambda rows, generator: _InfiniteSlope.apply(weight.sum()))
+    with pytest.raises(UserError, match="diverged: the gradient of step 1 of 2 is not finite"):
+        fit.fit(cp, steep, settings(), 1, quiet)
+    assert torch.isfinite(weight).all()
