@@ -32,7 +32,7 @@ def _fill(folder: Path, job: FinetuneJob, device: str, state: TrainingState) -> 
     task = open_task(job.task)
     checkpoint = open_pretrained(job.model, task.seed)
     checkpoint.model.to(device)
-    if task.module.TRAINED and isinstance(task.module, TrainedTask):
+    if job.model.trained and isinstance(task.module, TrainedTask):
         task.module.train(checkpoint, frames(task), task.settings, task.seed, log, state=state)
     checkpoints.save(checkpoint, folder)
     return {

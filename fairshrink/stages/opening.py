@@ -29,6 +29,8 @@ def open_pretrained(model: PretrainedModel, seed: int) -> checkpoints.Checkpoint
         gguf_file=model.gguf_file,
         dtype=model.dtype,
         seed=seed,
+        names=model.names,
+        trained=model.trained,
     )
 
 
