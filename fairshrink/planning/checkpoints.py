@@ -108,7 +108,7 @@ def _control(study: Study, entry: ControlEntry, baseline: Checkpoint, downloads:
     name, entries = _name(baseline, job.identity), _entries(study, entry, baseline)
     if entry.stored:
         if entry.dose is not None:
-            job = replace(job, dose=reference(entry.dose, downloads))
+            job = replace(job, dose=reference(study.tasks[job.identity.task], entry.dose, downloads))
             made_from |= {"dose": downloads[entry.dose.download]}
         artifact = keyed("compress", name, entries, made_from, job, batch=name, trains=True)
         return Checkpoint(artifact, baseline.artifact, job.identity, baseline.model, entry)

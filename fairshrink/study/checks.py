@@ -14,7 +14,7 @@ from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
 from fairshrink.study.ready_made import check_examples, check_ready_made
 from fairshrink.study.schema import Model
 from fairshrink.study.study import CompressionEntry, MetricEntry, Study, TaskEntry
-from fairshrink.study.table_checks import Scale, check_table
+from fairshrink.study.table_checks import Scale, check_table, has_named_classes
 
 NOT_IN_NAMES = frozenset("/\\*?[]{}")
 """What separates folders, and wildcards of shells and of Snakemake."""
@@ -115,7 +115,7 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     for path, table in task.tables():
         for column in sorted(needed - set(table.columns)):
             mistakes.append(Mistake(f"{key}.{path}.columns.{column}", "this column is not named", f"`{column}: NAME`"))
-    _check_labels(task, mistakes)
+    _check_labels(study, task, mistakes)
     _check_polarity(task, mistakes)
     if len(set(task.keys.splits)) != len(task.keys.splits):
         mistakes.append(Mistake(f"{key}.splits", "a split is named twice", "each number once"))
@@ -123,7 +123,7 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
         mistakes.append(Mistake(key, "no model has this task", f"`{task.name}` in a model's `tasks`, or leave it out"))
 
 
-def _check_labels(task: TaskEntry, mistakes: list[Mistake]) -> None:
+def _check_labels(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     """Names of labels: classification needs at least two, and a test table has none that training does not have."""
     known = task.labels
     for path, table in task.tables():
@@ -132,6 +132,8 @@ def _check_labels(task: TaskEntry, mistakes: list[Mistake]) -> None:
             if names:
                 reason = f"a {task.kind} task has no named labels"
                 mistakes.append(Mistake(key, reason, "leave `labels` out, or write `kind: classification`"))
+        elif not names and task.trained and has_named_classes(study, table):
+            continue
         elif not names:
             example = f"[{', '.join(known)}]" if known else "[name, name, …]"
             mistakes.append(Mistake(key, "label names are missing", f"`labels: {example}`"))
