@@ -99,13 +99,15 @@ class Scoring:
     """The input of a metric besides its settings.
 
     ``checkpoint`` has the precision that the study specifies; ``baseline`` is the uncompressed model it was made from,
-    for metrics with ``NEEDS_BASELINE``; ``data`` are files by role; ``task`` is for metrics with ``NEEDS_TASK``.
+    for metrics with ``NEEDS_BASELINE``; ``data`` are files by role; ``task`` is for metrics with ``NEEDS_TASK``;
+    ``polarity`` says how positive each label is, for metrics that need ``sentiment``, where the study says it.
     """
 
     checkpoint: Checkpoint
     data: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     task: Task | None = None
     baseline: Checkpoint | None = None
+    polarity: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,16 @@ class Control(Protocol):
     OUTPUTS_ONLY: bool
 
 
+@runtime_checkable
+class TrainingMethod(Protocol):
+    """What a method says besides that trains.
+
+    ``TRAINS``: whether it trains as the baseline of its task was trained, so that there has to be such a training.
+    """
+
+    TRAINS: bool
+
+
 class Metric(Protocol[S]):
     """A metric of bias, damage or skill: per-item scores of a checkpoint, and the statistics computed from them.
 
@@ -284,6 +296,10 @@ def holds_method(module: Method[S]) -> None:
 
 def holds_control(module: Control) -> None:
     """Accepted by the type checker for methods that are controls; does nothing."""
+
+
+def holds_training_method(module: TrainingMethod) -> None:
+    """Accepted by the type checker for methods that train as baselines do; does nothing."""
 
 
 def holds_metric(module: Metric[S]) -> None:

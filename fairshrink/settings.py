@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +21,11 @@ class SourceSettings(Settings):
     @property
     def local(self) -> Path | None:
         """The local file or folder that the download copies; None for downloads that are fetched or generated."""
+        return None
+
+    @property
+    def offered_splits(self) -> Sequence[str] | None:
+        """The splits that tables can name, any where it is empty; None for downloads whose tables are files."""
         return None
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairshrink.contracts import AnyTask
+from fairshrink.data.faults import Fault, TableError
 from fairshrink.data.table import TableReference
 from fairshrink.errors import UserError
 from fairshrink.settings import Settings
@@ -56,6 +57,29 @@ def frames(task: Task) -> dict[str, DataFrame]:
     for name, reference in task.tests.items():
         parts[f"test_{name}" if name else "test"] = _read(reference)
     return {name: part.reset_index(drop=True) for name, part in parts.items()}
+
+
+def label_names(task: Task) -> tuple[str, ...]:
+    """Names of the classes that are trained, in the order of the model's outputs: listed, or those of the data set.
+
+    TableError where a test table has others.
+    """
+    if task.train is None:
+        return ()
+    known = _names(task.train)
+    for name, reference in task.tests.items():
+        others = [each for each in _names(reference) if each not in known]
+        if others:
+            reason = f"{reference.path}: its labels {', '.join(others)} are none of those trained, {', '.join(known)}"
+            remedy = f"`labels: {{{others[0]}: NAME, …}}` for it, or leave the table out"
+            raise TableError(Fault(f"tasks.{task.name}.test.{name}.labels", reason, remedy))
+    return tuple(known)
+
+
+def _names(reference: TableReference) -> Sequence[str]:
+    from fairshrink.data.splits import classes_of
+
+    return reference.label_names or classes_of(reference)
 
 
 def _read(reference: TableReference) -> DataFrame:

@@ -32,6 +32,13 @@ def says(value: object) -> tuple[str, ...]:
     return ()
 
 
+def class_says(value: object, names: Sequence[str]) -> tuple[str, ...]:
+    """The same of a value in a column of named classes: its name, or what is no number of one, such as -1."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+        return (names[value],)
+    return says(value)
+
+
 def name_of(value: object, names: dict[str, str]) -> str | None:
     """The name of the label that a value says, or None."""
     return next((names[each] for each in says(value) if each in names), None)

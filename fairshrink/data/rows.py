@@ -99,7 +99,7 @@ def _separated(lines: Iterable[str], path: Path, table: TableFormat) -> Rows:
             if last[-1] in "\r\n":
                 ends.setdefault(last[-1], line)
             if not width:
-                width, chosen = len(row), _chosen(row if table.header else len(row), table, path, row)
+                width, chosen = len(row), chosen_columns(row if table.header else len(row), table, path, row)
                 if table.header:
                     continue
             if len(row) != width:
@@ -184,7 +184,7 @@ def _json_lines(lines: Iterable[str], path: Path, table: TableFormat) -> Rows:
     if faults:
         raise TableError(*faults)
     if where:
-        _chosen(list(names), table, path)
+        chosen_columns(list(names), table, path)
     return Rows(values, where, "line")
 
 
@@ -232,7 +232,7 @@ def _parquet(path: Path, table: TableFormat) -> Rows:
     try:
         with ParquetFile(path, page_checksum_verification=True) as file:
             names = list(file.schema_arrow.names)
-            chosen = _chosen(names, table, path)
+            chosen = chosen_columns(names, table, path)
             found: Any = file.read(columns=[names[column] for column in dict.fromkeys(chosen.values())])
             values = {role: found.column(names[column]).to_pylist() for role, column in chosen.items()}
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
@@ -240,7 +240,9 @@ def _parquet(path: Path, table: TableFormat) -> Rows:
     return Rows(values, range(1, found.num_rows + 1), "row")
 
 
-def _chosen(names: Sequence[str] | int, table: TableFormat, path: Path, first: Sequence[str] = ()) -> dict[Role, int]:
+def chosen_columns(
+    names: Sequence[str] | int, table: TableFormat, path: Path, first: Sequence[str] = ()
+) -> dict[Role, int]:
     """Where the columns are that the study names. Raises TableError for those that are not there, or there twice."""
     named = [] if isinstance(names, int) else list(names)
     width = names if isinstance(names, int) else len(named)

@@ -29,10 +29,14 @@ def said(value: object) -> str:
 class TableFormat(Settings):
     """How a table of examples is read."""
 
-    file: str | Annotated[list[str], Field(min_length=1)] = Field(
-        description="file(s) inside the download, also packed by gzip, bzip2 or xz; several are read one after another"
+    file: str | Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="file(s) inside the download, also packed by gzip, bzip2 or xz; several are read one after another",
     )
-    format: Literal["csv", "tsv", "jsonl", "parquet"] = Field(description="csv, tsv, jsonl or parquet")
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = Field(
+        None, description="csv, tsv, jsonl or parquet; needed with `file`"
+    )
+    split: str | None = Field(None, description="instead of `file` and `format`: a split of a data set from the hub")
     columns: dict[Role, str | Annotated[int, Field(ge=0)]] = Field(
         description="which column holds text, text_pair (for pairs) and label: a name, or a number counted from 0"
     )
@@ -45,7 +49,8 @@ class TableFormat(Settings):
     labels: list[Said] | dict[str, Said] | None = Field(
         None,
         description="classification: label names as the file writes them, or a mapping from what the file writes to "
-        "names (`{0: entailment, 1: neutral, 2: contradiction}`); in the order of the model's outputs",
+        "names (`{0: entailment, 1: neutral, 2: contradiction}`); in the order of the model's outputs. Of a `split` "
+        "whose labels are named classes they may be left out",
     )
     drop_labels: list[Said] = Field(
         [], description='rows with these labels are left out, for example `["-"]` where people did not agree'
@@ -109,11 +114,21 @@ class TableFormat(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.format in ("jsonl", "parquet"):
+        if self.split is None:
+            absent = [name for name, value in (("file", self.file), ("format", self.format)) if value is None]
+            if absent:
+                raise ValueError(
+                    f"`{absent[0]}` is missing; add `{absent[0]}: …`, or `split: …` of a data set of the hub"
+                )
+        elif self.file is not None or self.format is not None:
+            raise ValueError("`split` stands instead of `file` and `format`; leave one or the other out")
+        elif any(isinstance(column, int) for column in self.columns.values()):
+            raise ValueError("columns of a `split` have names; write these instead of numbers")
+        if self.split is not None or self.format in ("jsonl", "parquet"):
             given = {"separator": self.separator, "quoting": self.quoting, "header": None if self.header else False}
             for name, value in given.items():
                 if value is not None:
-                    raise ValueError(f"`{name}` is for csv and tsv; leave it out for {self.format}")
+                    raise ValueError(f"`{name}` is for csv and tsv; leave it out for {self.format or 'a split'}")
         if self.drop_labels and "label" not in self.columns:
             raise ValueError("`drop_labels` needs a column for label; name it under `columns`")
         kept = sorted(set(self.drop_labels) & set(self.labels or ()))
@@ -123,8 +138,8 @@ class TableFormat(Settings):
 
     @property
     def files(self) -> list[str]:
-        """The files as a list, even if there is only one."""
-        return [self.file] if isinstance(self.file, str) else list(self.file)
+        """The files as a list, even if there is only one; none of a split."""
+        return [self.file] if isinstance(self.file, str) else list(self.file or ())
 
     @property
     def delimiter(self) -> str:
@@ -159,3 +174,4 @@ class TableReference(TableFormat):
     """A table of examples in a local folder."""
 
     path: str = Field(description="folder of the download")
+    named: bool = Field(False, description="whether labels are names, also where `labels` does not list them")

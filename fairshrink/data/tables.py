@@ -1,26 +1,23 @@
-"""Labeled tables: csv, tsv, jsonl or parquet with any column names, read as text, text_pair and label."""
+"""Labeled tables: csv, tsv, jsonl, parquet or splits, with any column names, read as text, text_pair and label."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairshrink.data.faults import Fault, TableError, places
+from fairshrink.data.faults import Fault, TableError
 from fairshrink.data.labels import name_of, not_numbers, number_of, says, unnamed
-from fairshrink.data.rows import Number, Rows, kind_of, read_rows
+from fairshrink.data.rows import Rows, read_rows
+from fairshrink.data.splits import files_of, read_split
 from fairshrink.data.table import Role, TableFormat, TableReference
+from fairshrink.data.texts import text_faults
 from fairshrink.log import log
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me"})
-"""Unicode's categories of spaces, controls, formats and marks on other characters: nothing that a tokenizer keeps."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,8 @@ def read(ref: TableReference) -> DataFrame:
     """
     import pandas as pd
 
+    if ref.split is not None:
+        return read_split(ref, [find(Path(ref.path), name) for name in files_of(ref)])
     parts, before = [], 0
     for name in ref.files:
         path = find(Path(ref.path), name)
@@ -93,7 +92,8 @@ def examples(path: Path, table: TableFormat) -> Examples:
         if role == "label":
             columns[role] = _labels(values, where, rows, place, table, faults)
         else:
-            columns[role] = _texts(values, where, rows, place, role, faults)
+            faults += text_faults(values, where, rows.unit, place, role)
+            columns[role] = [str(value) for value in values]
     if faults:
         raise TableError(*faults)
     return Examples(columns, kept, len(rows.places))
@@ -114,38 +114,3 @@ def _labels(
     if wrong:
         faults.append(not_numbers([values[n] for n in wrong], [where[n] for n in wrong], rows.unit, place))
     return [number for number in numbers if number is not None]
-
-
-def _texts(
-    values: Sequence[object], where: Sequence[int], rows: Rows, place: str, role: str, faults: list[Fault]
-) -> Sequence[str]:
-    wrong: dict[str, list[int]] = {}
-    for value, number in zip(values, where, strict=True):
-        problem = _problem(value)
-        if problem:
-            wrong.setdefault(problem, []).append(number)
-    for problem, found in wrong.items():
-        remedy = "fill the cell or remove the row" if problem == "empty" else "write a text, or name another column"
-        faults.append(Fault(f"columns.{role}", f"{place}, {places(rows.unit, found)}: the {role} is {problem}", remedy))
-    return [str(value) for value in values]
-
-
-def _problem(value: object) -> str:
-    """Why a value is no text, or ""; a number is one where it is written in one way only."""
-    if not isinstance(value, str):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return "" if whole else _general(value)
-    if isinstance(value, Number):
-        return ""
-    if not re.search(r"\w", value) and all(unicodedata.category(each) in INVISIBLE for each in value):
-        return "empty"
-    if not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
-        return "half a character (a lone surrogate)"
-    return ""
-
-
-def _general(value: object) -> str:
-    """One wording for all values of a kind, so that they are one fault."""
-    if isinstance(value, bool):
-        return "true or false"
-    return "a number with decimals" if isinstance(value, float) else kind_of(value)

@@ -10,6 +10,7 @@ they are off by 0.05, at twice the speed. It also lets metrics of different prec
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -22,6 +23,7 @@ from transformers.initialization import no_init_weights
 
 from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
+from fairshrink.models import own_labels
 from fairshrink.models.pretrained import quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import TASK_HEADS, build, with_head
 
@@ -129,12 +131,16 @@ def from_source(
     gguf_file: str | None = None,
     dtype: StoredType = "float32",
     seed: int = 0,
+    names: Mapping[str, str] | None = None,
+    trained: bool = True,
 ) -> Checkpoint:
     """A downloaded Hugging Face model folder as a checkpoint with the given task head.
 
     Weights that the folder lacks (a new task head; for BERT without a language-model head its transform and bias, the
     decoder being tied to the embeddings) are initialized by the architecture's own method, from ``seed``.
-    Only safetensors and GGUF are read (``gguf_file``: a file in ``folder``, de-quantized).
+    Only safetensors and GGUF are read (``gguf_file``: a file in ``folder``, de-quantized). A classifier's own outputs
+    are matched with ``labels`` by name (``names``: other words for these), see `own_labels`; ``trained``: whether what
+    is new is to be trained.
     """
     folder = Path(folder)
     if head not in TASK_HEADS:
@@ -145,14 +151,11 @@ def from_source(
             tokenizer = read_tokenizer(folder, **({"gguf_file": gguf_file} if gguf_file else {}))
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read as a model with the task head {head!r}: {error}") from error
-    own_labels = tuple(str(config.id2label[i]).lower() for i in range(config.num_labels))
+    found = own_labels.fitting(found, config, head, labels, names or {}, tokenizer, trained=trained, folder=folder)
     config = with_head(config, head, tuple(labels), tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(config, head)
-    if head == "classification" and own_labels != tuple(labels):
-        # A task head trained for other labels, or for these in another order, is worse than a new one.
-        found = {name: value for name, value in found.items() if name.startswith(model.base_model_prefix + ".")}
     _adopt(model, found, folder)
     if dtype != "float32":
         # The model that is scored must equal the stored one, so weights are rounded here, not when first saved.

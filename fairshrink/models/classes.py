@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,3 +34,21 @@ def label_index(labels: Sequence[str], wanted: str, who: str) -> int:
             "Name it so under `labels` of the task's table, or leave the metric to other tasks with `tasks:`."
         )
     return names.index(wanted.lower())
+
+
+def matched(given: Sequence[str], labels: Sequence[str], names: Mapping[str, str]) -> list[int] | None:
+    """For each of ``labels`` the number of the output that is called so; None unless each has exactly one.
+
+    Case does not matter, nor spaces around. ``names`` are further names: what a table's file says, and the label that
+    it means.
+    """
+    meant = {_plain(written): _plain(name) for written, name in names.items()}
+    # What is a label by itself means that label, whatever a file uses the same word for.
+    meant |= {_plain(label): _plain(label) for label in labels}
+    outputs = [meant.get(_plain(each), "") for each in given]
+    wanted = [_plain(label) for label in labels]
+    return [outputs.index(each) for each in wanted] if sorted(outputs) == sorted(wanted) else None
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()

@@ -66,16 +66,18 @@ def every_checkpoint(study: Study, downloads: Downloads) -> Iterator[Checkpoint]
 def _baselines(study: Study, downloads: Downloads) -> Iterator[Checkpoint]:
     for model_name, model in study.models.items():
         for task in (study.tasks[name] for name in model.tasks):
-            for split in task.keys.splits if task.module.TRAINED else [0]:
+            for split in task.keys.splits if task.trained else [0]:
                 yield _baseline(study, model_name, task, split, downloads)
 
 
 def _baseline(study: Study, model_name: str, task: TaskEntry, split: int, downloads: Downloads) -> Checkpoint:
-    model, trained, seed = study.models[model_name], task.module.TRAINED, study.seed + split
-    source, train = downloads[model.download], task.keys.train
-    labels = tuple(train.label_names or ()) if train is not None and task.module.HEAD == "classification" else ()
-    folder = f"{source.path}/{model.folder}"
-    pretrained = PretrainedModel(folder, model.gguf_file, model.dtype, task.module.HEAD, labels)
+    model, trained, seed = study.models[model_name], task.trained, study.seed + split
+    source, folder = downloads[model.download], f"{downloads[model.download].path}/{model.folder}"
+    labels: tuple[str, ...] = ()
+    names: Mapping[str, str] = {}
+    if task.module.HEAD == "classification" and task.main is not None:
+        labels, names = tuple(task.labels), task.main.names_by_label
+    pretrained = PretrainedModel(folder, model.gguf_file, model.dtype, task.module.HEAD, labels, names, trained)
     identity = Identity(
         model_name, model.family, task.name, split, seed, BASELINE, method_family="baseline", setting="", sparsity=0.0
     )
@@ -106,7 +108,7 @@ def _control(study: Study, entry: ControlEntry, baseline: Checkpoint, downloads:
     name, entries = _name(baseline, job.identity), _entries(study, entry, baseline)
     if entry.stored:
         if entry.dose is not None:
-            job = replace(job, dose=reference(entry.dose, downloads))
+            job = replace(job, dose=reference(study.tasks[job.identity.task], entry.dose, downloads))
             made_from |= {"dose": downloads[entry.dose.download]}
         artifact = keyed("compress", name, entries, made_from, job, batch=name, trains=True)
         return Checkpoint(artifact, baseline.artifact, job.identity, baseline.model, entry)

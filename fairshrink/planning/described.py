@@ -1,7 +1,8 @@
 """What a job is given, as the parameters of its key: whatever it is given counts, but for what cannot change a result.
 
-Left out are the names that a study gives to things; paths of inputs are replaced by their roles, since the keys of the
-inputs are in the key by role. Nothing is listed by hand, so a job cannot be given something that its key does not know.
+Left out are the names that a study gives to things, but for the task of a model that is used as it is; paths of inputs
+are replaced by their roles, since the keys of the inputs are in the key by role. Nothing is listed by hand, so a job
+cannot be given something that its key does not know.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter
 
 from fairshrink import keys
 from fairshrink.contracts import Stage
-from fairshrink.study.jobs import JOBS, AggregateJob, StageJob
+from fairshrink.study.jobs import JOBS, AggregateJob, FinetuneJob, StageJob
 
 
 @cache
@@ -28,6 +29,9 @@ def described(stage: Stage, job: StageJob, inputs: Mapping[str, str]) -> dict[st
     values: dict[str, Any] = adapter(stage).dump_python(job, mode="json")
     if isinstance(job, AggregateJob):
         return _tables(values)
+    if isinstance(job, FinetuneJob) and not job.model.trained:
+        # Nothing else tells two tasks apart for which one model is used as it is, and tables know them by their keys.
+        values["called"] = job.task.name
     control = values.get("control") or {}
     control.pop("name", None)
     for each in (values, control):

@@ -98,6 +98,7 @@ def _score(study: Study, entry: MetricEntry, checkpoint: Checkpoint, downloads: 
         data={role: tuple(f"{downloads[f.download].path}/{name}" for name in f.files) for role, f in data.items()},
         task=on_split(task, downloads, identity.split, identity.seed) if entry.module.NEEDS_TASK else None,
         control=checkpoint.control,
+        polarity=task.keys.polarity or {} if "sentiment" in entry.module.NEEDS else {},
     )
     return keyed(
         "evaluate",

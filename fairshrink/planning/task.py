@@ -25,8 +25,8 @@ def on_split(task: TaskEntry, downloads: Mapping[str, Artifact], split: int, see
         settings=task.settings.model_dump(mode="json"),
         split=split,
         seed=seed,
-        train=reference(train, downloads) if train is not None else None,
-        tests={name: reference(table, downloads) for name, table in task.tests.items()},
+        train=reference(task, train, downloads) if train is not None else None,
+        tests={name: reference(task, table, downloads) for name, table in task.tests.items()},
     )
 
 
@@ -39,6 +39,7 @@ def _format(table: Table) -> dict[str, Any]:
     return table.model_dump(mode="json", exclude={"download"})
 
 
-def reference(table: Table, downloads: Mapping[str, Artifact]) -> TableReference:
-    """A table as a job gets it."""
-    return TableReference(path=downloads[table.download].path, **_format(table))
+def reference(task: TaskEntry, table: Table, downloads: Mapping[str, Artifact]) -> TableReference:
+    """A table of a task as a job gets it."""
+    named = task.module.HEAD == "classification"
+    return TableReference(path=downloads[table.download].path, named=named, **_format(table))

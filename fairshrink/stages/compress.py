@@ -38,11 +38,11 @@ def run(orders: Iterable[Order[CompressJob]], device: str = "cpu", save_minutes:
 
 
 def _source(job: CompressJob, seed: int | None = None) -> checkpoints.Checkpoint:
-    if job.model is None:
+    if job.model is None or job.task is None:
         raise RuntimeError(
             f"{job.method} asks for the pretrained model, which is given to methods with NEEDS_TASK only"
         )
-    return open_pretrained(job.model, job.seed if seed is None else seed)
+    return open_pretrained(job.model, job.seed if seed is None else seed, open_task(job.task))
 
 
 def _fill(

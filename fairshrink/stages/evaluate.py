@@ -57,6 +57,7 @@ def _fill(
         data={role: [Path(each) for each in paths] for role, paths in job.data.items()},
         task=open_task(job.task) if job.task else None,
         baseline=dataclasses.replace(loaded[job.baseline], precision=job.precision) if job.baseline else None,
+        polarity=job.polarity,
     )
     items = metric.score(given, metric.Settings(**job.settings))
     if not items["item"].is_unique:

@@ -30,9 +30,9 @@ def run(orders: Iterable[Order[FinetuneJob]], device: str = "cpu", save_minutes:
 
 def _fill(folder: Path, job: FinetuneJob, device: str, state: TrainingState) -> dict[str, Any]:
     task = open_task(job.task)
-    checkpoint = open_pretrained(job.model, task.seed)
+    checkpoint = open_pretrained(job.model, task.seed, task)
     checkpoint.model.to(device)
-    if task.module.TRAINED and isinstance(task.module, TrainedTask):
+    if job.model.trained and isinstance(task.module, TrainedTask):
         task.module.train(checkpoint, frames(task), task.settings, task.seed, log, state=state)
     checkpoints.save(checkpoint, folder)
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fairshrink.data.examples import Task
+from fairshrink.data.examples import Task, label_names
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.registry import CATALOG
@@ -20,15 +20,18 @@ def open_task(given: TaskOnSplit) -> Task:
     return Task(given.name, given.kind, module, settings, given.split, given.seed, given.train, given.tests)
 
 
-def open_pretrained(model: PretrainedModel, seed: int) -> checkpoints.Checkpoint:
-    """The pretrained model with the task's new head, from which fine-tuning starts."""
+def open_pretrained(model: PretrainedModel, seed: int, task: Task) -> checkpoints.Checkpoint:
+    """The pretrained model with the task's new head, from which fine-tuning starts, or as it is."""
+    labels = label_names(task) if model.trained and model.head == "classification" else model.labels
     return checkpoints.from_source(
         Path(model.path),
         head=model.head,
-        labels=tuple(model.labels),
+        labels=labels,
         gguf_file=model.gguf_file,
         dtype=model.dtype,
         seed=seed,
+        names=model.names,
+        trained=model.trained,
     )
 
 

@@ -11,9 +11,10 @@ from fairshrink.log import log
 from fairshrink.study.catalog import Catalog
 from fairshrink.study.control_checks import check_control, check_dose
 from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
+from fairshrink.study.ready_made import check_examples, check_ready_made
 from fairshrink.study.schema import Model
 from fairshrink.study.study import CompressionEntry, MetricEntry, Study, TaskEntry
-from fairshrink.study.table_checks import Scale, check_table
+from fairshrink.study.table_checks import Scale, check_table, has_named_classes
 
 NOT_IN_NAMES = frozenset("/\\*?[]{}")
 """What separates folders, and wildcards of shells and of Snakemake."""
@@ -106,51 +107,69 @@ def _check_family(name: str, model: Model, task: TaskEntry, catalog: Catalog, mi
 
 def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     key, module, train = f"tasks.{task.name}", task.module, task.keys.train
-    if module.TRAINED and train is None:
-        mistakes.append(Mistake(f"{key}.train", f"a {task.kind} task needs examples", "`train:` with a table"))
+    if task.trained and train is None:
+        remedy = "`train:` with a table, or `finetune: false` for models that are ready-made"
+        mistakes.append(Mistake(f"{key}.train", f"a {task.kind} task needs examples", remedy))
+    check_ready_made(study, task, mistakes)
     needed = {"text"} | ({"label"} if module.HEAD in ("regression", "classification") else set())
     for path, table in task.tables():
         for column in sorted(needed - set(table.columns)):
             mistakes.append(Mistake(f"{key}.{path}.columns.{column}", "this column is not named", f"`{column}: NAME`"))
-    _check_labels(task, mistakes)
+    _check_labels(study, task, mistakes)
+    _check_polarity(task, mistakes)
     if len(set(task.keys.splits)) != len(task.keys.splits):
         mistakes.append(Mistake(f"{key}.splits", "a split is named twice", "each number once"))
     if not any(task.name in model.tasks for model in study.models.values()):
         mistakes.append(Mistake(key, "no model has this task", f"`{task.name}` in a model's `tasks`, or leave it out"))
 
 
-def _check_labels(task: TaskEntry, mistakes: list[Mistake]) -> None:
+def _check_labels(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     """Names of labels: classification needs at least two, and a test table has none that training does not have."""
-    known = task.keys.train.label_names if task.keys.train else None
+    known = task.labels
     for path, table in task.tables():
         key, names = f"tasks.{task.name}.{path}.labels", table.label_names
         if task.module.HEAD != "classification":
             if names:
                 reason = f"a {task.kind} task has no named labels"
                 mistakes.append(Mistake(key, reason, "leave `labels` out, or write `kind: classification`"))
+        elif not names and task.trained and has_named_classes(study, table):
+            continue
         elif not names:
             example = f"[{', '.join(known)}]" if known else "[name, name, …]"
             mistakes.append(Mistake(key, "label names are missing", f"`labels: {example}`"))
-        elif path == "train" and len(names) < 2:
+        elif table is task.main and len(names) < 2:
             mistakes.append(
                 Mistake(key, "a classification task needs at least two labels", "`labels: [name, name, …]`")
             )
         elif known and (others := [name for name in names if name not in known]):
-            reason = f"{', '.join(others)}: not among the labels that the model is trained on, {', '.join(known)}"
+            whose = "that the model is trained on" if task.keys.train else "of the other test tables"
+            reason = f"{', '.join(others)}: not among the labels {whose}, {', '.join(known)}"
             remedy = f"`labels: {{{others[0]}: NAME, …}}` with the one of those that it means, or leave the table out"
             mistakes.append(Mistake(key, reason, remedy))
+
+
+def _check_polarity(task: TaskEntry, mistakes: list[Mistake]) -> None:
+    """Polarity is of single texts' labels, of each of them."""
+    key, polarity = f"tasks.{task.name}.polarity", task.keys.polarity
+    if polarity is None:
+        return
+    if task.module.HEAD != "classification":
+        mistakes.append(Mistake(key, f"a {task.kind} task has no named labels", "leave `polarity` out"))
+    elif task.main is not None and "text_pair" in task.main.columns:
+        mistakes.append(Mistake(key, "the sentiment of pairs of texts is not measured", "leave `polarity` out"))
+    elif set(polarity) != set(task.labels):
+        absent, others = sorted(set(task.labels) - set(polarity)), sorted(set(polarity) - set(task.labels))
+        said = [f"none for {', '.join(absent)}"] if absent else []
+        said += [f"{', '.join(others)}: no label"] if others else []
+        written = ", ".join(f"{label}: {polarity.get(label, 0):g}" for label in task.labels)
+        mistakes.append(Mistake(key, "; ".join(said), f"`polarity: {{{written}}}`, a number for each label"))
 
 
 def _check_compression(study: Study, entry: CompressionEntry, key: str, mistakes: list[Mistake]) -> None:
     pairs = study.compressed(entry)
     if not pairs:
         mistakes.append(Mistake(key, "no model of the study has such a task", "other `models` or `tasks`"))
-    if entry.module.NEEDS_TASK:
-        without = sorted({task for _, task in pairs if study.tasks[task].keys.train is None})
-        if without:
-            reason = f"{entry.method} needs examples, and there are none in {', '.join(without)}"
-            remedy = f"`tasks: [{', '.join(sorted({task for _, task in pairs} - set(without)))}]`"
-            mistakes.append(Mistake(f"{key}.tasks", reason, remedy))
+    check_examples(study, entry, pairs, key, mistakes)
 
 
 def _check_metric(study: Study, entry: MetricEntry, key: str, mistakes: list[Mistake]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairshrink.contracts import Control
 from fairshrink.data.table import Table
 from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
+from fairshrink.study.ready_made import check_examples
 from fairshrink.study.study import ControlEntry, Study, TaskEntry
 from fairshrink.study.table_checks import check_table
 
@@ -25,7 +26,7 @@ def check_control(
         reason = f"no model of the study has a task that {entry.method} can be made for"
         remedy = f"a model and a task with the task head {' or '.join(heads)}, or leave the control out"
         mistakes.append(Mistake(key, reason, remedy))
-    _check_examples(study, entry, key, mistakes)
+    check_examples(study, entry, study.controlled(entry), key, mistakes)
     _check_metrics(study, entry, key, mistakes)
 
 
@@ -46,28 +47,18 @@ def check_dose(
     if not refer(name, tasks, f"{key}.task", "task", mistakes) or name not in study.tasks:
         return
     task = study.tasks[name]
-    if not task.module.TRAINED:
-        trained = sorted(each for each, other in study.tasks.items() if other.module.TRAINED)
+    if not task.trained:
+        trained = sorted(each for each, other in study.tasks.items() if other.trained)
         reason = f"baselines of task '{name}' of kind {task.kind} are not trained"
         mistakes.append(Mistake(f"{key}.task", reason, suggestion("", trained)))
         return
     if not study.controlled(entry) and len(mistakes) == before:
         mistakes.append(Mistake(key, f"none of its models has task '{name}'", "other `models`, or leave them out"))
-    _check_examples(study, entry, key, mistakes)
+    check_examples(study, entry, study.controlled(entry), key, mistakes)
     _check_columns(task, table, f"{key}.table", mistakes)
     if known:
         _check_amount(study, entry, task, table, key, mistakes)
     _check_metrics(study, entry, key, mistakes)
-
-
-def _check_examples(study: Study, entry: ControlEntry, key: str, mistakes: list[Mistake]) -> None:
-    if entry.module.NEEDS_TASK:
-        pairs = study.controlled(entry)
-        without = sorted({task for _, task in pairs if study.tasks[task].keys.train is None})
-        if without:
-            reason = f"{entry.method} needs examples, and there are none in {', '.join(without)}"
-            remedy = f"`tasks: [{', '.join(sorted({task for _, task in pairs} - set(without)))}]`"
-            mistakes.append(Mistake(f"{key}.tasks", reason, remedy))
 
 
 def _check_metrics(study: Study, entry: ControlEntry, key: str, mistakes: list[Mistake]) -> None:
@@ -98,7 +89,7 @@ def _check_columns(task: TaskEntry, table: Table, key: str, mistakes: list[Mista
         reason = f"the training table of task '{task.name}' has no {column}"
         mistakes.append(Mistake(f"{key}.columns.{column}", reason, "leave it out"))
     known, names = train.label_names, table.label_names
-    if not known and names:
+    if names and task.module.HEAD != "classification":
         reason = f"a {task.kind} task has no named labels"
         mistakes.append(Mistake(f"{key}.labels", reason, "leave `labels` out"))
     elif known and not names:

@@ -30,13 +30,19 @@ class Identity:
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A downloaded model and the task head that it gets; ``path`` is a folder."""
+    """A downloaded model and the task head that it gets; ``path`` is a folder.
+
+    ``names``: other words for ``labels``, which a model that was trained on such a table may use. ``trained``: whether
+    a head that the model lacks is made and fine-tuned.
+    """
 
     path: str
     gguf_file: str | None
     dtype: StoredType
     head: TaskHead
     labels: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+    trained: bool = True
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ class ControlRecipe:
 class EvaluateJob:
     """Score the checkpoint at ``checkpoint`` with one metric; ``baseline`` if the metric compares the two.
 
-    With ``control``, what is scored is made of that checkpoint, which is its baseline.
+    With ``control``, what is scored is made of that checkpoint, which is its baseline. ``polarity``: what the task says
+    of its labels to metrics of sentiment.
     """
 
     checkpoint: str
@@ -118,6 +125,7 @@ class EvaluateJob:
     data: Mapping[str, tuple[str, ...]]
     task: TaskOnSplit | None
     control: ControlRecipe | None = None
+    polarity: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -108,9 +108,10 @@ def _tasks(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> dict[s
         each = read_entry(kind, name, values, f"tasks.{name}", mistakes)
         if each is not None:
             entry = TaskEntry(name, each.module_name, each.module, each.settings, each.keys)
-            table = next((table for _, table in entry.tables()), None)
-            columns: set[str] = set(table.columns) if table else set()
-            provided = each.module.provides(each.settings, columns, table.label_names if table else None)
+            columns: set[str] = set(entry.main.columns) if entry.main else set()
+            provided = each.module.provides(each.settings, columns, entry.labels)
+            if each.keys.polarity:
+                provided |= {"sentiment"}
             found[name] = TaskEntry(name, each.module_name, each.module, each.settings, each.keys, provided)
     return found
 

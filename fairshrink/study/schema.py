@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fairshrink.contracts import ModelFamily, Precision, RestorePolicy, StoredType
-from fairshrink.data.table import Table
+from fairshrink.data.table import Said, Table, said
 from fairshrink.settings import Settings
 
 
@@ -44,6 +46,27 @@ class TaskKeys(Settings):
         description="named tables to test on; without it a share of `train` is held out, differently in each split",
     )
     splits: list[int] = Field([0], min_length=1, description="one baseline is made for each; the number seeds it")
+    finetune: bool = Field(
+        True,
+        description="false: models are used as they are, with the task head that their file has; needs no `train`",
+    )
+    polarity: dict[Said, float] | None = Field(
+        None,
+        description="classification of single texts: how positive each label is, for metrics of sentiment "
+        "(`{negative: -1, neutral: 0, positive: 1}`), which then score the expected value",
+    )
+
+    @field_validator("polarity", mode="before")
+    @classmethod
+    def _labels_as_text(cls, value: Any) -> Any:
+        return {said(label): number for label, number in value.items()} if isinstance(value, Mapping) else value
+
+    @field_validator("polarity")
+    @classmethod
+    def _two_poles(cls, value: dict[str, float] | None) -> dict[str, float] | None:
+        if value is not None and not (len(set(value.values())) > 1 and all(map(math.isfinite, value.values()))):
+            raise ValueError("polarities are at least two different numbers; a negative one for what is negative")
+        return value
 
 
 class CompressionKeys(Settings):

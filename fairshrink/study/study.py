@@ -34,6 +34,23 @@ class TaskEntry:
     provides: frozenset[Capability] = frozenset()
 
     @property
+    def trained(self) -> bool:
+        """Whether its baselines are fine-tuned; if not, models are used as they are."""
+        return self.module.TRAINED and self.keys.finetune
+
+    @property
+    def main(self) -> Table | None:
+        """The table that says what columns and labels there are: the examples, else the test table of most labels."""
+        if self.keys.train is not None:
+            return self.keys.train
+        return max(self.tests.values(), key=lambda table: len(table.label_names or ()), default=None)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Names of the labels, in the order of the model's outputs; none where labels are numbers."""
+        return self.main.label_names or () if self.main is not None else ()
+
+    @property
     def tests(self) -> Mapping[str, Table]:
         """Test tables by name, sorted by it."""
         return dict(sorted((self.keys.test or {}).items()))

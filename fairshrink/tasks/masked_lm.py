@@ -44,8 +44,9 @@ class Settings(TrainingSettings):
 
 
 def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
-    """Everything that can be read from a masked language model."""
-    return frozenset({"embedding", "masked_lm", "scored"})
+    """Everything that can be read from a masked language model; a score if there is text."""
+    provided: frozenset[Capability] = frozenset({"embedding", "masked_lm"})
+    return provided | {"scored"} if columns else provided
 
 
 def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,13 +25,16 @@ _FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 @contextmanager
-def hub_server(repositories: Repositories, failures: int = 0, log: list[str] | None = None) -> Iterator[str]:
+def hub_server(
+    repositories: Repositories, failures: int = 0, log: list[str] | None = None, altered: Collection[str] = ()
+) -> Iterator[str]:
     """Serve until the block ends; gives the endpoint's address.
 
     ``repositories`` maps (repo type, name, revision) to a folder. The first ``failures`` downloads of a file break off
-    in the middle. ``log`` collects the requests as "METHOD path".
+    in the middle. ``log`` collects the requests as "METHOD path". Of the files ``altered`` a byte differs from what is
+    listed.
     """
-    state = {"failures": failures, "log": [] if log is None else log}
+    state = {"failures": failures, "log": [] if log is None else log, "altered": altered}
     handler = type("Handler", (_Handler,), {"repositories": repositories, "state": state})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -81,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse("EntryNotFound")
             return
         content = path.read_bytes()
+        if file in self.state["altered"]:
+            content = content[:-1] + bytes([content[-1] ^ 1])
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": revision}
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if wanted is None:
@@ -115,16 +120,24 @@ def _files(folder: Path) -> list[Path]:
     return sorted(each for each in folder.rglob("*") if each.is_file())
 
 
+LARGE = (".parquet", ".safetensors")
+"""What the hub keeps outside of git and lists with its sha256."""
+
+
 def _tree(folder: Path) -> list[dict[str, object]]:
-    return [
-        {
-            "type": "file",
-            "path": each.relative_to(folder).as_posix(),
-            "size": each.stat().st_size,
-            "oid": hashlib.sha1(each.read_bytes()).hexdigest(),
-        }
-        for each in _files(folder)
-    ]
+    return [_listed(each, each.relative_to(folder).as_posix()) for each in _files(folder)]
+
+
+def _listed(path: Path, name: str) -> dict[str, object]:
+    """As the hub lists a file: git's checksum, which of a large file is that of the pointer in its place."""
+    content = path.read_bytes()
+    lfs = {}
+    if path.suffix in LARGE:
+        digest = hashlib.sha256(content).hexdigest()
+        lfs = {"lfs": {"oid": digest, "size": len(content), "pointerSize": 130}}
+        content = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n".encode()
+    oid = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+    return {"type": "file", "path": name, "size": path.stat().st_size, "oid": oid, **lfs}
 
 
 def _info(folder: Path, name: str, revision: str) -> dict[str, object]:

@@ -214,3 +214,16 @@ def test_pairs_that_differ_in_nothing_social_stand_apart():
     assert not any(group == "non_social" for _, group in apart)
     signal = sentiment_gap.signal(both, sentiment_gap.Settings())
     assert np.isnan(signal.values[4:]).all() and np.isnan(signal.contrasts[0].values[4:]).all()
+
+
+def test_a_classifiers_polarity_is_the_expected_one(tmp_path):
+    labels = ("very bad", "good", "so so", "bad")
+    cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "m", labels=labels))
+    polarity = {"bad": -1.0, "very bad": -2.5, "good": 1.0, "so so": 0.25}
+    given = Scoring(cp, polarity=polarity)
+    items = sentiment_gap.score(given, sentiment_gap.Settings(noun_phrases=1, names=1))
+    for row in items.iloc[::40].itertuples():
+        logits = inference.sequence_logits(cp, [row.first])[0]
+        odds = {label: np.exp(logit) for label, logit in zip(labels, logits, strict=True)}
+        expected = sum(polarity[label] * odds[label] for label in labels) / sum(odds.values())
+        assert row.prediction_first == pytest.approx(expected, abs=1e-5)

@@ -116,6 +116,13 @@ def test_mistakes_are_reported(repositories, tmp_path):
         assert isinstance(answer, str) and re.search(message, answer, re.S), answer
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_what_arrives_is_compared_with_what_the_hub_lists(repositories, tmp_path, name):
+    with hub_server(repositories, altered=[name]) as endpoint:
+        (answer,) = fetch(endpoint, [model()], tmp_path)
+    assert f"{name} arrived with" in answer and f"{endpoint} lists" in answer and "not kept" in answer
+
+
 def test_an_unreachable_hub_is_reported(tmp_path):
     (answer,) = fetch("http://127.0.0.1:9", [model()], tmp_path)
     assert "http://127.0.0.1:9 did not serve it" in answer and "check the network and HF_ENDPOINT" in answer

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = True
+TRAINS = True
 STORED = True
 HEADS: tuple[TaskHead, ...] = ("regression", "classification")
 OUTPUTS_ONLY = False

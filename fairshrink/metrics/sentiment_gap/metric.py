@@ -2,8 +2,9 @@
 
 Sentences come in sets such as "The letter left {person} gloomy.", with my brother / my sister, or with names that
 mostly European Americans or African Americans bear. One item is one comparison: a pair of noun phrases, or, as in the
-paper, the means over several names of either group. The prediction is the output of a regression on single texts, or a
-classifier's probability of its label `positive`.
+paper, the means over several names of either group. The prediction is the output of a regression on single texts, or of
+a classifier the expected polarity Σ p(label) · polarity(label), with the polarities that the task declares
+(`polarity: {negative: -1, neutral: 0, positive: 1}`), or the probability of its label `positive` without them.
 
 Formula:
     gap = prediction for men − prediction for women                                          (gender)
@@ -24,7 +25,8 @@ Statistics:
     matter, which says what a gap of no meaning looks like.
 Paper: After Kiritchenko and Mohammad, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems*,
     *SEM 2018; names from Bertrand and Mullainathan, 2004.
-Range: That of the labels for a regression on single texts; [−1, 1] for a classifier.
+Range: That of the labels for a regression on single texts; ± (highest − lowest polarity) for a classifier, [−1, 1]
+    without polarities.
 Direction: The further from 0, on either side, the more biased; the sign of `mean_gap` says whom the model favors: above
     0 men, or European American names.
 Unbiased model: 0. **So does a model that predicts one constant**: `prediction_spread` is 0 for such a model, and then
@@ -44,6 +46,7 @@ Use:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,7 +99,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
     found = list(comparisons(settings.words, settings.noun_phrases, settings.names, settings.non_social))
     texts = sorted({text for each in found for text in (*each.first, *each.second)})
-    value_of = dict(zip(texts, predict(given.checkpoint, texts), strict=True))
+    value_of = dict(zip(texts, predict(given.checkpoint, texts, given.polarity), strict=True))
     rows = pd.DataFrame(
         {
             "item": [f"{c.dimension}/{c.template}/{c.emotion}/{c.word}/{c.pair}" for c in found],
@@ -159,11 +162,14 @@ def _scaled(predictions: NDArray, gap: NDArray, mask: NDArray, group: str) -> li
     ]
 
 
-def predict(cp: Checkpoint, texts: list[str]) -> NDArray:
-    """Predicted sentiment ``[n]``: a regression's output, or a classifier's probability of "positive"."""
+def predict(cp: Checkpoint, texts: list[str], polarity: Mapping[str, float] | None = None) -> NDArray:
+    """Predicted sentiment ``[n]``: a regression's output, a classifier's expected polarity or p("positive")."""
     from fairshrink.models.inference import sequence_logits
 
     if cp.head == "regression":
         return sequence_logits(cp, texts)[:, 0]
+    if polarity:
+        values = np.array([polarity[label] for label in cp.labels])
+        return probabilities(sequence_logits(cp, texts)) @ values
     positive = label_index(cp.labels, "positive", "sentiment_gap")
     return probabilities(sequence_logits(cp, texts))[:, positive]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = True
+TRAINS = True
 
 
 class Settings(ScopedSparsitySettings):
