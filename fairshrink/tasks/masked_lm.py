@@ -54,7 +54,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     import torch
 
     from fairshrink.models.batching import collate, encode
-    from fairshrink.models.inference import lm_head
+    from fairshrink.models.forward import hidden_states, token_logits
     from fairshrink.training.fit import Loss
 
     encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
@@ -67,8 +67,10 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
         for at, i in enumerate(rows):
             real[at, : len(special[i])] = torch.tensor(special[i]) == 0
         chosen, masked = _mask(ids, real, settings.mask_share, cp.tokenizer, generator)
-        hidden = cp.model.base_model(**{**inputs, "input_ids": masked.to(cp.device)}).last_hidden_state
-        logits = lm_head(cp.model)(hidden[chosen.to(cp.device)])
+        hidden = hidden_states(cp.model, {**inputs, "input_ids": masked.to(cp.device)})
+        if not chosen.any():  # texts without a token: nothing to learn, and a mean over nothing would be NaN
+            return hidden.sum() * 0.0
+        logits = token_logits(cp.model, hidden[chosen.to(cp.device)])
         return torch.nn.functional.cross_entropy(logits.float(), ids[chosen].to(cp.device))
 
     return Loss([len(ids) for ids in sequences], mean)
