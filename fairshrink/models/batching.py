@@ -9,7 +9,7 @@ import torch
 
 from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
-from fairshrink.models.sequences import padded, start_token
+from fairshrink.models.sequences import check_known, padded, start_token
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding
@@ -106,13 +106,7 @@ def collate(
         raise UserError(f"a sequence of {longest} tokens is too long: the model has {limit} positions")
     if not min(map(len, sequences)):
         raise UserError("an empty text: it has no tokens")
-    highest, known = max(map(max, sequences)), cp.model.get_input_embeddings().num_embeddings
-    if highest >= known:
-        token = cp.tokenizer.convert_ids_to_tokens(highest)
-        raise UserError(
-            f"the tokenizer gives {token!r} the id {highest}, but the model has only {known} embeddings; take the "
-            "tokenizer that belongs to it, or leave this token out of the texts"
-        )
+    check_known(cp.model, cp.tokenizer, sequences)
     inputs = padded(sequences, cp.model.config.pad_token_id, token_types)
     return {name: value.to(cp.device) for name, value in inputs.items()}
 

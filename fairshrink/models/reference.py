@@ -14,7 +14,7 @@ import torch
 from fairshrink.contracts import TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.forward import hidden_states, token_logits
-from fairshrink.models.sequences import padded, start_token
+from fairshrink.models.sequences import check_known, padded, start_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,6 +42,7 @@ def check(
     maker's as a ``whole``, its task head included; ``same_order``: a classifier's outputs are in the maker's order.
     """
     sequences = [_ids(tokenizer, text, head) for text in TEXTS]
+    check_known(model, tokenizer, sequences)
     inputs = padded(sequences, model.config.pad_token_id)
     inner = hidden_states(model, inputs)
     for row, ids in enumerate(sequences):

@@ -28,6 +28,16 @@ def start_token(tokenizer: PreTrainedTokenizerBase) -> int:
     )
 
 
+def check_known(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, sequences: Sequence[Sequence[int]]) -> None:
+    """UserError for an id that the model has no embedding of."""
+    highest, known = max(map(max, sequences)), model.get_input_embeddings().num_embeddings
+    if highest >= known:
+        raise UserError(
+            f"the tokenizer gives {tokenizer.convert_ids_to_tokens(highest)!r} the id {highest}, but the model has "
+            f"only {known} embeddings; take the tokenizer that belongs to it, or leave this token out of the texts"
+        )
+
+
 def padded(
     sequences: Sequence[Sequence[int]], pad: int, token_types: Sequence[Sequence[int]] | None = None
 ) -> dict[str, torch.Tensor]:
