@@ -6,6 +6,7 @@ understood is refused with the first text, not scored wrongly.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,21 +46,26 @@ def check(
     check_known(model, tokenizer, sequences)
     inputs = padded(sequences, model.config.pad_token_id)
     inner = hidden_states(model, inputs)
-    for row, ids in enumerate(sequences):
-        alone = {"input_ids": torch.tensor([ids])}
-        _equal(inner[row, : len(ids)], hidden_states(maker, alone)[0], "hidden states", folder)
-    if not whole or head == "encoder":
-        return
-    logits = None if head in ("masked_lm", "causal_lm") else model(**inputs).logits
-    for row, ids in enumerate(sequences):
-        theirs = maker(input_ids=torch.tensor([ids])).logits[0]
-        if logits is None:
-            ours, theirs = token_logits(model, inner[row, : len(ids)]).log_softmax(1), theirs.log_softmax(1)
-            _equal(ours, theirs, "log-probabilities", folder)
-        elif same_order:
-            _equal(logits[row], theirs, "logits", folder)
+    states = [inner[row, : len(ids)] for row, ids in enumerate(sequences)]
+    alone = [{"input_ids": torch.tensor([ids])} for ids in sequences]
+    with_outputs = whole and head != "encoder"
+    if with_outputs:
+        theirs = [maker(**each).logits[0] for each in alone]
+        if head in ("masked_lm", "causal_lm"):
+            what, ours = "log-probabilities", [token_logits(model, each).log_softmax(1) for each in states]
+            theirs = [each.log_softmax(1) for each in theirs]
         else:
-            _equal(logits[row].sort().values, theirs.sort().values, "logits", folder)
+            what, ours = "logits", list(model(**inputs).logits)
+            if not same_order:
+                ours, theirs = ([each.sort().values for each in both] for both in (ours, theirs))
+        if (outputs := _difference(ours, theirs)) is None:
+            return
+    # Only to say what differs, where outputs have been compared.
+    inside = _difference(states, [hidden_states(maker, each)[0] for each in alone])
+    if inside is not None:
+        raise UserError(_message("hidden states", inside, folder))
+    if with_outputs:
+        raise UserError(_message(what, outputs, folder))
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str, head: TaskHead) -> list[int]:
@@ -67,12 +73,18 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str, head: TaskHead) -> list[
     return [start_token(tokenizer), *ids] if head == "causal_lm" else ids
 
 
-def _equal(ours: torch.Tensor, theirs: torch.Tensor, what: str, folder: Path) -> None:
-    if not torch.isfinite(theirs).all():
-        raise UserError(f"{folder}: the model's {what} are not finite: its weights are damaged")
-    difference = float((ours - theirs).abs().max())
-    if not difference <= TOLERANCE * max(1.0, float(theirs.abs().max())):
-        raise UserError(
-            f"{folder}: fairshrink computes other {what} than plain transformers (they differ by {difference:.2g}); "
-            "this model cannot be used, please report its config.json"
-        )
+def _difference(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float | None:
+    """The largest difference; None if it is within the tolerance, NaN if a value is not finite."""
+    largest = float(torch.stack([each.abs().max() for each in theirs]).max())  # NaN if any is, unlike Python's `max`
+    pairs = zip(ours, theirs, strict=True)
+    difference = float(torch.stack([(one - other).abs().max() for one, other in pairs]).max())
+    return None if difference <= TOLERANCE * max(1.0, largest) < math.inf else difference
+
+
+def _message(what: str, difference: float, folder: Path) -> str:
+    if not math.isfinite(difference):
+        return f"{folder}: the model's {what} are not finite: its weights are damaged"
+    return (
+        f"{folder}: fairshrink computes other {what} than plain transformers (they differ by {difference:.2g}); "
+        "this model cannot be used, please report its config.json"
+    )
