@@ -58,7 +58,8 @@ def check(
             what, ours = "logits", list(model(**inputs).logits)
             if not same_order:
                 ours, theirs = ([each.sort().values for each in both] for both in (ours, theirs))
-        if (outputs := _difference(ours, theirs)) is None:
+        outputs = _difference(ours, theirs)
+        if outputs is None:
             return
     # Only to say what differs, where outputs have been compared.
     inside = _difference(states, [hidden_states(maker, each)[0] for each in alone])
