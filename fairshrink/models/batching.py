@@ -9,6 +9,7 @@ import torch
 
 from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
+from fairshrink.models.sequences import check_known, padded, start_token
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding
@@ -49,9 +50,9 @@ def token_ids(cp: Checkpoint, text: str, add_special_tokens: bool = True) -> lis
 
 
 def causal_ids(cp: Checkpoint, text: str, max_length: int | None = None) -> list[int]:
-    """Token ids for causal scoring: the beginning-of-sequence token, if any, and the text, truncated if too long."""
-    ids, first = token_ids(cp, text, add_special_tokens=False), cp.tokenizer.bos_token_id
-    return ([*([] if first is None else [first]), *ids])[: min(max_length or max_tokens(cp), max_tokens(cp))]
+    """Token ids for causal scoring: the start token and the text, truncated if too long."""
+    ids = [start_token(cp.tokenizer), *token_ids(cp, text, add_special_tokens=False)]
+    return ids[: min(max_length or max_tokens(cp), max_tokens(cp))]
 
 
 def each_masked(
@@ -96,22 +97,17 @@ def token_budget(cp: Checkpoint) -> int:
 def collate(
     cp: Checkpoint, sequences: Sequence[Sequence[int]], token_types: Sequence[Sequence[int]] | None = None
 ) -> dict[str, torch.Tensor]:
-    """Right-padded model inputs [n, longest]; ``attention_mask`` marks padding with 0.
+    """Right-padded model inputs [n, longest] on the model's device; ``attention_mask`` marks padding with 0.
 
-    With padding on the right the positions of causal models are right without position ids.
+    UserError for a sequence that is empty, too long, or has an id that the model has no embedding of.
     """
     longest, limit = max(map(len, sequences)), max_tokens(cp)
     if longest > limit:
         raise UserError(f"a sequence of {longest} tokens is too long: the model has {limit} positions")
     if not min(map(len, sequences)):
         raise UserError("an empty text: it has no tokens")
-    pad = cp.tokenizer.pad_token_id or 0
-    inputs = {
-        "input_ids": torch.tensor([[*ids, *[pad] * (longest - len(ids))] for ids in sequences]),
-        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids in sequences]),
-    }
-    if token_types is not None:
-        inputs["token_type_ids"] = torch.tensor([[*t, *[0] * (longest - len(t))] for t in token_types])
+    check_known(cp.model, cp.tokenizer, sequences)
+    inputs = padded(sequences, cp.model.config.pad_token_id, token_types)
     return {name: value.to(cp.device) for name, value in inputs.items()}
 
 

@@ -23,15 +23,17 @@ from transformers.initialization import no_init_weights
 
 from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
-from fairshrink.models import own_labels
-from fairshrink.models.pretrained import quiet, read_folder, read_gguf, read_tokenizer
+from fairshrink.models import own_labels, reference
+from fairshrink.models.pretrained import Published, plain_lengths, quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import TASK_HEADS, build, with_head
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 FORMAT = 1
+UNLIMITED = 1_000_000
+"""Tokens of a text for models with relative positions, if their tokenizer names no limit either."""
 
 
 @dataclass
@@ -118,6 +120,7 @@ def save(checkpoint: Checkpoint, folder: Path | str) -> None:
         del config[private]
     config |= {"dtype": checkpoint.dtype, "architectures": [type(model).__name__]}
     _write_json(folder / "config.json", config)
+    plain_lengths(checkpoint.tokenizer)  # using it has left the last texts' truncation behind
     checkpoint.tokenizer.save_pretrained(folder)
     metadata = {"head": checkpoint.head, "labels": list(checkpoint.labels), "structure": checkpoint.structure}
     _write_json(folder / "checkpoint.json", {"format": FORMAT, "dtype": checkpoint.dtype, **metadata})
@@ -136,27 +139,43 @@ def from_source(
 ) -> Checkpoint:
     """A downloaded Hugging Face model folder as a checkpoint with the given task head.
 
-    Weights that the folder lacks (a new task head; for BERT without a language-model head its transform and bias, the
-    decoder being tied to the embeddings) are initialized by the architecture's own method, from ``seed``.
+    Weights of the task head that the folder lacks (for BERT without a language-model head its transform and bias, the
+    decoder being tied to the embeddings) are initialized by the architecture's own method, from ``seed``, if they are
+    to be ``trained``; UserError otherwise, and for any other weight that is missing or fits nowhere. Embeddings and
+    head are tied unless the files hold two matrices that differ, whatever config.json says. A few outputs are compared
+    with plain transformers', see `reference`.
+
     Only safetensors and GGUF are read (``gguf_file``: a file in ``folder``, de-quantized). A classifier's own outputs
-    are matched with ``labels`` by name (``names``: other words for these), see `own_labels`; ``trained``: whether what
-    is new is to be trained.
+    are matched with ``labels`` by name (``names``: other words for these), see `own_labels`.
     """
     folder = Path(folder)
     if head not in TASK_HEADS:
         raise UserError(f"task head {head!r}: choose one of {', '.join(TASK_HEADS)}")
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
-            config, found = read_gguf(folder, head, gguf_file) if gguf_file else read_folder(folder, head)
+            published = read_gguf(folder, head, gguf_file) if gguf_file else read_folder(folder, head)
             tokenizer = read_tokenizer(folder, **({"gguf_file": gguf_file} if gguf_file else {}))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be read as a model with the task head {head!r}: {error}") from error
+    except UserError:
+        raise
+    except Exception as error:  # transformers and tokenizers raise whatever comes
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        raise UserError(f"{folder} cannot be read as a model with the task head {head!r}: {reason}") from error
+    config, found = published.config, published.weights
     found = own_labels.fitting(found, config, head, labels, names or {}, tokenizer, trained=trained, folder=folder)
     config = with_head(config, head, tuple(labels), tokenizer)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build(config, head)
-    _adopt(model, found, folder)
+    model = _fresh(config, head, found, seed)
+    new = _adopt(model, found, published, head, folder, trained=trained)
+    reference.check(
+        model.eval(),
+        tokenizer,
+        head,
+        # A GGUF file is not read a second time: building its model needs accelerate, and that its weights are
+        # de-quantized by the same function would be all that it says. So halves of a forward pass are compared.
+        published.model or model,
+        folder,
+        whole=not new,
+        same_order=own_labels.own_labels(published.config) == own_labels.own_labels(config),
+    )
     if dtype != "float32":
         # The model that is scored must equal the stored one, so weights are rounded here, not when first saved.
         model = model.to(getattr(torch, dtype)).to(torch.float32)
@@ -173,24 +192,64 @@ def reinitialize(checkpoint: Checkpoint, seed: int) -> None:
 
 def max_tokens(checkpoint: Checkpoint) -> int:
     """The longest sequence, special tokens included, that the model has positions for."""
-    config = checkpoint.model.config
-    limit = int(getattr(config, "max_position_embeddings", 0) or checkpoint.tokenizer.model_max_length)
+    config, most = checkpoint.model.config, min(int(checkpoint.tokenizer.model_max_length), UNLIMITED)
+    limit = int(
+        getattr(config, "max_position_embeddings", None) or most
+    )  # BLOOM and T5 have no positions to run out of
     embeddings = getattr(getattr(checkpoint.model.base_model, "embeddings", None), "position_embeddings", None)
     # RoBERTa counts positions from padding_idx + 1 and so cannot use the first of them.
     offset = 0 if embeddings is None or embeddings.padding_idx is None else embeddings.padding_idx + 1
-    return min(limit - offset, int(checkpoint.tokenizer.model_max_length))
+    return min(limit - offset, most)
 
 
-def _adopt(model: torch.nn.Module, found: dict[str, torch.Tensor], folder: Path) -> None:
-    """Copy the weights that fit; all but those of task head and pooler must exist."""
+def _fresh(config: PreTrainedConfig, head: TaskHead, found: dict[str, torch.Tensor], seed: int) -> torch.nn.Module:
+    """A model initialized from ``seed``; head and embeddings are parted where ``found`` has a matrix for each."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build(config, head)
+        tied = [pair for pair in _tied(model).items() if set(pair) <= found.keys()]
+        if all(torch.equal(found[target], found[source]) for target, source in tied):
+            return model
+        config.tie_word_embeddings = False
+        torch.manual_seed(seed)
+        return build(config, head)
+
+
+def _adopt(
+    model: torch.nn.Module,
+    found: dict[str, torch.Tensor],
+    published: Published,
+    head: TaskHead,
+    folder: Path,
+    *,
+    trained: bool,
+) -> list[str]:
+    """Copy the weights that fit and return the names of those that stay as they were initialized.
+
+    UserError unless these belong to a head, or a pooler, that is going to be trained or that nothing uses.
+    """
     expected = model.state_dict()
     fitting = {name for name, value in found.items() if name in expected and expected[name].shape == value.shape}
     prefix = "" if model.base_model is model else model.base_model_prefix + "."
-    tied = _shared(model)
-    for name in sorted(expected.keys() - fitting - tied):
-        if name.startswith(prefix) and ".pooler." not in name:
-            raise UserError(f"{folder}: weights do not fit config.json ({name} is missing or has another shape)")
+    new = sorted(expected.keys() - fitting - _shared(model))
+    for name in new:
+        pooler = ".pooler." in f".{name}"
+        if (trained or head == "encoder") and (pooler or not name.startswith(prefix)):
+            continue
+        if name in published.other_shapes:
+            in_file, by_config = published.other_shapes[name]
+            raise UserError(
+                f"{folder}: weights do not fit config.json ({name} is {in_file} in the file and {by_config} by "
+                "config.json); take the config.json that belongs to the file"
+            )
+        if name.startswith(prefix) and not pooler:
+            raise UserError(f"{folder}: weights do not fit config.json ({name} is missing)")
+        raise UserError(
+            f"{folder}: {name} is missing, and nothing trains it; take a model with the task head {head!r} of its own, "
+            "or a task that fine-tunes it"
+        )
     model.load_state_dict({name: found[name] for name in fitting}, strict=False)
+    return new
 
 
 def _fill(model: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
@@ -206,12 +265,16 @@ def _fill(model: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) 
 def _shared(model: torch.nn.Module) -> set[str]:
     """Names of state-dict entries that share another entry's memory: tied targets that are actually tied."""
     tensors = model.state_dict()
-    tied = getattr(model, "all_tied_weights_keys", None) or {}
     return {
         target
-        for target, source in tied.items()
+        for target, source in _tied(model).items()
         if target in tensors and source in tensors and tensors[target].data_ptr() == tensors[source].data_ptr()
     }
+
+
+def _tied(model: torch.nn.Module) -> dict[str, str]:
+    """Names of the weights that are another's, and of that other."""
+    return getattr(model, "all_tied_weights_keys", None) or {}
 
 
 def _write_json(path: Path, value: dict) -> None:

@@ -18,12 +18,12 @@ from fairshrink.contracts import Pooling, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.batching import batches, collate, encode, token_budget, token_ids
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.forward import hidden_states, token_logits
 
 __all__ = [
     "attention_received",
     "causal_log_probs",
     "compared_log_probs",
-    "lm_head",
     "masked_log_probs",
     "sentence_embeddings",
     "sequence_logits",
@@ -49,13 +49,14 @@ def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> n
         raise UserError(f"pooling {pooling!r}: choose one of {', '.join(POOLINGS)}")
     encoded = encode(cp, texts)
     sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
-    vectors = np.zeros((len(texts), cp.model.config.hidden_size))
+    none = np.zeros(cp.model.config.hidden_size)
+    vectors = [none] * len(texts)
     with _computing(cp):
         for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
             hidden = _hidden(cp, [sequences[i] for i in rows])
             for at, row in enumerate(rows):
                 vectors[row] = _pool(hidden[at, : len(sequences[row])], special[row], pooling).cpu().double().numpy()
-    return vectors
+    return np.stack(vectors) if vectors else none[None, :][:0]
 
 
 def sequence_logits(
@@ -179,17 +180,8 @@ def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> li
     return result
 
 
-def lm_head(model: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The module that turns hidden states [..., hidden] into vocabulary logits [..., vocabulary]."""
-    for name in ("cls", "lm_head"):
-        if hasattr(model, name):
-            return getattr(model, name)
-    raise UserError(f"{type(model).__name__}: no language-model head known to fairshrink (BERT, RoBERTa, Llama-like)")
-
-
 def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
-    options = {"use_cache": False} if cp.head == "causal_lm" else {}
-    return cp.model.base_model(**collate(cp, sequences), **options).last_hidden_state
+    return hidden_states(cp.model, collate(cp, sequences))
 
 
 def _in_parts(
@@ -200,28 +192,30 @@ def _in_parts(
         parts = list(batches([len(ids) for ids in sequences], token_budget(cp)))
         if len(parts) == 1:
             return _hidden(cp, sequences)[at, place].float()
-        states = torch.zeros((len(at), cp.model.config.hidden_size), device=cp.device)
+        states, questions = [], []
         for rows in parts:
             number = {i: k for k, i in enumerate(rows)}
             mine = [question for question, i in enumerate(at.tolist()) if i in number]
             hidden = _hidden(cp, [sequences[i] for i in rows])
-            states[mine] = hidden[[number[int(at[question])] for question in mine], place[mine]].float()
-        return states
+            states.append(hidden[[number[int(at[question])] for question in mine], place[mine]].float())
+            questions += mine
+        return torch.cat(states)[torch.tensor(questions, dtype=torch.long).argsort()]
 
 
 def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
-    head, parts = lm_head(cp.model), []
+    parts = []
     with torch.autocast(cp.device.type, enabled=False):
         for block, target in zip(states.float().split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True):
-            logits = head(block).float()
-            chosen = logits.gather(1, target.to(logits.device)[:, None])[:, 0]
-            parts.append((chosen - logits.logsumexp(1)).cpu().double().numpy())
+            if len(block):  # no position at all makes one empty block
+                logits = token_logits(cp.model, block).float()
+                chosen = logits.gather(1, target.to(logits.device)[:, None])[:, 0]
+                parts.append((chosen - logits.logsumexp(1)).cpu().double().numpy())
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _all_log_probs(cp: Checkpoint, states: torch.Tensor) -> torch.Tensor:
     with torch.autocast(cp.device.type, enabled=False):
-        return lm_head(cp.model)(states).double().log_softmax(1)
+        return token_logits(cp.model, states).double().log_softmax(1)
 
 
 def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.Tensor:

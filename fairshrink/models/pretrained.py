@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -13,30 +15,57 @@ from transformers.initialization import no_init_weights
 
 from fairshrink.contracts import TaskHead
 from fairshrink.errors import UserError
-from fairshrink.models.task_heads import AUTO_CLASSES, build
+from fairshrink.models import task_heads
+from fairshrink.models.support import supported
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 
-def read_folder(folder: Path, head: TaskHead) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
-    """Config, and the weights that the folder's safetensors contain for this task head, under the model's names."""
-    pretrained, report = getattr(transformers, AUTO_CLASSES[head]).from_pretrained(
-        folder, output_loading_info=True, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+@dataclass(frozen=True)
+class Published:
+    """A model as its maker published it.
+
+    ``weights``: those that its files contain for the task head, under the model's names, in float32. ``model``: what
+    plain transformers makes of the folder, None for GGUF. ``other_shapes``: name → shapes in the file and by
+    config.json, where they differ; these weights are left out.
+    """
+
+    config: PreTrainedConfig
+    weights: dict[str, torch.Tensor]
+    model: torch.nn.Module | None
+    other_shapes: Mapping[str, tuple[list[int], list[int]]] = field(default_factory=dict)
+
+
+def read_folder(folder: Path, head: TaskHead) -> Published:
+    """A folder with ``config.json`` and safetensors, in one file or several; UserError if it is not supported."""
+    kind = _check(_config_json(folder), folder, head)
+    pretrained, report = task_heads.published(
+        str(folder),
+        kind,
+        head,
+        output_loading_info=True,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # so that all of them are named, not raised
     )
+    other = {name: (list(in_file), list(wanted)) for name, in_file, wanted in report["mismatched_keys"]}
     held = pretrained.state_dict()
-    return pretrained.config, {name: held[name] for name in held.keys() - report["missing_keys"]}
+    weights = {name: held[name] for name in held.keys() - report["missing_keys"] - other.keys()}
+    return Published(pretrained.config, weights, pretrained, other)
 
 
-def read_gguf(folder: Path, head: TaskHead, gguf_file: str) -> tuple[PreTrainedConfig, dict[str, torch.Tensor]]:
+def read_gguf(folder: Path, head: TaskHead, gguf_file: str) -> Published:
     """The same for a GGUF file; transformers' own ``from_pretrained`` would need accelerate."""
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
     config = transformers.AutoConfig.from_pretrained(folder, gguf_file=gguf_file, trust_remote_code=False)
+    _check({"model_type": config.model_type}, folder / gguf_file, head)
     with no_init_weights():
-        model = build(config, head)
+        model = task_heads.build(config, head)
     read = load_gguf_checkpoint(str(folder / gguf_file), return_tensors=True, model_to_load=model)
-    return config, read["tensors"]
+    return Published(config, read["tensors"], None)
 
 
 def read_tokenizer(folder: Path, **options: str) -> PreTrainedTokenizerBase:
@@ -46,15 +75,22 @@ def read_tokenizer(folder: Path, **options: str) -> PreTrainedTokenizerBase:
         raise UserError(f"{folder}: no fast tokenizer (tokenizer.json); fairshrink needs character offsets")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    # Some published tokenizers truncate at 128 tokens; here the length is decided where batches are made.
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
+    plain_lengths(tokenizer)
     tokenizer.init_kwargs = {
         key: value
         for key, value in tokenizer.init_kwargs.items()
         if key not in ("max_length", "stride", "truncation_strategy", "gguf_file", "local_files_only", "is_local")
     }
     return tokenizer
+
+
+def plain_lengths(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Switch off truncation and padding: some published tokenizers truncate at 128 tokens.
+
+    Here the length is decided where batches are made.
+    """
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
 
 
 @contextlib.contextmanager
@@ -68,3 +104,17 @@ def quiet() -> Iterator[None]:
     finally:
         transformers.logging.set_verbosity(level)
         transformers.logging.enable_progress_bar()
+
+
+def _config_json(folder: Path) -> dict[str, Any]:
+    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise UserError(f"{folder}/config.json is not an object of keys and values")
+    return content
+
+
+def _check(config: Mapping[str, Any], where: Path, head: TaskHead) -> str:
+    """The model type; UserError with the first reason why the model cannot be used."""
+    for reason in supported(config, head):
+        raise UserError(f"{where}: {reason}")
+    return str(config["model_type"])

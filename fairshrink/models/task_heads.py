@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 import transformers
@@ -22,21 +22,32 @@ AUTO_CLASSES: Mapping[TaskHead, str] = {
     "regression": "AutoModelForSequenceClassification",
     "classification": "AutoModelForSequenceClassification",
 }
+POOLED = ("albert", "bert", "camembert", "ernie", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta")
+"""Model types that come with a pooler unless they are told not to."""
 
 
 def build(config: PreTrainedConfig, head: TaskHead) -> torch.nn.Module:
     """A model in eval mode, its weights initialized by the architecture."""
+    if config.model_type == "t5":  # as `AutoModel` it has a decoder
+        return transformers.T5EncoderModel._from_config(config, dtype=torch.float32).eval()
     factory = getattr(transformers, AUTO_CLASSES[head])
-    options = {"dtype": torch.float32}
-    if head == "encoder" and config.model_type in ("bert", "roberta", "xlm-roberta", "camembert"):
+    options: dict[str, Any] = {"dtype": torch.float32}
+    if head == "encoder" and config.model_type in POOLED:
         options["add_pooling_layer"] = False  # no metric uses it, and it must not count as a parameter
     return factory.from_config(config, **options).eval()
+
+
+def published(folder: str, model_type: str, head: TaskHead, **options: Any) -> Any:
+    """What transformers makes of a folder: the result of ``from_pretrained``, with the pooler if there is one."""
+    if model_type == "t5":
+        return transformers.T5EncoderModel.from_pretrained(folder, **options)
+    return getattr(transformers, AUTO_CLASSES[head]).from_pretrained(folder, **options)
 
 
 def with_head(
     config: PreTrainedConfig, head: TaskHead, labels: tuple[str, ...], tokenizer: PreTrainedTokenizerBase
 ) -> PreTrainedConfig:
-    """A copy of ``config`` for this task head, its labels and this tokenizer's padding."""
+    """A copy of ``config`` for this task head and its labels, with a token to pad with."""
     config = type(config).from_dict({k: v for k, v in config.to_dict().items() if k != "quantization_config"})
     if head in ("regression", "classification"):
         if head == "classification" and len(labels) < 2:
@@ -45,5 +56,17 @@ def with_head(
         config.id2label = dict(enumerate(names))
         config.label2id = {name: index for index, name in enumerate(names)}
         config.problem_type = "regression" if head == "regression" else "single_label_classification"
-    config.pad_token_id = tokenizer.pad_token_id
+    config.pad_token_id = _padding(config, tokenizer)
     return config
+
+
+def _padding(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id that fills up batches: one that the model has an embedding of, whatever a tokenizer was given later.
+
+    The config's own comes first, since some architectures compute with it: RoBERTa counts positions from it, and
+    decoders with a classifier read the last token that is another one.
+    """
+    for token in (config.pad_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id):
+        if token is not None and 0 <= token < config.vocab_size:
+            return int(token)
+    return 0

@@ -23,11 +23,6 @@ APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "
 """Folders of code that no job reaches: they plan, explain, document and maintain artifacts. Not examined."""
 _ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
-    (
-        "models.inference",
-        "lm_head",
-        "getattr",
-    ): "the names are literals in the same function, of parts of transformers' models",
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
     ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
     "checkpoint's key, which is an input of all that reads it, covers the form",

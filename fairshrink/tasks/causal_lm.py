@@ -53,16 +53,18 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     import torch
 
     from fairshrink.models.batching import causal_ids, collate
-    from fairshrink.models.inference import lm_head
+    from fairshrink.models.forward import hidden_states, token_logits
     from fairshrink.training.fit import Loss
 
     sequences = [causal_ids(cp, text, max_length=settings.max_length) for text in frame["text"]]
 
     def mean(rows: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         inputs = collate(cp, [sequences[i] for i in rows])
-        hidden = cp.model.base_model(**inputs, use_cache=False).last_hidden_state[:, :-1]
+        hidden = hidden_states(cp.model, inputs)[:, :-1]
         real = inputs["attention_mask"][:, 1:].bool()
-        logits = lm_head(cp.model)(hidden[real])
+        if not real.any():  # texts of one token: nothing to learn, and a mean over nothing would be NaN
+            return hidden.sum() * 0.0
+        logits = token_logits(cp.model, hidden[real])
         return torch.nn.functional.cross_entropy(logits.float(), inputs["input_ids"][:, 1:][real])
 
     return Loss([len(ids) for ids in sequences], mean)

@@ -28,7 +28,6 @@ from fairshrink.training.settings import TrainingSettings
 if TYPE_CHECKING:
     import torch
     from pandas import DataFrame
-    from transformers import PreTrainedTokenizerBase
 
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.training.fit import Loss
@@ -54,7 +53,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     import torch
 
     from fairshrink.models.batching import collate, encode
-    from fairshrink.models.inference import lm_head
+    from fairshrink.models.forward import hidden_states, token_logits
     from fairshrink.training.fit import Loss
 
     encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
@@ -66,9 +65,11 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
         real = torch.zeros(ids.shape, dtype=torch.bool)
         for at, i in enumerate(rows):
             real[at, : len(special[i])] = torch.tensor(special[i]) == 0
-        chosen, masked = _mask(ids, real, settings.mask_share, cp.tokenizer, generator)
-        hidden = cp.model.base_model(**{**inputs, "input_ids": masked.to(cp.device)}).last_hidden_state
-        logits = lm_head(cp.model)(hidden[chosen.to(cp.device)])
+        chosen, masked = _mask(ids, real, settings.mask_share, cp, generator)
+        hidden = hidden_states(cp.model, {**inputs, "input_ids": masked.to(cp.device)})
+        if not chosen.any():  # texts without a token: nothing to learn, and a mean over nothing would be NaN
+            return hidden.sum() * 0.0
+        logits = token_logits(cp.model, hidden[chosen.to(cp.device)])
         return torch.nn.functional.cross_entropy(logits.float(), ids[chosen].to(cp.device))
 
     return Loss([len(ids) for ids in sequences], mean)
@@ -108,7 +109,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
 
 
 def _mask(
-    ids: torch.Tensor, real: torch.Tensor, share: float, tokenizer: PreTrainedTokenizerBase, generator: torch.Generator
+    ids: torch.Tensor, real: torch.Tensor, share: float, cp: Checkpoint, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Which tokens are to be predicted [n, length], at least one, and the ids with these masked."""
     import torch
@@ -118,6 +119,8 @@ def _mask(
     if real.any() and not chosen.any():
         chosen.view(-1)[draw.argmin()] = True
     fate = torch.rand(ids.shape, generator=generator)
-    other = torch.randint(len(tokenizer), ids.shape, generator=generator)
-    masked = ids.masked_fill(chosen & (fate < 0.8), tokenizer.mask_token_id)
+    # A tokenizer may have tokens that the model has no embedding of, and the other way round.
+    known = min(len(cp.tokenizer), cp.model.get_input_embeddings().num_embeddings)
+    other = torch.randint(known, ids.shape, generator=generator)
+    masked = ids.masked_fill(chosen & (fate < 0.8), cp.tokenizer.mask_token_id)
     return chosen, torch.where(chosen & (fate >= 0.9), other, masked)

@@ -366,11 +366,11 @@ def test_the_noise_floor_is_the_same_model_in_other_batches(name, tmp_path, monk
     assert batching.token_budget(made) == 19 and batching.token_budget(cp) == 48
     threads, batches = torch.get_num_threads(), []
 
-    def record(module, inputs, kwargs):
-        batches.append((torch.get_num_threads(), len(kwargs["input_ids"])))
+    def record(module, inputs):
+        batches.append((torch.get_num_threads(), len(inputs[0])))
 
     for each in (cp, made):
-        each.model.base_model.register_forward_pre_hook(record, with_kwargs=True)
+        each.model.get_input_embeddings().register_forward_pre_hook(record)
     texts = ["A man is playing.", "The nurse.", "She said that.", "He bought a red car in the park."]
     usual = sentence_embeddings(cp, texts, "mean")
     ordinary, batches[:] = list(batches), []
@@ -388,11 +388,8 @@ def test_compared_with_its_baseline_the_noise_floor_keeps_its_own_batches(tmp_pa
     sizes = {id(cp.model): [], id(made.model): []}
     for each in (cp, made):
         record = sizes[id(each.model)]
-        each.model.base_model.register_forward_pre_hook(
-            lambda module, inputs, kwargs, record=record: record.append(
-                (len(kwargs["input_ids"]), torch.get_num_threads())
-            ),
-            with_kwargs=True,
+        each.model.get_input_embeddings().register_forward_pre_hook(
+            lambda module, inputs, record=record: record.append((len(inputs[0]), torch.get_num_threads()))
         )
     sequences = [[5 + i % 7, 6, 7, 8, 9 + i % 3, *([10] * (i % 4))] for i in range(11)]
     positions, targets = [[1, 3] for _ in sequences], [[7, 9] for _ in sequences]

@@ -39,7 +39,5 @@ def silence(checkpoint):
 def forwarded(checkpoint):
     """A list that grows by the number of sequences in every forward pass of the transformer."""
     rows = []
-    checkpoint.model.base_model.register_forward_pre_hook(
-        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
-    )
+    checkpoint.model.get_input_embeddings().register_forward_pre_hook(lambda module, args: rows.append(len(args[0])))
     return rows

@@ -222,7 +222,7 @@ def test_a_baseline_is_at_no_distance_from_itself(kind, make, again, tmp_path):
 def test_a_model_that_is_its_own_baseline_runs_once(tmp_path):
     _, cp = both("causal_lm", tiny.tiny_llama, tmp_path)
     other, about, runs = checkpoints.load(tmp_path / "model"), described(tmp_path, "causal_lm"), []
-    cp.model.base_model.register_forward_pre_hook(lambda *_: runs.append(1))
+    cp.model.get_input_embeddings().register_forward_pre_hook(lambda *_: runs.append(1))
     fidelity.score(Scoring(cp, {}, about, other), SETTINGS)
     beside_another = len(runs)
     fidelity.score(Scoring(cp, {}, about, dataclasses.replace(cp)), SETTINGS)

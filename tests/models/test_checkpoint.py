@@ -262,6 +262,8 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
     config = json.loads((folder / "config.json").read_text())
     own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
     (folder / "config.json").write_text(json.dumps(config | own))
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="'own' is not supported"):
         checkpoints.from_source(folder, head="encoder")
+    (folder / "config.json").write_text(json.dumps(config | own | {"model_type": "bert"}))
+    assert type(checkpoints.from_source(folder, head="encoder").model) is transformers.BertModel
     assert not ran.exists()

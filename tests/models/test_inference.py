@@ -99,9 +99,7 @@ def test_masked_log_probs(make, tmp_path):
 def test_a_sequence_is_computed_once_for_all_of_its_positions(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("masked_lm", tmp_path))
     seen = []
-    cp.model.bert.register_forward_pre_hook(
-        lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
-    )
+    cp.model.get_input_embeddings().register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     ids = inference.token_ids(cp, TEXTS[0])
     other = inference.token_ids(cp, TEXTS[1])
     inference.masked_log_probs(cp, [ids, other, ids, ids], [1, 2, 3, 4], [5, 6, 7, 8])

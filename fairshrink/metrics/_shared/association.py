@@ -149,17 +149,18 @@ def embedder(cp: Checkpoint, settings: AssociationSettings, before: str = "") ->
 def prefix_of_single_word(cp: Checkpoint) -> str:
     """The text that has to precede a single word so that it is tokenized and embedded as inside a sentence.
 
-    A space, for byte-level vocabularies. For causal models whose tokenizer adds no beginning-of-sequence token, also
-    that token: they use the first position as an attention sink, where words have cosines of 0.99 whatever they mean.
+    A space, for byte-level vocabularies. For causal models whose tokenizer adds no start token, also that token: they
+    use the first position as an attention sink, where words have cosines of 0.99 whatever they mean.
     """
-    from fairshrink.models.inference import token_ids
+    from fairshrink.models.batching import token_ids
+    from fairshrink.models.sequences import start_token
 
     space = " " if "ByteLevel" in str(cp.tokenizer.backend_tokenizer.pre_tokenizer) else ""
-    token = cp.tokenizer.bos_token or cp.tokenizer.eos_token
-    if cp.head != "causal_lm" or token is None:
+    if cp.head != "causal_lm":
         return space
-    adds_it = token_ids(cp, "a")[0] == cp.tokenizer.convert_tokens_to_ids(token)
-    return space if adds_it else token + space
+    start = start_token(cp.tokenizer)
+    adds_it = token_ids(cp, "a")[0] == start
+    return space if adds_it else cp.tokenizer.convert_ids_to_tokens(start) + space
 
 
 def _ordinals(targets: tuple[Target, ...]) -> list[int]:

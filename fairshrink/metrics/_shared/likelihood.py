@@ -53,14 +53,13 @@ def tokenize(cp: Checkpoint, texts: Sequence[str], pairs: Sequence[str] | None =
 
 
 def after_start(cp: Checkpoint, tokens: TokenizedText) -> list[int]:
-    """Ids without special tokens after one beginning-of-sequence token, so that the first real one has a probability.
+    """Ids without special tokens after the start token, so that the first real one has a probability."""
+    from fairshrink.models.sequences import start_token
 
-    Models without such a token get their end-of-sequence token, which precedes a text in their training.
-    """
-    start = cp.tokenizer.bos_token_id if cp.tokenizer.bos_token_id is not None else cp.tokenizer.eos_token_id
-    if start is None:
-        raise UserError(f"{cp.path or 'the model'}: its tokenizer has no beginning- or end-of-sequence token")
-    return [start, *(token for token, special in zip(tokens.ids, tokens.special, strict=True) if not special)]
+    return [
+        start_token(cp.tokenizer),
+        *(token for token, special in zip(tokens.ids, tokens.special, strict=True) if not special),
+    ]
 
 
 def too_long(cp: Checkpoint, tokens: TokenizedText, more: int = 0) -> bool:
