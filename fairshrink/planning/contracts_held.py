@@ -21,7 +21,7 @@ ACCEPTED_BY = {
     "metrics": "holds_metric",
 }
 OPTIONAL = {
-    "compression": {"STORED": "holds_control"},
+    "compression": {"STORED": "holds_control", "REMOVES": "holds_removal"},
     "tasks": {"loss": "holds_loss", "train": "holds_training"},
     "metrics": {"signal": "holds_bias_metric"},
 }

@@ -24,6 +24,11 @@ APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "
 _ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
     (
+        "models.architecture.heads",
+        "_count",
+        "setattr",
+    ): "numbers that transformers' attention modules hold, whose names are literals in a table that counts",
+    (
         "models.inference",
         "lm_head",
         "getattr",

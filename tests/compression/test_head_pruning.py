@@ -14,7 +14,7 @@ from fairshrink.compression.structured.head_pruning import development_score as 
 from fairshrink.compression.structured.head_pruning.gates import gated, importance
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
-from fairshrink.models.architecture import blocks
+from fairshrink.models.architecture.blocks import blocks
 from fairshrink.models.stored_forms import removed_heads as structure
 
 CASES = [("bert", "classification"), ("bert", "regression"), ("llama", "causal_lm")]

@@ -5,7 +5,7 @@ import torch
 from tiny import tiny_bert, tiny_llama, tiny_roberta
 
 from fairshrink.errors import UserError
-from fairshrink.models.architecture import blocks, linear_names
+from fairshrink.models.architecture.blocks import blocks, linear_names
 from fairshrink.models.checkpoint import load
 
 BERT_BLOCK = [

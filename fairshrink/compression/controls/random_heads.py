@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from fairshrink.compression.controls._shared.seeds import SeededSettings
-from fairshrink.contracts import ALL_HEADS, TaskHead
+from fairshrink.contracts import ALL_HEADS, Part, TaskHead
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+REMOVES: Part = "heads"
 STORED = False
 HEADS: tuple[TaskHead, ...] = ALL_HEADS
 OUTPUTS_ONLY = False
@@ -48,10 +49,10 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     from fairshrink.compression._shared.heads import keep, without_least
     from fairshrink.compression._shared.selection import count
     from fairshrink.compression.controls._shared.seeds import combined
-    from fairshrink.models.architecture import blocks
+    from fairshrink.models.architecture.heads import head_units
 
     generator = np.random.default_rng(combined(context.seed, settings.control_seed, settings.sparsity))
-    alive = [np.ones(block.kv_heads, dtype=bool) for block in blocks(cp.model)]
+    alive = [np.ones(units, dtype=bool) for units in head_units(cp.model)]
     scores = [generator.random(len(each)) for each in alive]
     number = count(settings.sparsity, sum(map(len, alive)))
     return keep(cp, without_least(scores, alive, number))
