@@ -15,15 +15,15 @@ import torch
 
 from fairshrink.contracts import Scope
 from fairshrink.errors import UserError
-from fairshrink.models.architecture.families import FAMILIES, Family, Fused, refusal
+from fairshrink.models.architecture.families import FAMILIES, Family, Fused, refusals
 from fairshrink.models.architecture.linear import LINEAR, output_dim, sizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-Role = Literal["query", "key", "value"]
-ROLES: tuple[Role, ...] = get_args(Role)
+HeadRole = Literal["query", "key", "value"]
+HEAD_ROLES: tuple[HeadRole, ...] = get_args(HeadRole)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Block:
 
     Roles that share a matrix have one name; ``fused`` says how query, key and value are in it, a ``gate`` is above
     ``up``. ``n_heads`` query heads share ``kv_heads`` key and value heads; both are the numbers after any removal of
-    heads. ``head_dim``: width of one attention head. ``uses``: how often a text passes through it (shared layers).
+    heads. ``head_dim``: width of one attention head. ``neurons``: inner width of the feed-forward part. ``uses``: how often a text passes through it (shared layers).
     """
 
     query: str
@@ -47,6 +47,7 @@ class Block:
     n_heads: int
     head_dim: int
     kv_heads: int
+    neurons: int
     uses: int
 
     @property
@@ -114,7 +115,7 @@ def matrices(model: torch.nn.Module, scope: str) -> list[torch.Tensor]:
         weight, dim = layer.weight.detach(), output_dim(layer)
         block = split.get(name)
         if block and block.fused and name == block.query:
-            found += [_of_role(block, weight, dim, role) for role in ROLES]
+            found += [_of_role(block, weight, dim, role) for role in HEAD_ROLES]
         elif block and name == block.gate == block.up:
             found += weight.chunk(2, dim)
         else:
@@ -122,13 +123,18 @@ def matrices(model: torch.nn.Module, scope: str) -> list[torch.Tensor]:
     return found
 
 
-def outputs_of(block: Block, role: Role) -> torch.Tensor:
+def head_outputs(block: Block, role: HeadRole) -> torch.Tensor:
     """Which outputs of its matrix a role has: [heads, head_dim], query heads or key and value heads."""
     heads = block.n_heads if role == "query" else block.kv_heads
     if not block.fused:
         return torch.arange(heads * block.head_dim).view(heads, -1)
     width = block.head_dim * (block.n_heads + 2 * block.kv_heads)
     return _of_role(block, torch.arange(width), 0, role).reshape(heads, -1)
+
+
+def neuron_outputs(block: Block, role: Literal["gate", "up"]) -> torch.Tensor:
+    """Which output of its matrix is that of each neuron: [neurons]."""
+    return torch.arange(block.neurons) + (block.neurons if role == "up" and block.gate == block.up else 0)
 
 
 def multiply_adds(model: torch.nn.Module, outside: bool) -> int:
@@ -145,9 +151,9 @@ def multiply_adds(model: torch.nn.Module, outside: bool) -> int:
     )
 
 
-def _of_role(block: Block, values: torch.Tensor, dim: int, role: Role) -> torch.Tensor:
+def _of_role(block: Block, values: torch.Tensor, dim: int, role: HeadRole) -> torch.Tensor:
     """The part of a fused matrix, or of numbers of its outputs, that belongs to a role; a view."""
-    number = ROLES.index(role)
+    number = HEAD_ROLES.index(role)
     if block.fused == "per_head":
         return values.unflatten(dim, (block.n_heads, 3, block.head_dim)).select(dim + 1, number)
     lengths = [block.head_dim * heads for heads in (block.n_heads, block.kv_heads, block.kv_heads)]
@@ -165,7 +171,7 @@ def _blocks_and_names(model: torch.nn.Module) -> tuple[list[str], Family]:
     config = getattr(model, "config", None)
     if config is None:
         raise UserError(f"{type(model).__name__}: not a model of transformers; its layers are not known to fairshrink")
-    if reason := refusal(config.model_type):
+    for reason in refusals({"model_type": config.model_type}):
         raise UserError(reason)
     modules = dict(model.named_modules())
     base = next(name for name, module in modules.items() if module is model.base_model)
@@ -207,6 +213,7 @@ def _block(model: torch.nn.Module, modules: dict[str, torch.nn.Module], prefix: 
         n_heads=kv_heads * group,
         head_dim=head_dim,
         kv_heads=kv_heads,
+        neurons=(sizes(modules[f"{prefix}.{names.down}"]) or (0, 0))[0],
         uses=_uses(config, prefix),
     )
 

@@ -7,8 +7,8 @@ them with this table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 from fairshrink.contracts import Part
 
@@ -198,6 +198,8 @@ FAMILIES: Mapping[str, tuple[Family, ...]] = {
     "roberta": (_BERT,),
     "xlm-roberta": (_BERT,),
     "camembert": (_BERT,),
+    "ernie": (_BERT,),
+    "roberta-prelayernorm": (_BERT,),
     "distilbert": (_DISTILBERT,),
     "albert": (_ALBERT,),
     "electra": (_BERT,),
@@ -221,9 +223,7 @@ FAMILIES: Mapping[str, tuple[Family, ...]] = {
     "granite": (_LLAMA,),
     "cohere": (_LLAMA,),
     "olmo": (_LLAMA,),
-    "olmo2": (
-        _LLAMA._replace(heads_stay="queries and keys are normalized over all heads together, so each head needs all"),
-    ),
+    "olmo2": (_LLAMA._replace(heads_stay="queries and keys are normalized over all heads together"),),
     "stablelm": (_STABLELM,),
     "smollm3": (_LLAMA,),
     "t5": (_T5, _GATED_T5),
@@ -231,14 +231,24 @@ FAMILIES: Mapping[str, tuple[Family, ...]] = {
 """Names by ``model_type`` of config.json; where an architecture has several variants, the first that fits."""
 
 
-def refusal(model_type: str, part: Part = "linears") -> str:
-    """Why a part of this architecture cannot be treated, naming the architecture; "" if it can."""
-    if model_type not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        return f"the architecture {model_type} is not known to fairshrink; those that are: {known}"
-    stay = FAMILIES[model_type][0].heads_stay
-    return (
-        f"attention heads of the architecture {model_type} cannot be removed: {stay}"
-        if part == "heads" and stay
-        else ""
-    )
+def refusals(config: Mapping[str, Any], part: Part = "linears") -> list[str]:
+    """Why this part of a model with this content of config.json cannot be treated; empty if it can.
+
+    Each reason is a sentence without a full stop that names the architecture and ends with a remedy after "; ". A
+    method's part is its ``REMOVES``, or else "linears".
+    """
+    return list(_reasons(config, part))
+
+
+def _reasons(config: Mapping[str, Any], part: Part) -> Iterator[str]:
+    kind = str(config.get("model_type"))
+    if kind not in FAMILIES:
+        yield f"the layers of the architecture {kind!r} are not known to fairshrink; use one of {', '.join(FAMILIES)}"
+    elif part == "heads":
+        who = f"attention heads of the architecture {kind!r} cannot be removed"
+        if stay := FAMILIES[kind][0].heads_stay:
+            yield f"{who}, because {stay}; use another method"
+        if 1 in (config.get("num_key_value_heads"), config.get("num_attention_heads")):
+            yield f"{who} from a model whose layers have one for keys and values, which stays; use another method"
+        if kind == "bloom" and config.get("slow_but_exact") and config.get("pretraining_tp", 1) > 1:
+            yield f"{who} with `slow_but_exact`, because it multiplies in slices of all heads; set it to false"

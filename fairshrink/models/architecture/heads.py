@@ -12,15 +12,15 @@ from collections.abc import Sequence
 import torch
 
 from fairshrink.errors import UserError
-from fairshrink.models.architecture.blocks import ROLES, Block, blocks, family, outputs_of
-from fairshrink.models.architecture.families import Family, refusal
+from fairshrink.models.architecture.blocks import HEAD_ROLES, Block, blocks, family, head_outputs
+from fairshrink.models.architecture.families import Family, refusals
 from fairshrink.models.architecture.linear import LINEAR, cut
 
 
 def head_units(model: torch.nn.Module) -> list[int]:
     """How many units each block has; UserError where heads cannot be removed."""
     found = blocks(model)
-    if reason := refusal(model.config.model_type, "heads") or _variant(model):
+    for reason in refusals(model.config.to_dict(), "heads"):
         raise UserError(reason)
     return [block.kv_heads for block in found]
 
@@ -34,11 +34,11 @@ def keep_heads(model: torch.nn.Module, block: Block, units: Sequence[int]) -> No
             raise UserError(f"{name} is a {type(layer).__name__}: remove heads before other compressions")
     group = block.n_heads // block.kv_heads
     heads = (own[:, None] * group + torch.arange(group)).flatten()
-    outputs = {role: outputs_of(block, role)[heads if role == "query" else own].flatten() for role in ROLES}
+    outputs = {role: head_outputs(block, role)[heads if role == "query" else own].flatten() for role in HEAD_ROLES}
     if block.fused:
         cut(model.get_submodule(block.query), torch.cat(list(outputs.values())).sort().values, outputs=True)
     else:
-        for role, name in zip(ROLES, (block.query, block.key, block.value), strict=True):
+        for role, name in zip(HEAD_ROLES, (block.query, block.key, block.value), strict=True):
             cut(model.get_submodule(name), outputs[role], outputs=True)
     dimensions = (heads[:, None] * block.head_dim + torch.arange(block.head_dim)).flatten()
     for name in block.positions:
@@ -71,13 +71,3 @@ def _count(attention: torch.nn.Module, names: Family, heads: int, shared: int, w
     for attributes, number in ((names.counts, heads), (names.shared_counts, shared), (names.widths, width)):
         for attribute in attributes:
             setattr(attention, attribute, number)
-
-
-def _variant(model: torch.nn.Module) -> str:
-    """Why heads cannot be removed from this variant of an architecture in which they usually can; "" if they can."""
-    config = model.config
-    if config.model_type == "bloom" and config.pretraining_tp > 1 and config.slow_but_exact:
-        return (
-            "attention heads of a BLOOM with `slow_but_exact` cannot be removed: it multiplies in slices of all heads"
-        )
-    return ""
