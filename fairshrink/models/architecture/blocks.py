@@ -32,7 +32,8 @@ class Block:
 
     Roles that share a matrix have one name; ``fused`` says how query, key and value are in it, a ``gate`` is above
     ``up``. ``n_heads`` query heads share ``kv_heads`` key and value heads; both are the numbers after any removal of
-    heads. ``head_dim``: width of one attention head. ``neurons``: inner width of the feed-forward part. ``uses``: how often a text passes through it (shared layers).
+    heads. ``head_dim``: width of one attention head. ``neurons``: inner width of the feed-forward part. ``uses``: how
+    often a text passes through the block, more than once where layers share their weights.
     """
 
     query: str
