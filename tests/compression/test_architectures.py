@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+import transformers
 import zoo
 from compression_case import compress, context, logits, reread, task
 from transformers.pytorch_utils import Conv1D
@@ -25,6 +26,7 @@ from fairshrink.models.architecture.blocks import blocks, linear_names
 from fairshrink.models.architecture.families import FAMILIES, refusals
 from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.inference import attention_received
 from fairshrink.models.ledger import ledger
 from fairshrink.models.stored_forms import int8, removed_heads
 
@@ -231,6 +233,15 @@ def zoo_wider(name: str) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("name", WITH_HEADS)
+def test_heads_are_removed_where_the_model_is(name):
+    """On a device without numbers nothing of another device can have been mixed in."""
+    model = zoo.built(name, "encoder", with_decoder=False).to("meta")
+    removed_heads.apply(model, {"0": [1]})
+    assert {each.device.type for each in model.parameters()} == {"meta"}
+    assert head_units(model)[0] == 1
+
+
+@pytest.mark.parametrize("name", WITH_HEADS)
 def test_heads_chosen_at_random(name):
     cp = built(name, 1)
     total = sum(head_units(cp.model))
@@ -290,3 +301,25 @@ def test_iterative_pruning_removes_the_smallest_and_trains_the_rest(name, tmp_pa
 
 def test_all_architectures_are_in_the_table():
     assert set(ALL) <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FAMILIES if kind not in ALL])
+def test_copies_of_other_architectures_lose_heads_as_they_do(kind):
+    """Architectures of the table without a model of their own in the tests."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(kind, vocab_size=60, pad_token_id=0, **zoo._BERT)
+    cp = Checkpoint(transformers.AutoModel.from_config(config).eval(), zoo._words(), "encoder")
+    gated = behind_closed_gates(cp, {"0": [1, 2], "1": [3]})
+    removed_heads.apply(cp.model, {"0": [1, 2], "1": [3]})
+    torch.testing.assert_close(padded(cp), gated, rtol=1e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize("name", WITH_HEADS)
+def test_attention_can_be_read_from_models_with_fewer_heads(name):
+    """Layers with other numbers of heads are averages over the heads that they have."""
+    cp = copy.deepcopy(_built(name, "encoder"))
+    removed_heads.apply(cp.model, {"0": [1]})
+    words = list(range(5, 13))
+    (received,) = attention_received(cp, [words])
+    assert received.shape == (8,) and received.sum() == pytest.approx(1, abs=1e-5)
+    assert min(received) >= 0 and np.ptp(received) > 1e-4

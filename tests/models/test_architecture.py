@@ -25,7 +25,7 @@ from fairshrink.models.architecture.blocks import (
     multiply_adds,
     neuron_outputs,
 )
-from fairshrink.models.architecture.families import FAMILIES, refusals
+from fairshrink.models.architecture.families import FAMILIES, refusals, removable_heads
 from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import load
 
@@ -331,6 +331,14 @@ def test_heads_that_stay_are_reported_for_models_too():
         with pytest.raises(UserError, match=f"architecture '{name}' cannot be removed"):
             head_units(zoo.built(name, "encoder", **config))
     assert head_units(model_of("gemma")) == [2, 2]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_how_many_heads_can_go_is_known_from_the_config(name):
+    config = model_of(name).config.to_diff_dict()
+    units = [1] if name == "olmo2" else head_units(model_of(name))
+    assert removable_heads(config) == (sum(units) - len(units)) / sum(units)
+    assert removable_heads({"model_type": name}) in (None, 0.0)
 
 
 def test_planning_can_ask_without_torch():

@@ -46,13 +46,10 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     """Remove heads in place; UserError if so many cannot go."""
     import numpy as np
 
-    from fairshrink.compression._shared.heads import keep, without_least
-    from fairshrink.compression._shared.selection import count
+    from fairshrink.compression._shared.heads import all_of, keep, number_of, without_least
     from fairshrink.compression.controls._shared.seeds import combined
-    from fairshrink.models.architecture.heads import head_units
 
     generator = np.random.default_rng(combined(context.seed, settings.control_seed, settings.sparsity))
-    alive = [np.ones(units, dtype=bool) for units in head_units(cp.model)]
+    alive = all_of(cp.model)
     scores = [generator.random(len(each)) for each in alive]
-    number = count(settings.sparsity, sum(map(len, alive)))
-    return keep(cp, without_least(scores, alive, number))
+    return keep(cp, without_least(scores, alive, number_of(settings.sparsity, alive)))

@@ -231,6 +231,10 @@ FAMILIES: Mapping[str, tuple[Family, ...]] = {
 """Names by ``model_type`` of config.json; where an architecture has several variants, the first that fits."""
 
 
+_HEADS = ("num_key_value_heads", "num_attention_heads", "num_heads", "n_heads", "n_head")
+"""What config.json calls the number of key and value heads, or of all heads where each has its own."""
+
+
 def refusals(config: Mapping[str, Any], part: Part = "linears") -> list[str]:
     """Why this part of a model with this content of config.json cannot be treated; empty if it can.
 
@@ -238,6 +242,14 @@ def refusals(config: Mapping[str, Any], part: Part = "linears") -> list[str]:
     method's part is its ``REMOVES``, or else "linears".
     """
     return list(_reasons(config, part))
+
+
+def removable_heads(config: Mapping[str, Any]) -> float | None:
+    """The largest share of a model's heads that can go, as each layer keeps one; None if config.json does not say."""
+    if refusals(config, "heads"):
+        return 0.0
+    units = next(filter(None, (config.get(name) for name in _HEADS)), None)
+    return (units - 1) / units if isinstance(units, int) else None
 
 
 def _reasons(config: Mapping[str, Any], part: Part) -> Iterator[str]:
@@ -248,7 +260,7 @@ def _reasons(config: Mapping[str, Any], part: Part) -> Iterator[str]:
         who = f"attention heads of the architecture {kind!r} cannot be removed"
         if stay := FAMILIES[kind][0].heads_stay:
             yield f"{who}, because {stay}; use another method"
-        if 1 in (config.get("num_key_value_heads"), config.get("num_attention_heads")):
+        if 1 in (config.get(name) for name in _HEADS):
             yield f"{who} from a model whose layers have one for keys and values, which stays; use another method"
         if kind == "bloom" and config.get("slow_but_exact") and config.get("pretraining_tp", 1) > 1:
             yield f"{who} with `slow_but_exact`, because it multiplies in slices of all heads; set it to false"
