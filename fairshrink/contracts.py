@@ -57,6 +57,8 @@ Pooling = Literal["mean", "cls", "last", "mean_all"]
 """A text's vector: mean over real tokens, the first token, the last token, or the mean with special tokens."""
 Scope = Literal["encoder", "attention", "feed_forward", "all"]
 """Which linear layers: all in the blocks, only query, key and value, only feed-forward, or all with the task head's."""
+Part = Literal["linears", "heads"]
+"""What a method treats: weights of linear layers, or whole attention heads, which not every architecture can lose."""
 RestorePolicy = Literal["required", "preferred", "never"]
 MetricKind = Literal["intrinsic", "extrinsic", "damage", "task"]
 BIAS_KINDS: tuple[MetricKind, ...] = ("intrinsic", "extrinsic")
@@ -226,6 +228,13 @@ class TrainingMethod(Protocol):
     TRAINS: bool
 
 
+@runtime_checkable
+class Removal(Protocol):
+    """What a method that removes parts of a model says besides: which, because some architectures cannot lose them."""
+
+    REMOVES: Part
+
+
 class Metric(Protocol[S]):
     """A metric of bias, damage or skill: per-item scores of a checkpoint, and the statistics computed from them.
 
@@ -300,6 +309,10 @@ def holds_control(module: Control) -> None:
 
 def holds_training_method(module: TrainingMethod) -> None:
     """Accepted by the type checker for methods that train as baselines do; does nothing."""
+
+
+def holds_removal(module: Removal) -> None:
+    """Accepted by the type checker for methods that remove parts of a model; does nothing."""
 
 
 def holds_metric(module: Metric[S]) -> None:

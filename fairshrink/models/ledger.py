@@ -9,8 +9,9 @@ Counted (`ledger`, the same on every machine):
   that zeros, fewer bits and removed heads all lower it;
 - `bytes`: everything stored, in compressed form;
 - `flops_per_token`: 2 x multiply-adds of the linear layers of the blocks and of a language-model head. Zeros are not
-  skipped, since dense kernels do not skip them. Not counted: attention's own products (they grow with the length of
-  the text), embeddings, normalization, and task heads that are applied once per text.
+  skipped, since dense kernels do not skip them; layers that are used several times (ALBERT) count each time. Not
+  counted: attention's own products (they grow with the length of the text), embeddings, normalization, and what is
+  applied once per text: task heads, projections of relative positions.
 
 Compressed form: each tensor in the smaller of two lossless forms: dense at its stored type, or one bit per entry plus
 the non-zero entries; with 8-bit codes their scales count too.
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fairshrink.models.architecture import blocks
+from fairshrink.models.architecture.blocks import blocks, multiply_adds
 from fairshrink.models.batching import collate
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
 
@@ -73,7 +74,7 @@ def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
         "zero_fraction_total": _zero_fraction(everything),
         "effective_bits": sum(each.compressed_bits for each in prunable) / baseline_weights,
         "bytes": sum(-(-each.compressed_bits // 8) for each in everything),
-        "flops_per_token": 2 * multiply_adds(cp),
+        "flops_per_token": 2 * multiply_adds(cp.model, outside=cp.head in TOKEN_HEADS),
     }
 
 
@@ -91,16 +92,6 @@ def stored(cp: Checkpoint) -> list[Tensor]:
             value.data_ptr(), Tensor(module, name, value.numel(), nonzero, as_stored.itemsize * 8, overhead)
         )
     return list(found.values())
-
-
-def multiply_adds(cp: Checkpoint) -> int:
-    """Multiply-adds per token of the linear layers of the blocks, and of a task head that is applied to each token."""
-    inside = {name for block in blocks(cp.model) for name in block.linears}
-    return sum(
-        module.in_features * module.out_features
-        for name, module in cp.model.named_modules()
-        if hasattr(module, "in_features") and (name in inside or cp.head in TOKEN_HEADS)
-    )
 
 
 def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:

@@ -26,6 +26,11 @@ DECLARED: Mapping[tuple[str, str, str], str] = {
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
     ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
     "checkpoint's key, which is an input of all that reads it, covers the form",
+    (
+        "models.architecture.heads",
+        "_count",
+        "setattr",
+    ): "numbers that transformers' attention modules hold, whose names are literals in a table that counts",
     ("registry", "PACKAGE", "__file__"): _ENTRIES,
     ("registry", "Modules", "importlib.import_module"): _ENTRIES,
     ("registry", "Modules", "__doc__"): "cards are read for pages and lists only",

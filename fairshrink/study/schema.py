@@ -30,7 +30,9 @@ class Model(Settings):
 
     download: str = Field(description="name of the entry under `downloads` that contains it")
     folder: str = Field(".", description="folder inside the download with config.json, weights and tokenizer")
-    family: ModelFamily = Field(description="encoder (BERT, RoBERTa) or causal (Llama-like)")
+    family: ModelFamily = Field(
+        description="encoder (such as BERT, or T5 without its decoder) or causal (such as GPT-2, Llama)"
+    )
     gguf_file: str | None = Field(None, description="name of a GGUF file in `folder`, if the model is one")
     dtype: StoredType = Field("float32", description="type in which its checkpoints are stored")
     tasks: list[str] = Field(min_length=1, description="tasks for which a baseline of this model is made")

@@ -21,7 +21,7 @@ from fairshrink.contracts import ALL_HEADS, CONTROLS, Control
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
 from fairshrink.models import batching
-from fairshrink.models.architecture import blocks, linear_names
+from fairshrink.models.architecture.blocks import blocks, linear_names
 from fairshrink.models.checkpoint import from_source
 from fairshrink.models.inference import (
     causal_log_probs,

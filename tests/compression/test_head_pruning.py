@@ -9,12 +9,12 @@ from compression_case import compress, context, logits, reread, task, tiny
 from pydantic import ValidationError
 
 from fairshrink import registry
-from fairshrink.compression._shared.heads import layer_normalized, without_least
+from fairshrink.compression._shared.heads import layer_normalized, number_of, without_least
 from fairshrink.compression.structured.head_pruning import development_score as judging
 from fairshrink.compression.structured.head_pruning.gates import gated, importance
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
-from fairshrink.models.architecture import blocks
+from fairshrink.models.architecture.blocks import blocks
 from fairshrink.models.stored_forms import removed_heads as structure
 
 CASES = [("bert", "classification"), ("bert", "regression"), ("llama", "causal_lm")]
@@ -136,8 +136,9 @@ def test_choice_by_hand():
     left = without_least(scores, alive, 3)
     assert [each.tolist() for each in left] == [[False, False, True], [False, True], [True, False]]
     assert alive[0].all()
+    assert number_of(3 / 7, alive) == 3
     with pytest.raises(UserError, match=r"up to 0\.428"):  # 3 of 7
-        without_least(scores, alive, 4)
+        number_of(4 / 7, alive)
 
 
 def test_normalizing_by_hand():

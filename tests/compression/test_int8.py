@@ -6,7 +6,7 @@ import torch
 from compression_case import compress, logits, tiny
 
 from fairshrink.errors import UserError
-from fairshrink.models.architecture import linear_names
+from fairshrink.models.architecture.blocks import linear_names
 from fairshrink.models.stored_forms import int8
 
 

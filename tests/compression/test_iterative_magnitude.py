@@ -10,7 +10,7 @@ from compression_case import compress, context, task, tiny
 from fairshrink import registry
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
-from fairshrink.models.architecture import linear_names
+from fairshrink.models.architecture.blocks import linear_names
 
 EPOCHS = {"epochs": 3, "learning_rate": 1e-2, "batch_size": 8}
 

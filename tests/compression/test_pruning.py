@@ -17,7 +17,7 @@ from fairshrink import registry
 from fairshrink.compression._shared.selection import magnitude, random_keys, smallest
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.architecture import linear_names
+from fairshrink.models.architecture.blocks import linear_names
 
 ONE_SHOT = ("random", "magnitude_layerwise", "magnitude_global", "magnitude_attention")
 CASES = [

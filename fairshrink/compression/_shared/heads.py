@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
+from fairshrink.compression._shared.selection import count
 from fairshrink.errors import UserError
+from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.stored_forms import removed_heads
 
@@ -17,15 +20,26 @@ def removable(alive: Sequence[np.ndarray]) -> int:
     return sum(int(each.sum()) - 1 for each in alive)
 
 
-def without_least(scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], number: int) -> list[np.ndarray]:
-    """``alive`` without the ``number`` units of lowest score, never the last of a layer; ties by layer, then unit."""
+def all_of(model: torch.nn.Module) -> list[np.ndarray]:
+    """All units of a model: bool [units] for each layer; UserError where heads cannot be removed."""
+    return [np.ones(units, dtype=bool) for units in head_units(model)]
+
+
+def number_of(sparsity: float, alive: Sequence[np.ndarray]) -> int:
+    """How many units a sparsity removes; UserError where so many cannot go."""
+    total = sum(len(each) for each in alive)
+    number = count(sparsity, total)
     if number > removable(alive):
-        total = sum(len(each) for each in alive)
         largest = removable(alive) / total
         raise UserError(
             f"removing heads: {number} of {total} units (heads, or groups that share keys and values) cannot go, "
             f"because each layer keeps one: write a `sparsity` up to {np.floor(largest * 1000) / 1000}"
         )
+    return number
+
+
+def without_least(scores: Sequence[np.ndarray], alive: Sequence[np.ndarray], number: int) -> list[np.ndarray]:
+    """``alive`` without the ``number`` units of lowest score, never the last of a layer; ties by layer, then unit."""
     left = [each.copy() for each in alive]
     order = sorted((float(s), layer, unit) for layer, each in enumerate(scores) for unit, s in enumerate(each))
     for _, layer, unit in order:

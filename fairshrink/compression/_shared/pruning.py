@@ -8,7 +8,7 @@ import torch
 
 from fairshrink.compression._shared.selection import Keys, KeysOf, count, magnitude_keys, smallest
 from fairshrink.errors import UserError
-from fairshrink.models.architecture import linear_names
+from fairshrink.models.architecture.blocks import linear_names, matrices
 from fairshrink.models.checkpoint import Checkpoint
 
 
@@ -20,8 +20,12 @@ def prune(cp: Checkpoint, sparsity: float, scope: str, keys_of: KeysOf = magnitu
 
 
 def prune_each(cp: Checkpoint, sparsity: float, scope: str) -> Checkpoint:
-    """Zero the round(sparsity x n) weights nearest to zero of the n of each matrix in scope, in place."""
-    for weight in _weights(cp, scope):
+    """Zero the round(sparsity x n) weights nearest to zero of the n of each matrix in scope, in place.
+
+    Query, key and value are three matrices, also in architectures that store them as one.
+    """
+    dense_names(cp, scope)
+    for weight in matrices(cp.model, scope):
         _zero([weight], magnitude_keys([weight]), count(sparsity, weight.numel()))
     return dataclasses.replace(cp, path=None)
 

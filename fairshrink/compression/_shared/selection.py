@@ -20,7 +20,7 @@ KeysOf = Callable[[Sequence[torch.Tensor]], list[Keys]]
 
 def magnitude(weight: torch.Tensor) -> torch.Tensor:
     """Keys in the order of the absolute values: the bit pattern of a non-negative float rises with it."""
-    return weight.detach().float().abs().view(torch.int32)
+    return weight.detach().float().abs().contiguous().view(torch.int32)
 
 
 def magnitude_keys(weights: Sequence[torch.Tensor]) -> list[Keys]:

@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from fairshrink.compression.controls._shared.seeds import SeededSettings
-from fairshrink.contracts import ALL_HEADS, TaskHead
+from fairshrink.contracts import ALL_HEADS, Part, TaskHead
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+REMOVES: Part = "heads"
 STORED = False
 HEADS: tuple[TaskHead, ...] = ALL_HEADS
 OUTPUTS_ONLY = False
@@ -45,13 +46,10 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     """Remove heads in place; UserError if so many cannot go."""
     import numpy as np
 
-    from fairshrink.compression._shared.heads import keep, without_least
-    from fairshrink.compression._shared.selection import count
+    from fairshrink.compression._shared.heads import all_of, keep, number_of, without_least
     from fairshrink.compression.controls._shared.seeds import combined
-    from fairshrink.models.architecture import blocks
 
     generator = np.random.default_rng(combined(context.seed, settings.control_seed, settings.sparsity))
-    alive = [np.ones(block.kv_heads, dtype=bool) for block in blocks(cp.model)]
+    alive = all_of(cp.model)
     scores = [generator.random(len(each)) for each in alive]
-    number = count(settings.sparsity, sum(map(len, alive)))
-    return keep(cp, without_least(scores, alive, number))
+    return keep(cp, without_least(scores, alive, number_of(settings.sparsity, alive)))

@@ -8,6 +8,7 @@ a random BERT of two layers, 64 wide, the mean KL divergence from the baseline i
 
 Formula:
     W ← W + level · (‖W‖ / ‖E‖) · E,  E ~ N(0, 1) for each weight, ‖·‖ the Frobenius norm, for each matrix W in scope
+    (query, key and value are three matrices, also where an architecture stores them as one)
 Paper: None: a control of this project. That damage has to be measured by divergence from the original and not by task
     scores: Dutta et al., *Accuracy is Not All You Need*, NeurIPS 2024.
 Cost: A pass over the weights: seconds. No data, no training.
@@ -53,14 +54,13 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
 
     from fairshrink.compression.controls._shared.seeds import combined
     from fairshrink.errors import UserError
-    from fairshrink.models.architecture import linear_names
+    from fairshrink.models.architecture.blocks import matrices
 
-    names = linear_names(cp.model, settings.scope)
-    if not names:
+    weights = matrices(cp.model, settings.scope)
+    if not weights:
         raise UserError(f"weight_noise, scope {settings.scope!r}: no dense linear layer; apply it before quantizing")
     generator = torch.Generator().manual_seed(combined(context.seed, settings.control_seed, settings.level))
-    for name in names:
-        weight = cp.model.get_submodule(name).weight.detach()
+    for weight in weights:
         noise = torch.randn(weight.shape, generator=generator).to(weight.device)
         scale = settings.level * weight.double().norm() / noise.double().norm()
         noisy = (weight.double() + scale * noise.double()).float()

@@ -9,6 +9,9 @@ from typing import Any
 
 import torch
 
+from fairshrink.errors import UserError
+from fairshrink.models.architecture.linear import LINEAR, sizes
+
 ORDER = 50
 MAX_CODE = 127
 # 1024 x 127 x 127 < 2^24: the sum of this many products of int8 is exact in float32, in any order.
@@ -33,6 +36,11 @@ class Int8Linear(torch.nn.Module):
         self.register_buffer("scales", torch.ones(out_features))
         self.bias = torch.nn.Parameter(torch.zeros(out_features)) if bias else None
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The codes: transformers' T5 asks for the type of a layer's weights and leaves inputs of int8 layers alone."""
+        return self.codes
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[…, in] to […, out]."""
         if self.activations == "none":
@@ -53,8 +61,10 @@ def apply(model: torch.nn.Module, description: dict[str, Any]) -> None:
     """Replace the named linear layers by empty 8-bit layers."""
     for name in description["modules"]:
         linear = model.get_submodule(name)
-        size = linear.in_features, linear.out_features, linear.bias is not None
-        model.set_submodule(name, Int8Linear(*size, description["activations"]))
+        size = sizes(linear) if isinstance(linear, LINEAR) else None
+        if size is None:
+            raise UserError(f"{name} is a {type(linear).__name__}, no dense linear layer: it cannot be made 8-bit")
+        model.set_submodule(name, Int8Linear(*size, linear.bias is not None, description["activations"]))
 
 
 def quantize(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,8 @@ import dataclasses
 import torch
 
 from fairshrink.errors import UserError
-from fairshrink.models.architecture import linear_names
+from fairshrink.models.architecture.blocks import linear_names
+from fairshrink.models.architecture.linear import matrix
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.stored_forms import int8 as structure
 
@@ -22,7 +23,7 @@ def to_int8(cp: Checkpoint, scope: str, activations: str) -> Checkpoint:
     structure.apply(cp.model, description)
     for name, linear in dense.items():
         layer = cp.model.get_submodule(name)
-        layer.codes, layer.scales = structure.quantize(linear.weight.detach().float())
+        layer.codes, layer.scales = structure.quantize(matrix(linear).float())
         if linear.bias is not None:
             layer.bias = torch.nn.Parameter(linear.bias.detach())
     cp.model.eval()

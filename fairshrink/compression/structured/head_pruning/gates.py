@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from fairshrink.models.architecture import Block, blocks
+from fairshrink.models.architecture.blocks import Block, blocks
 from fairshrink.models.batching import batches
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.training.fit import Loss

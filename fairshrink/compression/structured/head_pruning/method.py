@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
+from fairshrink.contracts import Part
 from fairshrink.settings import Settings as BaseSettings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from fairshrink.training.fit import Loss
 
 NEEDS_TASK = True
+REMOVES: Part = "heads"
 
 
 class Settings(BaseSettings):
@@ -73,18 +75,16 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     """Remove heads in place; UserError if that many cannot be removed or there are no development examples."""
     import numpy as np
 
-    from fairshrink.compression._shared.heads import keep, without_least
-    from fairshrink.compression._shared.selection import count
+    from fairshrink.compression._shared.heads import all_of, keep, number_of, without_least
     from fairshrink.compression.structured.head_pruning.task_loss import task_loss
     from fairshrink.data.examples import frames
-    from fairshrink.models.architecture import blocks
 
+    alive = all_of(cp.model)
+    number = number_of(settings.sparsity or 0.0, alive)
     task = context.task_with_examples("head_pruning")
     tables = frames(task)
     loss = task_loss(cp, task, tables["train"].head(settings.items))
-    alive = [np.ones(block.kv_heads, dtype=bool) for block in blocks(cp.model)]
     if settings.sparsity is not None:
-        number = count(settings.sparsity, sum(map(len, alive)))
         left = without_least(_scores(cp, loss, alive, settings, context), alive, number) if number else alive
     else:
         left = _while_score_is_kept(cp, loss, alive, tables["dev"].head(settings.dev_items), task, settings, context)
