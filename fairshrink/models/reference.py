@@ -48,8 +48,8 @@ def check(
     inner = hidden_states(model, inputs)
     states = [inner[row, : len(ids)] for row, ids in enumerate(sequences)]
     alone = [{"input_ids": torch.tensor([ids])} for ids in sequences]
-    with_outputs = whole and head != "encoder"
-    if with_outputs:
+    what, outputs = "outputs", None
+    if whole and head != "encoder":
         theirs = [maker(**each).logits[0] for each in alone]
         if head in ("masked_lm", "causal_lm"):
             what, ours = "log-probabilities", [token_logits(model, each).log_softmax(1) for each in states]
@@ -65,7 +65,7 @@ def check(
     inside = _difference(states, [hidden_states(maker, each)[0] for each in alone])
     if inside is not None:
         raise UserError(_message("hidden states", inside, folder))
-    if with_outputs:
+    if outputs is not None:
         raise UserError(_message(what, outputs, folder))
 
 
