@@ -44,6 +44,20 @@ THIRDS = {
 }
 """Query, key and value in the weights of architectures that store them as one matrix, as they are stored."""
 HALVES = ("modernbert", "phi3")
+VARIANTS = {
+    "t5": {"feed_forward_proj": "gated-gelu"},
+    "deberta-v2": {"share_att_key": False, "position_buckets": -1},
+    "cohere": {"use_qk_norm": False},
+    "phi": {"qk_layernorm": False, "num_key_value_heads": 4},
+    "gpt2": {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True},
+    "mistral": {"head_dim": 16, "sliding_window": None},
+    "llama": {"num_key_value_heads": 4, "mlp_bias": True},
+    "opt": {"do_layer_norm_before": False, "enable_bias": False},
+    "gpt_neox": {"use_parallel_residual": False, "attention_bias": False},
+    "bloom": {"apply_residual_connection_post_layernorm": True},
+    "albert": {"num_hidden_groups": 2, "inner_group_num": 2},
+}
+"""Settings with which architectures compute otherwise than the models of the tests usually do."""
 
 
 def heads_of(name: str) -> list[str]:
@@ -211,6 +225,16 @@ def test_removed_heads_are_closed_gates(name, tmp_path):
     assert torch.equal(padded(copy.deepcopy(after)), padded(after))
     if name in SAVED:
         assert torch.equal(padded(reread(after, tmp_path / "after")), padded(after))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_removed_heads_are_closed_gates_in_variants(name):
+    cp = Checkpoint(zoo.built(name, "encoder", with_decoder=False, **VARIANTS[name]), None, "encoder")
+    kept = {str(layer): list(range(1, units, 2)) for layer, units in enumerate(head_units(cp.model))}
+    before, gated = padded(cp), behind_closed_gates(cp, kept)
+    removed_heads.apply(cp.model, kept)
+    torch.testing.assert_close(padded(cp), gated, rtol=1e-4, atol=3e-5)
+    assert (before - gated).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", WITH_HEADS)

@@ -299,6 +299,9 @@ def test_a_variant_with_other_layers_is_reported():
     del model.layers[1].mlp.gate_proj
     with pytest.raises(UserError, match="variant of the architecture llama"):
         blocks(model)
+    with_cross_attention = zoo.built("gpt2", "encoder", add_cross_attention=True)
+    with pytest.raises(UserError, match="variant of the architecture gpt2"):  # its layers would be in no scope
+        blocks(with_cross_attention)
 
 
 @pytest.mark.parametrize(
