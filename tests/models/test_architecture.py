@@ -28,6 +28,7 @@ from fairshrink.models.architecture.blocks import (
 from fairshrink.models.architecture.families import FAMILIES, refusals, removable_heads
 from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import load
+from fairshrink.models.support import ARCHITECTURES
 
 BERT_BLOCK = [
     "attention.self.query",
@@ -321,6 +322,10 @@ def test_a_variant_with_other_layers_is_reported():
 def test_why_heads_stay(config, part, reason):
     (said,) = refusals(config, part)
     assert re.search(reason, said) and "; " in said
+
+
+def test_the_tables_of_heads_and_of_layers_have_the_same_architectures():
+    assert set(FAMILIES) == set(ARCHITECTURES)
 
 
 def test_what_can_be_treated_has_no_reason_against_it():
