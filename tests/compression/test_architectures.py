@@ -26,14 +26,13 @@ from fairshrink.models.architecture.blocks import blocks, linear_names
 from fairshrink.models.architecture.families import FAMILIES, refusals
 from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.inference import attention_received
+from fairshrink.models.inference import attention_received, causal_log_probs, masked_log_probs
 from fairshrink.models.ledger import ledger
 from fairshrink.models.stored_forms import int8, removed_heads
+from fairshrink.models.support import ARCHITECTURES
 
-SAVED = (*zoo.ENCODERS, *zoo.CAUSAL)
-ALL = (*SAVED, *zoo.ENCODER_DECODERS)
+ALL = (*zoo.ENCODERS, *zoo.CAUSAL, *zoo.ENCODER_DECODERS)
 WITH_HEADS = [name for name in ALL if not refusals({"model_type": name}, "heads")]
-TASK_HEADS = ("encoder", "masked_lm", "causal_lm", "regression", "classification")
 WIDTH = 32
 THIRDS = {
     "gpt2": lambda w: np.split(w, 3, axis=1),
@@ -44,23 +43,33 @@ THIRDS = {
 }
 """Query, key and value in the weights of architectures that store them as one matrix, as they are stored."""
 HALVES = ("modernbert", "phi3")
-
-
-def heads_of(name: str) -> list[str]:
-    return [head for head in TASK_HEADS if zoo.has_class(name, head)]
+VARIANTS = {
+    "t5": {"feed_forward_proj": "gated-gelu"},
+    "deberta-v2": {"share_att_key": False, "position_buckets": -1},
+    "cohere": {"use_qk_norm": False},
+    "phi": {"qk_layernorm": False, "num_key_value_heads": 4},
+    "gpt2": {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True},
+    "mistral": {"head_dim": 16, "sliding_window": None},
+    "llama": {"num_key_value_heads": 4, "mlp_bias": True},
+    "opt": {"do_layer_norm_before": False, "enable_bias": False},
+    "gpt_neox": {"use_parallel_residual": False, "attention_bias": False},
+    "bloom": {"apply_residual_connection_post_layernorm": True},
+    "albert": {"num_hidden_groups": 2, "inner_group_num": 2},
+}
+"""Settings with which architectures compute otherwise than the models of the tests usually do."""
 
 
 @cache
 def _built(name: str, head: str) -> Checkpoint:
     published = zoo.built(name, head, with_decoder=False)
-    model = published if name in zoo.ENCODER_DECODERS else task_heads.build(published.config, head)
+    model = task_heads.build(published.config, head)
     model.load_state_dict({key: value for key, value in published.state_dict().items() if key in model.state_dict()})
     return Checkpoint(model, zoo._ALL[name].tokenizer(), head, zoo.LABELS if head == "classification" else ())
 
 
 def built(name: str, turn: int) -> Checkpoint:
     """A copy of the architecture's model, with another task head in each turn."""
-    heads = heads_of(name)
+    heads = ARCHITECTURES[name].heads
     return copy.deepcopy(_built(name, heads[(ALL.index(name) + turn) % len(heads)]))
 
 
@@ -105,8 +114,7 @@ def test_each_matrix_by_itself(name, tmp_path):
     after = compress("magnitude_layerwise", cp, sparsity=0.41)
     for layer, weights in stored(after, "encoder").items():
         assert np.array_equal(weights, wanted[layer])
-    if name in SAVED:
-        assert torch.equal(logits(after), logits(reread(after, tmp_path / "after")))
+    assert torch.equal(logits(after), logits(reread(after, tmp_path / "after")))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -145,8 +153,7 @@ def test_weights_of_8_bits(name, tmp_path):
     after = compress("int8_weight_only", cp, scope="all")
     assert not [each for each in after.model.modules() if isinstance(each, Conv1D)]
     torch.testing.assert_close(logits(after), logits(dense), rtol=1e-3, atol=1e-4)
-    if name in SAVED:
-        assert torch.equal(logits(after), logits(reread(after, tmp_path / "after")))
+    assert torch.equal(logits(after), logits(reread(after, tmp_path / "after")))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -209,8 +216,17 @@ def test_removed_heads_are_closed_gates(name, tmp_path):
     torch.testing.assert_close(padded(after), gated, rtol=1e-4, atol=3e-5)
     assert sum(value.numel() for value in cp.model.state_dict().values()) < dense
     assert torch.equal(padded(copy.deepcopy(after)), padded(after))
-    if name in SAVED:
-        assert torch.equal(padded(reread(after, tmp_path / "after")), padded(after))
+    assert torch.equal(padded(reread(after, tmp_path / "after")), padded(after))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_removed_heads_are_closed_gates_in_variants(name):
+    cp = Checkpoint(zoo.built(name, "encoder", with_decoder=False, **VARIANTS[name]), None, "encoder")
+    kept = {str(layer): list(range(1, units, 2)) for layer, units in enumerate(head_units(cp.model))}
+    before, gated = padded(cp), behind_closed_gates(cp, kept)
+    removed_heads.apply(cp.model, kept)
+    torch.testing.assert_close(padded(cp), gated, rtol=1e-4, atol=3e-5)
+    assert (before - gated).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", WITH_HEADS)
@@ -228,8 +244,8 @@ def test_heads_that_are_removed_one_after_the_other(name):
 
 def zoo_wider(name: str) -> torch.nn.Module:
     """A model of this architecture with four key and value heads and eight query heads."""
-    head = heads_of(name)[(ALL.index(name) + 3) % len(heads_of(name))]
-    return zoo.built(name, head, num_attention_heads=8, num_key_value_heads=4)
+    heads = ARCHITECTURES[name].heads
+    return zoo.built(name, heads[(ALL.index(name) + 3) % len(heads)], num_attention_heads=8, num_key_value_heads=4)
 
 
 @pytest.mark.parametrize("name", WITH_HEADS)
@@ -257,7 +273,7 @@ def test_heads_that_stay_are_refused(name, method, settings, tmp_path):
         compress(method, built(name, 0), context(task(tmp_path, "regression")), sparsity=0.5, **settings)
 
 
-@pytest.mark.parametrize("name", [name for name in WITH_HEADS if "classification" in heads_of(name)])
+@pytest.mark.parametrize("name", [name for name in WITH_HEADS if "classification" in ARCHITECTURES[name].heads])
 def test_least_important_heads(name, tmp_path):
     """The importance of a unit of the first layer is the mean slope of the loss as its output is scaled."""
     cp, about = copy.deepcopy(_built(name, "classification")), task(tmp_path, "classification")
@@ -287,7 +303,7 @@ def test_least_important_heads(name, tmp_path):
     assert sum(head_units(after.model)) == sum(map(len, alive)) - round(0.25 * sum(map(len, alive)))
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if "classification" in heads_of(name)])
+@pytest.mark.parametrize("name", [name for name in ALL if "classification" in ARCHITECTURES[name].heads])
 def test_iterative_pruning_removes_the_smallest_and_trains_the_rest(name, tmp_path):
     cp = _built(name, "classification")
     wanted = stored(cp, "encoder")
@@ -323,3 +339,47 @@ def test_attention_can_be_read_from_models_with_fewer_heads(name):
     (received,) = attention_received(cp, [words])
     assert received.shape == (8,) and received.sum() == pytest.approx(1, abs=1e-5)
     assert min(received) >= 0 and np.ptp(received) > 1e-4
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_other_weights(name, tmp_path):
+    """Random ones by the architecture's own method, which load again; and of the same model computed otherwise none."""
+    cp = built(name, 2)
+    same = compress("noise_floor", cp)
+    assert same.model is cp.model and same.batch_share == 0.5
+    before = stored(cp, "all")
+    after = compress("random_init", cp)
+    assert all((weights != before[layer]).any() for layer, weights in stored(after, "all").items())
+    assert torch.equal(logits(after), logits(reread(after, tmp_path / "after")))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_fixed_outputs(name, tmp_path):
+    """The same for every word or text: the most frequent label, or no preference."""
+    heads = ARCHITECTURES[name].heads
+    if "classification" in heads:
+        constant = copy.deepcopy(_built(name, "classification"))
+        outputs = logits(compress("constant", constant, context(task(tmp_path, "classification"))))
+        assert (outputs == outputs[:1]).all() and outputs[0].exp().sum() == pytest.approx(1, abs=1e-5)
+    for head in {"masked_lm", "causal_lm"} & set(heads):
+        guesser = compress("uniform", copy.deepcopy(_built(name, head)))
+        (ids,) = torch.randint(5, 50, (1, 9)).tolist()
+        found = (
+            causal_log_probs(guesser, [ids])[0] if head == "causal_lm" else masked_log_probs(guesser, [ids], [2], [7])
+        )
+        assert found == pytest.approx(-np.log(guesser.model.config.vocab_size), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (("other_seed", "shuffled_labels", "trained_further")[number % 3], name)
+        for number, name in enumerate(name for name in ALL if "classification" in ARCHITECTURES[name].heads)
+    ],
+)
+def test_controls_that_train(method, name, tmp_path):
+    cp = _built(name, "classification")
+    about = context(task(tmp_path, "classification", train_items=4), source=lambda *_: copy.deepcopy(cp))
+    after = compress(method, copy.deepcopy(cp), about)
+    assert not torch.equal(logits(after), logits(cp)) and logits(after).isfinite().all()
+    assert torch.equal(logits(after), logits(reread(after, tmp_path / "after")))

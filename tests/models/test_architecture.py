@@ -28,6 +28,7 @@ from fairshrink.models.architecture.blocks import (
 from fairshrink.models.architecture.families import FAMILIES, refusals, removable_heads
 from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import load
+from fairshrink.models.support import ARCHITECTURES
 
 BERT_BLOCK = [
     "attention.self.query",
@@ -132,7 +133,7 @@ def test_scopes_under_every_task_head(name):
     bare = {scope: linear_names(model_of(name), scope) for scope in ("encoder", "attention", "feed_forward")}
     assert not set(bare["attention"]) & set(bare["feed_forward"])
     for head in ("masked_lm", "causal_lm", "regression", "classification"):
-        if zoo.has_class(name, head):
+        if head in ARCHITECTURES[name].heads:
             model = model_of(name, head)
             for scope, names in bare.items():
                 assert [
@@ -299,6 +300,9 @@ def test_a_variant_with_other_layers_is_reported():
     del model.layers[1].mlp.gate_proj
     with pytest.raises(UserError, match="variant of the architecture llama"):
         blocks(model)
+    with_cross_attention = zoo.built("gpt2", "encoder", add_cross_attention=True)
+    with pytest.raises(UserError, match="variant of the architecture gpt2"):  # its layers would be in no scope
+        blocks(with_cross_attention)
 
 
 @pytest.mark.parametrize(
@@ -318,6 +322,10 @@ def test_a_variant_with_other_layers_is_reported():
 def test_why_heads_stay(config, part, reason):
     (said,) = refusals(config, part)
     assert re.search(reason, said) and "; " in said
+
+
+def test_the_tables_of_heads_and_of_layers_have_the_same_architectures():
+    assert set(FAMILIES) == set(ARCHITECTURES)
 
 
 def test_what_can_be_treated_has_no_reason_against_it():

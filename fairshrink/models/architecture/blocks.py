@@ -180,14 +180,20 @@ def _blocks_and_names(model: torch.nn.Module) -> tuple[list[str], Family]:
         path = re.escape(f"{base}.{names.blocks}".lstrip(".")).replace(r"\*", r"(\d+)")
         matches = [match for name in modules if (match := re.fullmatch(path, name))]
         prefixes = [match[0] for match in sorted(matches, key=lambda match: [int(n) for n in match.groups()])]
-        attention = (names.query, names.key, names.value, names.output)
-        parts = (*attention, *filter(None, (names.gate, names.up, names.down)))
-        if prefixes and all(f"{prefix}.{part}" in modules for prefix in prefixes for part in parts):
+        if prefixes and all(_fits(modules, prefix, names) for prefix in prefixes):
             return prefixes, names
     raise UserError(
         f"{type(model).__name__}: this variant of the architecture {config.model_type} has layers that are not known "
         "to fairshrink"
     )
+
+
+def _fits(modules: dict[str, torch.nn.Module], prefix: str, names: Family) -> bool:
+    """Whether a block has all parts of these names, and no layers that multiply by a matrix besides."""
+    parts = {names.query, names.key, names.value, names.output, names.gate, names.up, names.down} - {""}
+    known = tuple(f"{prefix}.{part}." for part in (*parts, *names.positions))
+    inside = [name for name, module in modules.items() if name.startswith(f"{prefix}.") and sizes(module)]
+    return all(f"{prefix}.{part}" in modules for part in parts) and all(f"{name}.".startswith(known) for name in inside)
 
 
 def _block(model: torch.nn.Module, modules: dict[str, torch.nn.Module], prefix: str, names: Family) -> Block:
