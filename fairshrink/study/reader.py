@@ -136,6 +136,8 @@ def _loader(mistakes: list[Mistake]) -> type[yaml.SafeLoader]:
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<: *anchor`; what it brings may be written anew
             name = loader.construct_object(key_node, deep=True)
             if name in seen:
                 line = key_node.start_mark.line + 1

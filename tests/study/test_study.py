@@ -192,6 +192,18 @@ def test_all_mistakes_come_in_one_message(folder):
     assert {"downloads.bert.sha256", "models.bert.download"} <= set(found)
 
 
+def test_merged_keys(folder):
+    """`<<: *anchor` brings keys that may be written anew; a key that is written twice is a mistake there too."""
+    text = yaml.safe_dump(study(), sort_keys=False)
+    merging = "- &first {method: random, sparsity: 0.1}\n- {<<: *first, sparsity: 0.2}\n"
+    (folder / "config.yaml").write_text(text.replace("compressions:\n", f"compressions:\n{merging}"))
+    assert [each.settings.sparsity for each in load(folder / "config.yaml").compressions[:2]] == [0.1, 0.2]
+    twice = merging.replace("{<<: *first,", "{<<: *first, sparsity: 0.3,")
+    (folder / "config.yaml").write_text(text.replace("compressions:\n", f"compressions:\n{twice}"))
+    with pytest.raises(StudyError, match="written twice"):
+        load(folder / "config.yaml")
+
+
 def test_duplicate_key(folder):
     text = yaml.safe_dump(study(), sort_keys=False) + "seed: 4\n"
     assert any(key.startswith("seed (line") for key in mistakes(folder, text))

@@ -55,7 +55,36 @@ def glue(folder):
     for name, n in (("train", 40), ("validation", 15)):
         table = pairs("sentence1", "sentence2", lambda: round(draw.uniform(0, 5), 1), n)
         table.to_parquet(folder / "stsb" / f"{name}-00000-of-00001.parquet")
+    (folder / "README.md").write_text(CARD)
     return folder
+
+
+CARD = """---
+dataset_info:
+- config_name: mnli
+  features:
+  - {name: premise, dtype: string}
+  - {name: hypothesis, dtype: string}
+  - {name: label, dtype: {class_label: {names: {'0': entailment, '1': neutral, '2': contradiction}}}}
+  - {name: idx, dtype: int32}
+- config_name: stsb
+  features:
+  - {name: sentence1, dtype: string}
+  - {name: sentence2, dtype: string}
+  - {name: label, dtype: float32}
+  - {name: idx, dtype: int32}
+configs:
+- config_name: mnli
+  data_files:
+  - {split: train, path: mnli/train-*}
+  - {split: validation_matched, path: mnli/validation_matched-*}
+  - {split: validation_mismatched, path: mnli/validation_mismatched-*}
+- config_name: stsb
+  data_files:
+  - {split: train, path: stsb/train-*}
+  - {split: validation, path: stsb/validation-*}
+---
+"""
 
 
 def miniature() -> dict:
