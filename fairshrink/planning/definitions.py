@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
+from fairshrink.planning import known_code, package_files
 from fairshrink.planning.modules import PACKAGE, Place, all_modules, exists, member, parents, parse
 from fairshrink.planning.reading import Reading, is_in, read
 
@@ -40,6 +42,36 @@ def code_of(entries: tuple[CodeEntry, ...], root: Path = PACKAGE, inert: frozens
     docstrings that code reads, `LINKS` is what refers to what. Raises UserError for a required entry that there is not,
     and for an import that leads nowhere.
     """
+    if root == PACKAGE and inert == INERT:
+        known, what = _known(), known_code.name(entries)
+        if what not in known.table:
+            known.table[what], known.is_new = _code_of(entries, root, inert), True
+        return known.table[what]
+    return _code_of(entries, root, inert)
+
+
+@dataclass
+class _Known:
+    state: str
+    table: known_code.Table
+    is_new: bool = False
+
+
+@cache
+def _known() -> _Known:
+    state = package_files.state()
+    return _Known(state, known_code.read(state))
+
+
+def keep() -> None:
+    """Keep the hashes of this package's code that were computed, for the processes to come."""
+    known = _known()
+    if known.is_new:
+        known_code.write(known.state, known.table)
+        known.is_new = False
+
+
+def _code_of(entries: tuple[CodeEntry, ...], root: Path, inert: frozenset[str]) -> dict[str, str]:
     roots = tuple(dict.fromkeys(place for entry in entries if (place := find(entry, root)) is not None))
     effects, found = reached(roots, root, inert)
     named: dict[str, list[str]] = {}
@@ -80,7 +112,7 @@ def digest(reading: Reading) -> str:
 
 def forget() -> None:
     """Forget what the source files said, so that they are read again."""
-    for each in (code_of, modules_of, files, _links_of, read, member, parse, exists):
+    for each in (code_of, _known, modules_of, files, _links_of, read, member, parse, exists):
         each.cache_clear()
 
 

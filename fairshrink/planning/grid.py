@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
+from fairshrink.planning import definitions
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
 from fairshrink.planning.checkpoints import Checkpoint, Downloads, every_checkpoint
 from fairshrink.planning.task import inputs_of, on_split
@@ -52,6 +53,7 @@ def expand(study: Study) -> Grid:
     checkpoints = list(every_checkpoint(study, downloads))
     scores = [(each, score) for each in checkpoints for score in _scores(study, each, downloads)]
     tables = _tables(study, checkpoints, scores)
+    definitions.keep()
     made = [*(each.artifact for each in checkpoints if not each.control), *(score for _, score in scores)]
     used = {path for artifact in made for path in artifact.inputs.values()}
     needed = [each for each in downloads.values() if each.path in used]
