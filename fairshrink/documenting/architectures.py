@@ -25,8 +25,8 @@ product of methods, architectures and task heads.
   Where query heads share keys and values, a key and value head goes with its query heads. A model with one key and
   value head in each layer keeps all heads.
 - Layers that share their weights (ALBERT) are pruned, quantized and counted once; a head is removed from all of them.
-- "All" methods are those that fit the model's task head: where transformers has no classifier (Cohere, Granite, T5), there
-  is none to train on shuffled labels.
+- "All" methods are those that fit the model's task head: where transformers has no classifier (Cohere, Granite, T5),
+  there is none to train on shuffled labels.
 """
 _STORED = {
     "stacked": "query, key and value in one matrix",

@@ -9,7 +9,7 @@ from fairshrink.models.architecture.families import FAMILIES
 
 def rows():
     lines = [line.strip("|").split("|") for line in architectures.markdown().splitlines() if line.startswith("|")]
-    names = [cell.strip() for cell in lines[0]]
+    names = [cell.strip(" `") for cell in lines[0]]
     cells = ([cell.strip() for cell in line] for line in lines[2:])
     return {row[1].strip("`"): dict(zip(names, row, strict=True)) for row in cells}
 
