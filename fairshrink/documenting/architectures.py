@@ -5,6 +5,7 @@ from __future__ import annotations
 from fairshrink import registry
 from fairshrink.contracts import Part
 from fairshrink.models.architecture.families import FAMILIES, Family, refusals
+from fairshrink.models.support import ARCHITECTURES
 
 _INTRO = """# Compressions by architecture
 
@@ -24,6 +25,8 @@ product of methods, architectures and task heads.
   Where query heads share keys and values, a key and value head goes with its query heads. A model with one key and
   value head in each layer keeps all heads.
 - Layers that share their weights (ALBERT) are pruned, quantized and counted once; a head is removed from all of them.
+- "All" methods are those that fit the model's task head: where transformers has no classifier (Cohere, Granite, T5),
+  there is none to train on shuffled labels.
 """
 _STORED = {
     "stacked": "query, key and value in one matrix",
@@ -34,10 +37,10 @@ _STORED = {
 def markdown() -> str:
     """The page."""
     families = sorted({registry.modules("compression").family(name) for name in registry.names("compression")})
-    lines = [f"| architecture | {' | '.join(families)} | layers |", "|---" * (len(families) + 2) + "|"]
-    lines += [
-        f"| `{kind}` | {' | '.join(_cell(each, kind) for each in families)} | {_layers(kind)} |" for kind in FAMILIES
-    ]
+    lines = [f"| architecture | `model_type` | {' | '.join(families)} | layers |", "|---" * (len(families) + 3) + "|"]
+    for kind, each in ARCHITECTURES.items():
+        cells = [_cell(family, kind) for family in families]
+        lines.append(f"| {each.title} | `{kind}` | {' | '.join(cells)} | {_layers(kind)} |")
     why = {reason for kind in FAMILIES for reason in refusals({"model_type": kind}, "heads")}
     return "\n".join([_INTRO, *lines, "", *(f"- {reason}." for reason in sorted(why))]) + "\n"
 
