@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator
+
+LARGEST = 2**31 - 1
+"""Of whole numbers: seeds of all libraries, and more than any count here means."""
+
+
+def inside(path: str) -> str:
+    """A path or glob that leads nowhere but below the folder it is relative to. Raises ValueError for others."""
+    parts = path.split("/")
+    if not path.isprintable() or "\\" in path:
+        raise ValueError("a path with control characters or backslashes; write it with /")
+    if path.startswith(("/", "~")) or ".." in parts or not path.strip():
+        raise ValueError("a path that leads out of its folder; write it relative to that, without ..")
+    return path
+
+
+Inside = Annotated[str, AfterValidator(inside)]
+"""A path of which no part leads out of the folder that it is relative to."""
 
 
 class Settings(BaseModel):
-    """A frozen block of settings that rejects unknown keys."""
+    """A frozen block of settings that rejects unknown keys, and values that YAML made something else of."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[str(info.field_name)]
+        if field.default is None and value == []:
+            raise ValueError("an empty list; leave the key out, or name something")
+        kinds = set(_leaves(field.annotation))
+        if kinds & {int, float}:
+            for each in value if isinstance(value, list | tuple) else [value]:
+                _check_number(each, kinds)
+        return value
+
+
+def _check_number(value: object, kinds: set[Any]) -> None:
+    if isinstance(value, bool) and bool not in kinds:
+        raise ValueError("YAML reads yes, no, on, off, true and false as true or false; write a number")
+    if isinstance(value, str) and str not in kinds:
+        raise ValueError(f"'{value}' is text; write a number, without quotes")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"{value} is too large; at most {LARGEST}")
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation is made of."""
+    arguments = () if get_origin(annotation) is Literal else get_args(annotation)
+    yield from (leaf for each in arguments for leaf in _leaves(each)) if arguments else (annotation,)
 
 
 class SourceSettings(Settings):

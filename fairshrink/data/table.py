@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from fairshrink.settings import Settings
+from fairshrink.settings import Inside, Settings
 
 Role = Literal["text", "text_pair", "label"]
 Said = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
@@ -29,7 +29,7 @@ def said(value: object) -> str:
 class TableFormat(Settings):
     """How a table of examples is read."""
 
-    file: str | Annotated[list[str], Field(min_length=1)] | None = Field(
+    file: Inside | Annotated[list[Inside], Field(min_length=1)] | None = Field(
         None,
         description="file(s) inside the download, also packed by gzip, bzip2 or xz; several are read one after another",
     )
@@ -131,6 +131,11 @@ class TableFormat(Settings):
                     raise ValueError(f"`{name}` is for csv and tsv; leave it out for {self.format or 'a split'}")
         if self.drop_labels and "label" not in self.columns:
             raise ValueError("`drop_labels` needs a column for label; name it under `columns`")
+        named = [column for role, column in self.columns.items() if role != "label"]
+        if len(set(named)) != len(named):
+            raise ValueError(f"text and text_pair are both the column {named[0]!r}; name the other one")
+        if len(set(self.files)) != len(self.files):
+            raise ValueError("a file is named twice, so its rows would count twice; name each once")
         kept = sorted(set(self.drop_labels) & set(self.labels or ()))
         if kept:
             raise ValueError(f"{', '.join(kept)}: under `labels` and `drop_labels`; leave one of the two out")

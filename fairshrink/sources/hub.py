@@ -25,7 +25,7 @@ from pydantic import Field, field_validator
 
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import SourceSettings
+from fairshrink.settings import Inside, SourceSettings
 from fairshrink.sources._shared.hub_files import UNSAFE, fetch_files, listing, open_repository
 
 
@@ -35,7 +35,7 @@ class Settings(SourceSettings):
     repo: str = Field(pattern="^[^/ ]+/[^/ ]+$", description="owner/name")
     repo_type: Literal["model", "dataset"] = Field("model", description="model or dataset")
     revision: str = Field(pattern="^[0-9a-f]{40}$", description="commit, 40 hex digits: branches move, commits do not")
-    files: list[str] = Field(min_length=1, description="which files: globs over their paths (`*` matches `/` too)")
+    files: list[Inside] = Field(min_length=1, description="which files: globs over their paths (`*` matches `/` too)")
     sha256: dict[str, str] = Field({}, description="further checksums to verify, by path")
 
     @field_validator("files")

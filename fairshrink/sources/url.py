@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import Field
 
 from fairshrink.contracts import CodeEntry
-from fairshrink.settings import SourceSettings
+from fairshrink.settings import Inside, SourceSettings
 
 
 class Settings(SourceSettings):
@@ -31,7 +31,7 @@ class Settings(SourceSettings):
 
     url: str = Field(pattern="^(https?|file)://.+", description="its address")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="checksum of the file, 64 hex digits")
-    members: list[str] | None = Field(
+    members: list[Inside] | None = Field(
         None,
         min_length=1,
         description="what to unpack of an archive (zip, tar.gz, tar.xz): globs over member names; "

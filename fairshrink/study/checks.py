@@ -119,7 +119,7 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     _check_polarity(task, mistakes)
     if len(set(task.keys.splits)) != len(task.keys.splits):
         mistakes.append(Mistake(f"{key}.splits", "a split is named twice", "each number once"))
-    if not any(task.name in model.tasks for model in study.models.values()):
+    if study.whole and not any(task.name in model.tasks for model in study.models.values()):
         mistakes.append(Mistake(key, "no model has this task", f"`{task.name}` in a model's `tasks`, or leave it out"))
 
 
@@ -167,7 +167,7 @@ def _check_polarity(task: TaskEntry, mistakes: list[Mistake]) -> None:
 
 def _check_compression(study: Study, entry: CompressionEntry, key: str, mistakes: list[Mistake]) -> None:
     pairs = study.compressed(entry)
-    if not pairs:
+    if study.whole and not pairs:
         mistakes.append(Mistake(key, "no model of the study has such a task", "other `models` or `tasks`"))
     check_examples(study, entry, pairs, key, mistakes)
 
@@ -180,7 +180,7 @@ def _check_metric(study: Study, entry: MetricEntry, key: str, mistakes: list[Mis
         if task in study.tasks and task not in able:
             reason = f"{entry.metric} needs a task that gives {needs}; '{task}' does not"
             mistakes.append(Mistake(f"{key}.tasks", reason, suggestion("", able)))
-    if not able:
+    if study.whole and not able:
         reason = f"{entry.metric} needs a task that gives {needs}; no task of the study does"
         mistakes.append(Mistake(key, reason, "add such a task, or leave the metric out"))
     for role in sorted(set(module.ROLES) - set(entry.keys.data)):

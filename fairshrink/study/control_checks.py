@@ -22,7 +22,7 @@ def check_control(
         if name in study.tasks and name not in fitting:
             reason = f"{entry.method} cannot be made of a baseline of task '{name}' of kind {study.tasks[name].kind}"
             mistakes.append(Mistake(f"{key}.tasks", reason, suggestion("", fitting)))
-    if not study.controlled(entry) and len(mistakes) == before:
+    if study.whole and not study.controlled(entry) and len(mistakes) == before:
         reason = f"no model of the study has a task that {entry.method} can be made for"
         remedy = f"a model and a task with the task head {' or '.join(heads)}, or leave the control out"
         mistakes.append(Mistake(key, reason, remedy))
@@ -52,7 +52,7 @@ def check_dose(
         reason = f"baselines of task '{name}' of kind {task.kind} are not trained"
         mistakes.append(Mistake(f"{key}.task", reason, suggestion("", trained)))
         return
-    if not study.controlled(entry) and len(mistakes) == before:
+    if study.whole and not study.controlled(entry) and len(mistakes) == before:
         mistakes.append(Mistake(key, f"none of its models has task '{name}'", "other `models`, or leave them out"))
     check_examples(study, entry, study.controlled(entry), key, mistakes)
     _check_columns(task, table, f"{key}.table", mistakes)

@@ -74,6 +74,9 @@ def _points(
         if isinstance(method, str) and method in catalog.compression and method not in kind.modules:
             mistakes.append(_misplaced(method, f"{key}.method", catalog))
             continue
+        for name in [name for name, value in values.items() if value == [] and name not in kind.common.model_fields]:
+            reason = "an empty list, so that nothing would be made of this entry"
+            mistakes.append(Mistake(f"{key}.{name}", reason, "a value, or leave the entry out"))
         for point in grid(values, kind.modules):
             each = read_entry(kind, str(method), point, key, mistakes)
             if each is None:

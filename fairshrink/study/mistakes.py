@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -73,17 +74,30 @@ def checked(
     model: type[BaseModel], values: dict[str, Any], key: str, mistakes: list[Mistake], also: Iterable[str] = ()
 ) -> Any:
     """``model(**values)``, or None with its errors added to ``mistakes``; ``also`` are further keys allowed there."""
+    odd = [name for name in values if not isinstance(name, str)]
+    if odd:
+        reason = f"the key {odd[0]!r} is no text"
+        mistakes.append(Mistake(f"{key}.{odd[0]}".lstrip("."), reason, "one of the keys in docs/study.md"))
+        values = {name: value for name, value in values.items() if isinstance(name, str)}
     try:
         return model(**values)
     except ValidationError as error:
-        mistakes += [_translate(each, model, key, also) for each in error.errors()]
+        found = [(each["type"], _translate(each, model, key, also)) for each in error.errors()]
+        # Of a union's members, the one that was meant says more than "this should be a list".
+        meant = {mistake.key for kind, mistake in found if kind == "value_error"}
+        mistakes += [
+            mistake
+            for kind, mistake in found
+            if kind == "value_error" or not any(f"{each}.".startswith(f"{mistake.key}.") for each in meant)
+        ]
     except (TypeError, UserError) as error:
         mistakes.append(Mistake(key, str(error), "see docs/study.md"))
     return None
 
 
 def _translate(error: Any, model: type[BaseModel], key: str, also: Iterable[str]) -> Mistake:
-    path = ".".join([key, *(str(part) for part in error["loc"])])
+    # Pydantic names the members of a union as well, as in "file.list[str].0".
+    path = ".".join([key, *(str(part) for part in error["loc"] if not re.fullmatch(r"[a-z-]+\[.*\]", str(part)))])
     owner, field = _place(model, error["loc"])
     description = f": {field.description}" if field is not None and field.description else ""
     if error["type"] == "extra_forbidden":

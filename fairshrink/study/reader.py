@@ -9,10 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fairshrink.settings import Settings, SourceSettings
-from fairshrink.study import methods, validity
+from fairshrink.study import methods, validity, yaml_file
 from fairshrink.study.catalog import Catalog
 from fairshrink.study.checks import check
 from fairshrink.study.entries import Kind, read_entry
@@ -29,11 +27,7 @@ def load(file: str | Path, catalog: Catalog) -> Study:
             str(file), [Mistake("(the file)", "it does not exist", "the path of a study, e.g. config.yaml")]
         )
     mistakes: list[Mistake] = []
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _loader(mistakes))
-    except yaml.YAMLError as error:
-        raise StudyError(str(file), [Mistake("(the file)", f"not valid YAML: {error}", "valid YAML")]) from error
-    return validate(raw, str(file), catalog, mistakes)
+    return validate(yaml_file.read(path, mistakes), str(file), catalog, mistakes)
 
 
 def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] | None = None) -> Study:
@@ -42,13 +36,14 @@ def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] |
     if not isinstance(raw, dict):
         raise StudyError(file, [Mistake("(the file)", "not a mapping of keys to values", "see docs/study.md")])
     keys = _top_level(raw, file, mistakes)
+    models, tasks = _models(keys, mistakes), _tasks(keys, catalog, mistakes)
     study = Study(
         name=keys.study,
         file=file,
         seed=keys.seed,
         downloads=_downloads(keys, catalog, Path(file).resolve().parent, mistakes),
-        models=_models(keys, mistakes),
-        tasks=_tasks(keys, catalog, mistakes),
+        models=models,
+        tasks=tasks,
         compressions=list(methods.compressions(keys.compressions, catalog, mistakes)),
         metrics=_metrics(keys, catalog, mistakes),
         controls=[
@@ -59,6 +54,7 @@ def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] |
         execution=keys.execution,
         output=keys.output.rstrip("/"),
         validity=validity.read(keys.validity, Path(file).resolve().parent, mistakes),
+        whole=set(models) == set(keys.models) and set(tasks) == set(keys.tasks),
     )
     check(study, catalog, set(keys.downloads), set(keys.models), set(keys.tasks), mistakes)
     if mistakes:
@@ -125,27 +121,3 @@ def _metrics(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> list
         if each is not None:
             found.append(MetricEntry(name, each.module_name, each.module, each.settings, each.keys))
     return found
-
-
-def _loader(mistakes: list[Mistake]) -> type[yaml.SafeLoader]:
-    """A YAML loader that reports duplicate keys, which plain YAML drops silently."""
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue  # `<<: *anchor`; what it brings may be written anew
-            name = loader.construct_object(key_node, deep=True)
-            if name in seen:
-                line = key_node.start_mark.line + 1
-                mistakes.append(
-                    Mistake(f"{name} (line {line})", "this key is written twice", "it once, or under another name")
-                )
-            seen.add(name)
-        return loader.construct_mapping(node, deep=True)
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    return Loader

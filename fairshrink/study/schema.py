@@ -10,14 +10,16 @@ from pydantic import Field, field_validator
 
 from fairshrink.contracts import ModelFamily, Precision, RestorePolicy, StoredType
 from fairshrink.data.table import Said, Table, said
-from fairshrink.settings import Settings
+from fairshrink.settings import Inside, Settings
 
 
 class Files(Settings):
     """Files inside a download, as a metric reads them."""
 
     download: str = Field(description="name of an entry under `downloads`")
-    file: str | list[str] = Field(description="file(s) or folder inside the download")
+    file: Inside | Annotated[list[Inside], Field(min_length=1)] = Field(
+        description="file(s) or folder inside the download"
+    )
 
     @property
     def files(self) -> list[str]:
@@ -29,11 +31,11 @@ class Model(Settings):
     """A pretrained model."""
 
     download: str = Field(description="name of the entry under `downloads` that contains it")
-    folder: str = Field(".", description="folder inside the download with config.json, weights and tokenizer")
+    folder: Inside = Field(".", description="folder inside the download with config.json, weights and tokenizer")
     family: ModelFamily = Field(
         description="encoder (such as BERT, or T5 without its decoder) or causal (such as GPT-2, Llama)"
     )
-    gguf_file: str | None = Field(None, description="name of a GGUF file in `folder`, if the model is one")
+    gguf_file: Inside | None = Field(None, description="name of a GGUF file in `folder`, if the model is one")
     dtype: StoredType = Field("float32", description="type in which its checkpoints are stored")
     tasks: list[str] = Field(min_length=1, description="tasks for which a baseline of this model is made")
 
@@ -47,7 +49,9 @@ class TaskKeys(Settings):
         None,
         description="named tables to test on; without it a share of `train` is held out, differently in each split",
     )
-    splits: list[int] = Field([0], min_length=1, description="one baseline is made for each; the number seeds it")
+    splits: list[Annotated[int, Field(ge=0)]] = Field(
+        [0], min_length=1, description="one baseline is made for each; the number seeds it"
+    )
     finetune: bool = Field(
         True,
         description="false: models are used as they are, with the task head that their file has; needs no `train`",
@@ -148,7 +152,11 @@ class Execution(Settings):
     checkpoints_per_job: int = Field(
         16, ge=1, description="checkpoints of one baseline that one job compresses or scores"
     )
-    device: str = Field("auto", description="cpu, cuda, or auto (cuda where there is one)")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$",
+        description="cpu, cuda, cuda:N, or auto (cuda where there is one)",
+    )
     restore: RestorePolicy = Field(
         "required",
         description="artifacts that are missing here but have a DVC pointer: `preferred` fetches them, or computes "
@@ -184,4 +192,4 @@ class StudyKeys(Settings):
         description="file `validity.csv` of a study that tested the metrics; a metric that failed is not measurable",
     )
     execution: Execution = Field(Execution(), description="how jobs are grouped and run; changes no result")
-    output: str = Field("results", description="folder for tables/, figures/ and report.html")
+    output: Inside = Field("results", description="folder for tables/, figures/ and report.html")

@@ -114,7 +114,7 @@ class MetricEntry:
 
 @dataclass(frozen=True)
 class Study:
-    """A validated study."""
+    """A validated study. ``whole``: whether all its models and tasks could be read."""
 
     name: str
     file: str
@@ -129,6 +129,7 @@ class Study:
     execution: Execution = field(default_factory=Execution)
     output: str = "results"
     validity: Sequence[ValidityEntry] = ()
+    whole: bool = True
 
     def pairs(self, models: Sequence[str] | None, tasks: Sequence[str] | None) -> Iterator[tuple[str, TaskEntry]]:
         """(model, task) of every baseline that an entry names; None stands for all."""

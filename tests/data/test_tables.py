@@ -302,7 +302,6 @@ def test_all_kinds_of_fault_of_a_file_come_together(reference):
         ("sentence,score\na,1\n", {"format": "parquet"}, "cannot be read as parquet"),
         ("sentence,score\na,1\n", {"format": "jsonl"}, "cannot be read as jsonl, lines 1, 2: no JSON"),
         ("sentence,score\na,1\n", {"file": "s.csv"}, "no file 's.csv' in the download; did you mean 't.csv'"),
-        ("sentence,score\na,1\n", {"file": "../t.csv"}, "leads out of its download"),
     ],
 )
 def test_mistakes_say_what_and_where(reference, content, keys, message):
@@ -405,7 +404,10 @@ def test_parquet_with_two_columns_of_one_name_or_no_rows(tmp_path):
         ({"format": "parquet", "header": False}, "`header` is for csv and tsv"),
         ({"columns": {"text": True}}, "YAML reads yes, no"),
         ({"columns": {"text": -1}}, "greater than or equal to 0"),
-        ({"file": []}, "at least 1"),
+        ({"file": []}, "an empty list"),
+        ({"file": "../t.csv"}, "leads out of its folder"),
+        ({"file": ["t.csv", "t.csv"]}, "named twice"),
+        ({"columns": {"text": "a", "text_pair": "a"}}, "are both the column 'a'"),
         ({"labels": ["a", "A"]}, "the same but for case"),
         ({"labels": ["a", "a"]}, "the same but for case"),
         ({"labels": {"x": "a", "y": "A"}}, "the same but for case"),

@@ -126,7 +126,7 @@ CASES = {
         "`label: NAME`",
     ),
     "a column too many": (
-        table(columns=TABLE["columns"] | {"text_pair": "sentence"}),
+        table(columns=TABLE["columns"] | {"text_pair": "stars"}),
         "doses.harsh.table.columns.text_pair",
         "has no text_pair",
         "leave it out",

@@ -159,7 +159,7 @@ WRONG = {
     "polarity of pairs": (
         lambda made: (
             task(polarity={"negative": -1, "neutral": 0, "positive": 1})(made),
-            own(columns={"text": "sentence", "text_pair": "sentence", "label": "feeling"})(made),
+            own(columns={"text": "sentence", "text_pair": "feeling", "label": "feeling"})(made),
         ),
         "tasks.feelings.polarity",
         "sentiment of pairs",

@@ -1,0 +1,138 @@
+"""What YAML or a slip makes of a value is a mistake with file, key and remedy: never accepted, never a traceback."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fairshrink.planning import studies
+from fairshrink.settings import LARGEST, inside
+from fairshrink.study.mistakes import StudyError
+
+ROOT = Path(__file__).parents[2]
+BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def mistakes(tmp_path, content: bytes) -> list[tuple[str, str, str]]:
+    file = tmp_path / "study.yaml"
+    file.write_bytes(content)
+    with pytest.raises(StudyError) as caught:
+        studies.load(str(file))
+    assert all(each.reason and each.remedy for each in caught.value.mistakes)
+    return [(each.key, each.reason, each.remedy) for each in caught.value.mistakes]
+
+
+def changed(path: tuple, value: object) -> bytes:
+    """The default study with another value at a path."""
+    study = copy.deepcopy(BASE)
+    place = study
+    for each in path[:-1]:
+        place = place[each]
+    place[path[-1]] = value
+    return yaml.safe_dump(study).encode()
+
+
+SENTIMENT, NLI = ("tasks", "sentiment"), ("tasks", "nli", "train")
+NUMBERS = [
+    (("seed",), True, "true or false"),
+    (("seed",), "17", "is text"),
+    (("seed",), 10**30, "too large"),
+    ((*SENTIMENT, "splits"), [True], "true or false"),
+    ((*SENTIMENT, "splits"), [2**40], "too large"),
+    ((*SENTIMENT, "splits"), [-1], "greater than or equal to 0"),
+    ((*SENTIMENT, "learning_rate"), float("inf"), "finite"),
+    ((*SENTIMENT, "learning_rate"), datetime.date(2020, 1, 1), "number"),
+    (("metrics", 2, "margin"), float("nan"), "finite"),
+    (("metrics", 2, "sample"), True, "true or false"),
+    (("compressions", 0, "sparsity"), "0.5", "is text"),
+    (("compressions", 0, "sparsity"), True, "true or false"),
+    (("statistics",), {"level": float("nan")}, "finite"),
+]
+LISTS = [
+    (("compressions", 0, "sparsity"), [], "empty list"),
+    (("compressions", 0, "tasks"), [], "empty list"),
+    (("controls", 0, "level"), [], "empty list"),
+    (("metrics", 2, "tasks"), [], "empty list"),
+    (("models", "minilm", "tasks"), [], "at least 1 item"),
+    ((*NLI, "file"), [], "empty list"),
+    ((*NLI, "file"), ["nli.parquet", "nli.parquet"], "named twice"),
+    (("study",), ["a"], "string"),
+]
+PATHS = [
+    ((*NLI, "file"), "../nli.parquet", "out of its folder"),
+    ((*NLI, "file"), "/etc/passwd", "out of its folder"),
+    ((*NLI, "file"), ["nli.parquet", "a/../../b"], "out of its folder"),
+    (("models", "minilm", "folder"), "..", "out of its folder"),
+    (("models", "minilm", "gguf_file"), "../x.gguf", "out of its folder"),
+    (("downloads", "minilm", "members"), ["../*"], "out of its folder"),
+    (("output",), "/tmp/out", "out of its folder"),
+    (("output",), "~/out", "out of its folder"),
+    (("output",), "a\x07b", "control characters"),
+    (("metrics", 2, "data", "items", "file"), "..\\x", "backslashes"),
+]
+WORDS = [
+    (("execution",), {"device": "gpu"}, "pattern"),
+    ((*NLI, "columns"), {"text": "premise", "text_pair": "premise", "label": "label"}, "both the column 'premise'"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "said"), NUMBERS + LISTS + PATHS + WORDS)
+def test_a_value_that_cannot_be_meant(path, value, said, tmp_path):
+    found = mistakes(tmp_path, changed(path, value))
+    named = [(key, reason) for key, reason, _ in found if said in reason]
+    assert named, found
+    name = next(each for each in reversed([path[0], *path]) if isinstance(each, str))
+    assert any(name in key or (path[-2:-1] and str(path[-2]) in key) for key, _ in named), named
+    assert not any("[inside" in key for key, _, _ in found)
+    assert len(found) == 1  # nothing follows from it that would be a mistake of its own
+
+
+def test_what_is_meant_is_accepted(tmp_path):
+    fine = copy.deepcopy(BASE)
+    fine["seed"] = LARGEST
+    fine["compressions"][0]["sparsity"] = 0.5
+    fine["output"] = "results/mine"
+    fine["execution"]["device"] = "cuda:1"
+    file = tmp_path / "study.yaml"
+    for encoding in ("utf-8", "utf-8-sig"):
+        file.write_text(yaml.safe_dump(fine), encoding=encoding)
+        assert studies.load(str(file)).seed == LARGEST
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"study: a\nmodels: \xff\xfe\n", "line 2 is not UTF-8 text"),
+        ("study: a".encode("utf-16"), "not UTF-8 text"),
+        (b"? [a, b]\n: 1\n", "line 1: a mapping or list stands where a key belongs"),
+        (b"study: a\nseed: {{ seed }}\n", "line 2: a mapping or list stands where a key belongs"),
+        (b"a: " + b"[" * 5000, "nested too deeply"),
+        (b"study: a\nseed: 1:30\n", "YAML reads 1:30 as 90"),
+        (b"study: a\nseed: 010\n", "YAML reads 010 as 8"),
+        (b"study: a\nseed: 1:30.5\n", "YAML reads 1:30.5 as 90.5"),
+        (b"study: a\n3: b\n", "the key 3 is no text"),
+        (b"study: a\nseed: 1\nseed: 2\n", "written twice"),
+        (b"", "not a mapping"),
+        (b"- a\n", "not a mapping"),
+        (b"study: 2020-13-45\n", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_study(content, said, tmp_path):
+    assert said in " | ".join(reason for _, reason, _ in mistakes(tmp_path, content))
+
+
+@pytest.mark.parametrize("path", ["a", "a/b.csv", "a*b/[ab]?.json", "a..b", "..a/b", "outer.tar.gz!inner/*", "."])
+def test_paths_inside(path):
+    assert inside(path) == path
+
+
+@pytest.mark.parametrize(
+    "path", ["", " ", "/", "/a", "~", "~a/b", "..", "a/..", "a/../b", "../a", "a\\b", "a\nb", "a\0b"]
+)
+def test_paths_that_lead_elsewhere(path):
+    with pytest.raises(ValueError, match=r"; write it"):
+        inside(path)
