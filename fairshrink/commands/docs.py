@@ -1,6 +1,6 @@
 """Write the generated files of docs/, and the README's findings beside it.
 
-They are study.md, study.schema.json, gallery.md and models_compressions.md.
+They are study.md, study.schema.json, gallery.md, models.md and models_compressions.md.
 
 With --check nothing is written, and the exit status is 1 if one of them is out of date.
 """

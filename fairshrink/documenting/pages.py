@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fairshrink.documenting import architectures, default_study, gallery, study_reference
+from fairshrink.documenting import architectures, default_study, gallery, models, study_reference
 
 README = "../README.md"
 
@@ -17,6 +17,7 @@ def generated(folder: Path) -> dict[str, str]:
         "study.md": study_reference.markdown(),
         "study.schema.json": f"{schema}\n",
         "gallery.md": gallery.markdown(),
+        "models.md": models.markdown(),
         "models_compressions.md": architectures.markdown(),
     }
     readme = folder / README

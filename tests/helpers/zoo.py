@@ -138,6 +138,11 @@ _CAUSAL = {
     ),
     "bloom": _Made("BloomConfig", {"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.3}, _bytes),
 }
+_VARIANTS = {
+    "camembert": _Made("CamembertConfig", _ROBERTA, _bytes_with_mask),
+    "ernie": _Made("ErnieConfig", _BERT | {"use_task_id": True}, _words),
+    "roberta-prelayernorm": _Made("RobertaPreLayerNormConfig", _ROBERTA, _bytes_with_mask),
+}
 _OTHERS = {
     "t5": _Made(
         "T5Config",
@@ -145,10 +150,12 @@ _OTHERS = {
         _bytes_with_mask,
     ),
 }
-_ALL = _ENCODERS | _CAUSAL | _OTHERS
+_ALL = _ENCODERS | _VARIANTS | _CAUSAL | _OTHERS
 
 ENCODERS = tuple(_ENCODERS)
 """Encoders: bare, and with the heads masked_lm, regression and classification."""
+VARIANTS = tuple(_VARIANTS)
+"""Encoders that are BERT or RoBERTa in nearly everything, with the same heads."""
 CAUSAL = tuple(_CAUSAL)
 """Decoders: bare, and with the heads causal_lm, regression and classification where transformers has a class."""
 ENCODER_DECODERS = tuple(_OTHERS)
@@ -161,7 +168,7 @@ def has_class(name: str, head: str) -> bool:
         return head == "encoder"
     config = type(_config(name, head))
     mapping = getattr(transformers, AUTO[head])._model_mapping
-    causal_head_of_encoder = name in _ENCODERS and head == "causal_lm"
+    causal_head_of_encoder = name in _ENCODERS | _VARIANTS and head == "causal_lm"
     return config in mapping and not causal_head_of_encoder
 
 

@@ -9,14 +9,35 @@ import pytest
 import transformers
 import zoo
 
+from fairshrink import registry
+from fairshrink.documenting import models
+from fairshrink.models.architecture.families import FAMILIES
 from fairshrink.models.support import ARCHITECTURES, supported
 from fairshrink.models.task_heads import AUTO_CLASSES, TASK_HEADS
 
 
-@pytest.mark.parametrize("name", [*zoo.ENCODERS, *zoo.CAUSAL, *zoo.ENCODER_DECODERS])
+@pytest.mark.parametrize("name", [*zoo.ENCODERS, *zoo.VARIANTS, *zoo.CAUSAL, *zoo.ENCODER_DECODERS])
 def test_every_architecture_of_the_tests_is_supported_with_the_heads_that_transformers_has(name):
     assert ARCHITECTURES[name].family == ("causal" if name in zoo.CAUSAL else "encoder")
     assert set(ARCHITECTURES[name].heads) == {head for head in TASK_HEADS if zoo.has_class(name, head)}
+
+
+def test_every_supported_architecture_is_tested_and_its_layers_are_known():
+    assert set(ARCHITECTURES) == {*zoo.ENCODERS, *zoo.VARIANTS, *zoo.CAUSAL, *zoo.ENCODER_DECODERS} == set(FAMILIES)
+
+
+def test_the_page_says_what_is_tested():
+    """A cell is `yes` where a study may ask for it and the tests over architectures hold it to transformers."""
+    rows = [line.split(" | ") for line in models.markdown().splitlines() if line.startswith("| ")]
+    (_, _, _, *kinds, _), *rest = rows
+    heads = {f"`{kind}`": registry.load("tasks", kind).HEAD for kind in registry.names("tasks")}
+    for _, name, family, *cells, _ in rest:
+        said = {heads[kind] for kind, cell in zip(kinds, cells, strict=True) if cell.strip() == "yes"}
+        causal = name.strip("`") in zoo.CAUSAL
+        assert family == ("causal" if causal else "encoder")
+        able = ["causal_lm"] if causal else ["encoder", "masked_lm", "regression", "classification"]
+        assert said == {head for head in able if zoo.has_class(name.strip("`"), head)}
+    assert len(rest) == len(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
