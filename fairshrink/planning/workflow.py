@@ -15,7 +15,7 @@ from typing import Any, get_args
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.planning import grid, package_files, plan, plan_files, studies, warm
+from fairshrink.planning import arrivals, grid, package_files, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
 from fairshrink.store.layout import MARKER
@@ -109,8 +109,9 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
     policy = restore or loaded.execution.restore
     if policy not in POLICIES:
         raise UserError(f"--config restore={policy}: there is no such policy; write one of {', '.join(POLICIES)}")
-    return plan.make(
-        grid.expand(loaded),
+    whole = grid.expand(loaded)
+    made = plan.make(
+        whole,
         loaded.name,
         loaded.execution,
         output=loaded.output,
@@ -118,6 +119,8 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
         everything=everything,
         package=state,
     )
+    arrivals.check_here(loaded.file, made, whole)
+    return made
 
 
 def tidy(workflow: Any) -> None:
