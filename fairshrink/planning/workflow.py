@@ -186,6 +186,16 @@ def growing(amount: int) -> Callable[[Any, int], int]:
     return lambda wildcards, attempt: amount * attempt
 
 
+def environment_file(workflow: Any, name: str) -> str:
+    """The description of a conda environment; Snakemake would take braces in the project's own path for wildcards."""
+    folder = str(Path(workflow.basedir) / "envs")
+    return (
+        f"{folder.replace('{', '{{').replace('}', '}}')}/{name}.yaml"
+        if set("{}") & set(folder)
+        else f"../envs/{name}.yaml"
+    )
+
+
 def _prepare_environment(root: Path) -> None:
     """Jobs must find the interpreter and the package that Snakemake runs with, even if no environment is active.
 

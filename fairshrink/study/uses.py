@@ -74,9 +74,9 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
     for control in study.controls:
         if control.dose is not None:
             name = control.setting.partition("=")[0]
-            for task in control.keys.tasks or ():
-                if task in study.tasks:
-                    use = TableUse(f"doses.{name}.table", control.dose, _has_classes(study.tasks[task]))
+            for named in control.keys.tasks or ():
+                if named in study.tasks:
+                    use = TableUse(f"doses.{name}.table", control.dose, _has_classes(study.tasks[named]))
                     yield control.dose.download, use
     for metric in study.metrics:
         for role, files in metric.keys.data.items():
