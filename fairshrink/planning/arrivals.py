@@ -30,6 +30,25 @@ def check(study: str, expected: Iterable[tuple[str, Use]]) -> None:
         raise StudyError(f"study {study}", found, "the download is complete, and nothing was trained with it")
 
 
+def check_sources(file: str, plan: Plan, grid: Grid) -> None:
+    """Check that what is to be copied from this machine is on it. Raises StudyError.
+
+    A local source that is not need not be, as long as all that is made from it exists or can be restored.
+    """
+    found = []
+    for path in plan.computed:
+        root = grid.local.get(path)
+        if root is not None and not root.exists():
+            name, needed = grid[path].name, len(plan.computed) - 1
+            reason = f"{root}: this local source does not exist, and of what is made from it not all can be restored"
+            remedy = f"put it there, name its `path`, or have its owner share {path} and what is made from it"
+            found.append(
+                Mistake(f"downloads.{name}", reason, f"{remedy} ({needed} other artifacts are to be computed)")
+            )
+    if found:
+        raise StudyError(file, found)
+
+
 def check_here(file: str, plan: Plan, grid: Grid) -> None:
     """Check downloads that are here and that something will be computed from. Raises StudyError with all mistakes.
 

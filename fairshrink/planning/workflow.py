@@ -119,6 +119,8 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
         everything=everything,
         package=state,
     )
+    if not everything:
+        arrivals.check_sources(loaded.file, made, whole)
     arrivals.check_here(loaded.file, made, whole)
     return made
 
