@@ -171,7 +171,7 @@ def _forks_pay(jobs: list[plan.Job]) -> bool:
     return warm.VARIABLE not in os.environ and sum(job.stage in warm.STAGES for job in jobs) > 1
 
 
-def end(made: plan.Plan) -> None:
+def end(made: plan.Plan, *, failed: bool = False) -> None:
     """After the last job, in success and in failure: record what is new, show the published results."""
     while _forking:
         os.environ.pop(warm.VARIABLE, None)
@@ -180,6 +180,11 @@ def end(made: plan.Plan) -> None:
         artifacts.sweep(folder)
     pointers.record(made.paths, made.computed)
     published.show(Path(made.published), Path(made.output))
+    if failed and len(made.computed) > 2:
+        log(
+            "Something failed; what was finished is kept. `make partial` (or `snakemake --keep-going` twice, then "
+            "`fairshrink partial`) makes the rest, and tables of what exists with the holes named."
+        )
     run_lock.release()
 
 
