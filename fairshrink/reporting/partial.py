@@ -132,10 +132,10 @@ def _name_in_verdicts(partial: Partial, metrics: Metrics, path: Path) -> None:
     with path.open(encoding="utf-8", newline="") as stream:
         table = csv.DictReader(stream)
         columns = list(table.fieldnames or ())
-        there = {tuple(row[name] for name in PLACE) for row in table}
+        there = {tuple(str(row[name]) for name in PLACE) for row in table}
     bias = {score.entry for score in partial.whole.scores if metrics[score.metric].KIND in BIAS_KINDS}
     families = {each.identity.method: each.identity.method_family for each in partial.whole.checkpoints}
-    named: dict[tuple[str, ...], str] = {}
+    named: dict[tuple[str, str, str, str, str], str] = {}
     for hole in partial.holes:
         place = (hole.model, hole.task, hole.metric, hole.method, hole.setting)
         compression = hole.method != BASELINE and families[hole.method] != CONTROLS
