@@ -36,6 +36,11 @@ def wrong(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None = None)
         return [f"{error.filename or folder} cannot be read ({error.strerror}); change its permissions"]
 
 
+def config_of(folder: Path) -> dict[str, Any]:
+    """The content of config.json, empty if it cannot be read."""
+    return _json(folder / CONFIG) or {}
+
+
 def _reasons(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None) -> Iterator[str]:
     here = sorted(each.name for each in folder.iterdir() if each.is_file())
     if gguf_file:

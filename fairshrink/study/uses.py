@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from fairshrink.contracts import TaskHead
+from fairshrink.contracts import Part, Removal, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table, TableReference
 from fairshrink.data.tables import examples, find, read
 from fairshrink.models import folder as model_folder
+from fairshrink.models.architecture.families import refusals, removable_heads
 from fairshrink.store import lfs
 from fairshrink.study.mistakes import Mistake
 from fairshrink.study.study import Study, TaskEntry
@@ -24,12 +25,16 @@ Scale = tuple[float, float]
 
 @dataclass(frozen=True)
 class ModelUse:
-    """A model in a folder of a download; ``key`` is its place in the study, as in the others."""
+    """A model in a folder of a download; ``key`` is its place in the study, as in the others.
+
+    ``parts``: what is compressed of it, after the place of the compression or control, and which share is removed.
+    """
 
     key: str
     folder: str
     gguf_file: str | None
     heads: tuple[TaskHead, ...]
+    parts: tuple[tuple[str, Part, float | None], ...] = ()
     kind: Literal["model"] = "model"
 
 
@@ -67,7 +72,8 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
     """Every use, with the name of the download."""
     for name, model in study.models.items():
         heads = dict.fromkeys(study.tasks[task].module.HEAD for task in model.tasks if task in study.tasks)
-        yield model.download, ModelUse(f"models.{name}", model.folder, model.gguf_file, tuple(heads))
+        parts = tuple(dict.fromkeys(_parts(study, name)))
+        yield model.download, ModelUse(f"models.{name}", model.folder, model.gguf_file, tuple(heads), parts)
     for name, task in study.tasks.items():
         for path, table in task.tables():
             yield table.download, TableUse(f"tasks.{name}.{path}", table, _has_classes(task))
@@ -81,6 +87,17 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
     for metric in study.metrics:
         for role, files in metric.keys.data.items():
             yield files.download, FilesUse(f"metrics.{metric.name}.data.{role}", tuple(files.files))
+
+
+def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]:
+    for entry in study.compressions:
+        if any(each == model for each, _ in study.compressed(entry)):
+            removes = entry.module.REMOVES if isinstance(entry.module, Removal) else "linears"
+            yield f"compressions.{entry.method}", removes, getattr(entry.settings, "sparsity", None)
+    for control in study.controls:
+        if isinstance(control.module, Removal) and any(each == model for each, _ in study.controlled(control)):
+            share = getattr(control.settings, "sparsity", None)
+            yield f"controls.{control.method}", control.module.REMOVES, share
 
 
 def _has_classes(task: TaskEntry) -> bool:
@@ -156,7 +173,20 @@ def _model(use: ModelUse, root: Path) -> list[Mistake]:
         ]
     key = f"{use.key}.gguf_file" if use.gguf_file else use.key
     reasons = model_folder.wrong(folder, use.heads, use.gguf_file)
+    if not reasons and not use.gguf_file:
+        return list(_compressed(use, model_folder.config_of(folder)))
     return [_mistake(key, f"the model in {folder.as_posix()}: {each}") for each in reasons]
+
+
+def _compressed(use: ModelUse, config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What is asked of a model that its architecture cannot lose."""
+    for place, part, share in use.parts:
+        refused = refusals(config, part)
+        yield from (_mistake(f"{place}.models", f"{use.key}: {why}") for why in refused)
+        most = removable_heads(config) if part == "heads" and not refused else None
+        if most is not None and share is not None and share > most:
+            reason = f"{use.key} can lose {most:.0%} of its heads, as each layer keeps one"
+            yield Mistake(f"{place}.sparsity", reason, f"at most {most:.4g}, or other `models`")
 
 
 def _folders(use: ModelUse, root: Path) -> str:

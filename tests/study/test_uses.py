@@ -1,6 +1,7 @@
 """What a study names inside its local sources is there, or is a mistake before any job."""
 
 import copy
+import json
 import shutil
 
 import pytest
@@ -75,3 +76,18 @@ def test_pointers_in_place_of_tables_and_of_a_metrics_data(folder):
 def test_files_of_a_metric_that_are_not_there(folder):
     found = mistakes(folder, lambda c: c["metrics"][2]["data"]["items"].update(file="stereo_set.json"))
     assert found["metrics.stereoset.data.items.file"][1] == "did you mean 'stereoset.json'?"
+
+
+def test_what_an_architecture_cannot_lose(folder):
+    stub_model(folder / "local/llama", "olmo2")
+    found = mistakes(folder, lambda c: c["compressions"][1].update(tasks=["lm"]))
+    reason, remedy = found["compressions.head_pruning.models"]
+    assert "models.llama: attention heads of the architecture 'olmo2' cannot be removed" in reason
+    assert remedy == "use another method"
+
+
+def test_more_heads_than_can_go(folder):
+    config = {"model_type": "bert", "num_attention_heads": 2}
+    (folder / "local/bert/config.json").write_text(json.dumps(config))
+    found = mistakes(folder, lambda c: c["compressions"][1].update(sparsity=0.75))
+    assert found["compressions.head_pruning.sparsity"][0].startswith("models.bert can lose 50% of its heads")
