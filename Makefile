@@ -13,7 +13,7 @@ SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 # With -m the code of this folder runs, even if the environment is shared with other clones.
 FAIRSHRINK = $(BIN)/python -m fairshrink
 
-.PHONY: study env plan explain report share verify gc test test-slurm unit lint lint-python lint-rules format bench mutations docs lock dag clean help
+.PHONY: study env plan explain partial report share verify gc test test-slurm unit lint lint-python lint-rules format bench mutations docs lock dag clean help
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another); ends with results/report.html
 	@$(SNAKEMAKE)
@@ -24,6 +24,10 @@ plan: env ## what a run would do: jobs and artifacts of each stage
 
 explain: env ## what a run would restore and compute, why, and how long it will take
 	@$(FAIRSHRINK) explain --study $(STUDY)
+
+partial: env ## after failures: make what can be made, then tables of what exists, holes named, in results/partial/
+	@$(SNAKEMAKE) --keep-going || $(SNAKEMAKE) --keep-going || true
+	@$(FAIRSHRINK) partial --study $(STUDY)
 
 report: study ## headline numbers; results/workflow.html, how each final file was made (Snakemake's own report)
 	@$(SNAKEMAKE) --report results/workflow.html
@@ -97,7 +101,7 @@ lock: env ## new versions into the lock file
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes envs/requirements.in -o envs/requirements.lock
 
 clean: ## remove tables, figures, logs; keyed artifacts stay
-	rm -rf results/tables results/figures results/report.html results/workflow.html logs
+	rm -rf results/tables results/figures results/report.html results/workflow.html results/partial logs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18

@@ -35,4 +35,4 @@ onsuccess:
 
 
 onerror:
-    planner.end(PLAN)
+    planner.end(PLAN, failed=True)

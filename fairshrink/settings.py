@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -76,6 +76,10 @@ class SourceSettings(Settings):
     def rows(self) -> int | None:
         """How many rows its one table will have; None where the settings do not say it."""
         return None
+
+    def recalled(self, pin: Mapping[str, Any]) -> Self:
+        """The same settings of a local source that is not on this machine, with what it was pinned by elsewhere."""
+        return self
 
     def anchored(self, folder: Path) -> Self:
         """The same settings with paths relative to ``folder``, not to where the workflow is started."""

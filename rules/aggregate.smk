@@ -18,7 +18,7 @@ for job in PLAN.of("aggregate"):
             "logs/aggregate/tables.tsv"
         localrule: True
         conda:
-            "../envs/analysis.yaml"
+            planner.environment_file(workflow, "analysis")
         threads: 1
         params:
             plan=PLAN_FILE,

@@ -16,7 +16,7 @@ for job in PLAN.of("restore", "download", "finetune", "compress", "evaluate"):
         priority: job.priority
         localrule: job.is_local
         conda:
-            None if job.stage == "restore" else "../envs/training.yaml"
+            None if job.stage == "restore" else planner.environment_file(workflow, "training")
         threads: 1 if job.stage == "restore" else PLAN.threads
         resources:
             mem_mb=planner.growing(job.mem_mb),

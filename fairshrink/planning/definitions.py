@@ -25,7 +25,15 @@ from fairshrink.planning.modules import PACKAGE, Place, all_modules, exists, mem
 from fairshrink.planning.reading import Reading, is_in, read
 
 INERT = frozenset(
-    {"errors", "log", "sources._shared.transfer", "store.artifacts", "training.state", "training.termination"}
+    {
+        "errors",
+        "log",
+        "sources._shared.transfer",
+        "store.artifacts",
+        "store.failures",
+        "training.state",
+        "training.termination",
+    }
 )
 """Modules and folders that transport, record and report results but cannot change them: not part of any key."""
 LINKS = "<links>"

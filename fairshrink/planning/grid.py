@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import PurePath
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 
 from fairshrink.planning import definitions
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
@@ -21,6 +21,7 @@ from fairshrink.study.jobs import (
     ScoreEntry,
 )
 from fairshrink.study.study import Download, MetricEntry, Study
+from fairshrink.study.uses import Use, uses
 
 COST = {"encoder": 1, "causal": 4}
 """Relative time of scoring, used only to start long chains first; not part of any key."""
@@ -32,10 +33,15 @@ BIAS_SUMMARY = ("signal", "MARGIN", "OWN_SKILL")
 
 @dataclass(frozen=True, eq=False)
 class Grid(Mapping[str, Artifact]):
-    """All artifacts of a study by path, upstream before downstream; ``tables`` is the one with the final tables."""
+    """All artifacts of a study by path, upstream before downstream; ``tables`` is the one with the final tables.
+
+    ``uses``: what the study expects to be in a download, by its path. ``local``: of those that are copied, from where.
+    """
 
     artifacts: Mapping[str, Artifact]
     tables: Artifact
+    uses: Mapping[str, Sequence[Use]] = field(default_factory=dict)
+    local: Mapping[str, Path] = field(default_factory=dict)
 
     def __getitem__(self, path: str) -> Artifact:
         return self.artifacts[path]
@@ -57,7 +63,11 @@ def expand(study: Study) -> Grid:
     made = [*(each.artifact for each in checkpoints if not each.control), *(score for _, score in scores)]
     used = {path for artifact in made for path in artifact.inputs.values()}
     needed = [each for each in downloads.values() if each.path in used]
-    return Grid({each.path: each for each in (*needed, *made, tables)}, tables)
+    expected: dict[str, list[Use]] = {}
+    for name, use in uses(study):
+        expected.setdefault(downloads[name].path, []).append(use)
+    local = {downloads[name].path: each.settings.local for name, each in study.downloads.items() if each.settings.local}
+    return Grid({each.path: each for each in (*needed, *made, tables)}, tables, expected, local)
 
 
 def _download(entry: Download) -> Artifact:

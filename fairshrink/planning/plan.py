@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -23,6 +23,7 @@ from fairshrink.store.artifacts import Recipe
 from fairshrink.store.layout import MARKER
 from fairshrink.study.jobs import AggregateJob, StageJob
 from fairshrink.study.schema import Execution, Request
+from fairshrink.study.uses import Use
 
 T = TypeVar("T")
 PRIORITY: Mapping[str, int] = {"download": 3000, "finetune": 2000, "compress": 1000, "evaluate": 0}
@@ -46,8 +47,9 @@ class Order(Generic[J]):
 class Job:
     """One process: the artifacts of one stage that it makes, and the files that it reads and writes.
 
-    Stage ``restore`` fetches artifacts of any stage. The last four fields are what it requests from a cluster at the
-    first try, for all its artifacts together.
+    Stage ``restore`` fetches artifacts of any stage. ``minutes`` to ``cpus`` are what it requests from a cluster at the
+    first try, for all its artifacts together. ``expects``: for each download that it makes or restores, its path and
+    what the study uses of it.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Job:
     mem_mb: int = 1000
     gpus: int = 0
     cpus: int = 1
+    expects: tuple[tuple[str, Use], ...] = ()
 
     @property
     def is_local(self) -> bool:
@@ -183,7 +186,7 @@ def _restore_jobs(grid: Grid, restored: set[str]) -> Iterator[Job]:
             outputs = tuple(each.marker for each in part)
             orders = tuple(_order(each) for each in part)
             about = f"{len(part)} artifact{'s' if len(part) != 1 else ''} of stage {stage}"
-            yield Job(name, "restore", about, (), outputs, orders, 4000)
+            yield Job(name, "restore", about, (), outputs, orders, 4000, expects=_expected(grid, part))
 
 
 def _dependent_work(grid: Grid, needed: set[str]) -> Counter[str]:
@@ -258,4 +261,11 @@ def _job(stage: str, batch: list[Artifact], grid: Grid, dependent_work: Counter[
         mem_mb=request.mem_mb,
         gpus=request.gpus if request.gpus is not None else int(run.device != "cpu"),
         cpus=request.cpus or run.threads,
+        expects=_expected(grid, batch),
     )
+
+
+def _expected(grid: Grid, batch: Iterable[Artifact]) -> tuple[tuple[str, Use], ...]:
+    """What is to be found in downloads; local sources that are here have been read when the study was validated."""
+    paths = [each.path for each in batch if each.path not in grid.local or not grid.local[each.path].exists()]
+    return tuple((path, use) for path in paths for use in grid.uses.get(path, ()))

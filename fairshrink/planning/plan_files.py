@@ -16,17 +16,21 @@ from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
 from fairshrink.planning.described import adapter
 from fairshrink.planning.plan import Job, Order, Plan
 from fairshrink.store.artifacts import Recipe
 from fairshrink.study.jobs import StageJob
+from fairshrink.study.uses import Use
 
 FOLDER = Path(".snakemake/fairshrink")
 MAX_PLANS = 20
 SHA256 = "sha256"
 """The key of ``plan.json`` with the hash of a job's file."""
+EXPECTED: TypeAdapter[tuple[tuple[str, Use], ...]] = TypeAdapter(tuple[tuple[str, Use], ...])
 
 
 def write(plan: Plan, folder: Path = FOLDER) -> Path:
@@ -100,7 +104,7 @@ def _dump(value: Any) -> str:
 
 
 def _outline(job: Job) -> dict[str, Any]:
-    return {name: value for name, value in vars(job).items() if name != "artifacts"}
+    return {name: value for name, value in vars(job).items() if name not in ("artifacts", "expects")}
 
 
 def _packed(job: Job) -> dict[str, Any]:
@@ -122,14 +126,16 @@ def _packed(job: Job) -> dict[str, Any]:
             "parts": {**recipe.parts, "code": indices[id(code)]},
         }
         packed.append({"recipe": written, "job": adapter(recipe.stage).dump_python(each.job, mode="json")})
-    return _outline(job) | {"artifacts": packed, "codes": codes}
+    expected = EXPECTED.dump_python(job.expects, mode="json")
+    return _outline(job) | {"artifacts": packed, "codes": codes, "expects": expected}
 
 
 def _job(value: dict[str, Any]) -> Job:
     codes = value.pop("codes", [])
     orders = tuple(_order(each["recipe"], each["job"], codes) for each in value.get("artifacts", ()))
     files = {name: tuple(value[name]) for name in ("inputs", "outputs")}
-    return Job(**(value | files | {"artifacts": orders}))
+    expected = EXPECTED.validate_python(value.get("expects", ()))
+    return Job(**(value | files | {"artifacts": orders, "expects": expected}))
 
 
 def _order(recipe: dict[str, Any], job: dict[str, Any], codes: list[dict[str, Any]]) -> Order[StageJob]:

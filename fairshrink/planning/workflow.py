@@ -15,7 +15,7 @@ from typing import Any, get_args
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import log
-from fairshrink.planning import grid, package_files, plan, plan_files, studies, warm
+from fairshrink.planning import arrivals, grid, package_files, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
 from fairshrink.store.layout import MARKER
@@ -109,8 +109,9 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
     policy = restore or loaded.execution.restore
     if policy not in POLICIES:
         raise UserError(f"--config restore={policy}: there is no such policy; write one of {', '.join(POLICIES)}")
-    return plan.make(
-        grid.expand(loaded),
+    whole = grid.expand(loaded)
+    made = plan.make(
+        whole,
         loaded.name,
         loaded.execution,
         output=loaded.output,
@@ -118,6 +119,10 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
         everything=everything,
         package=state,
     )
+    if not everything:
+        arrivals.check_sources(loaded.file, made, whole)
+    arrivals.check_here(loaded.file, made, whole)
+    return made
 
 
 def tidy(workflow: Any) -> None:
@@ -166,7 +171,7 @@ def _forks_pay(jobs: list[plan.Job]) -> bool:
     return warm.VARIABLE not in os.environ and sum(job.stage in warm.STAGES for job in jobs) > 1
 
 
-def end(made: plan.Plan) -> None:
+def end(made: plan.Plan, *, failed: bool = False) -> None:
     """After the last job, in success and in failure: record what is new, show the published results."""
     while _forking:
         os.environ.pop(warm.VARIABLE, None)
@@ -175,12 +180,27 @@ def end(made: plan.Plan) -> None:
         artifacts.sweep(folder)
     pointers.record(made.paths, made.computed)
     published.show(Path(made.published), Path(made.output))
+    if failed and len(made.computed) > 2:
+        log(
+            "Something failed; what was finished is kept. `make partial` (or `snakemake --keep-going` twice, then "
+            "`fairshrink partial`) makes the rest, and tables of what exists with the holes named."
+        )
     run_lock.release()
 
 
 def growing(amount: int) -> Callable[[Any, int], int]:
     """A resource request that grows with each try of a job."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def environment_file(workflow: Any, name: str) -> str:
+    """The description of a conda environment; Snakemake would take braces in the project's own path for wildcards."""
+    folder = str(Path(workflow.basedir) / "envs")
+    return (
+        f"{folder.replace('{', '{{').replace('}', '}}')}/{name}.yaml"
+        if set("{}") & set(folder)
+        else f"../envs/{name}.yaml"
+    )
 
 
 def _prepare_environment(root: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,9 +18,16 @@ from fairshrink.study.jobs import AggregateJob
 
 
 def aggregate(
-    job: AggregateJob, metrics: Metrics, folder: Path, log: Callable[[str], None] = lambda line: None
+    job: AggregateJob,
+    metrics: Metrics,
+    folder: Path,
+    log: Callable[[str], None] = lambda line: None,
+    missing: Sequence[Mapping[str, object]] = (),
 ) -> None:
-    """Write everything that `outputs.outputs` names below ``folder``. Needs scores and provenance, no checkpoint."""
+    """Write everything that `outputs.outputs` names below ``folder``. Needs scores and provenance, no checkpoint.
+
+    ``missing``: of a partial answer, the scores that it lacks, for the page (`reporting.partial`).
+    """
     tables_folder, figures_folder = folder / TABLES_FOLDER, folder / FIGURES_FOLDER
     tables_folder.mkdir(parents=True, exist_ok=True)
     figures_folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +41,7 @@ def aggregate(
     of_others = (found.agreement, found.flips, found.degeneracy, found.validity)
     tables.write(cells, *of_others, found.results, about, tables_folder, measured, by_occupation(job))
     figures.write(cells, found.flips, found.agreement, found.validity, measured, about, figures_folder, found.results)
-    described = {**about, "checkpoints": sources.checkpoints(job)}
+    described = {**about, "checkpoints": sources.checkpoints(job), "missing": list(missing)}
     report.write(folder / REPORT, cells, *of_others, measured, sources.telling_items(job, metrics), described)
 
 

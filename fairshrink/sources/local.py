@@ -12,10 +12,11 @@ Use:
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
@@ -27,6 +28,8 @@ class Settings(SourceSettings):
 
     path: str = Field(min_length=1, description="folder or file, relative to the study's file; ~ is your home")
 
+    _pin: Mapping[str, Any] | None = PrivateAttr(None)
+
     @property
     def local(self) -> Path:
         """The folder or file."""
@@ -36,9 +39,20 @@ class Settings(SourceSettings):
         """The same with an absolute path."""
         return self.model_copy(update={"path": str(folder / Path(self.path).expanduser())})
 
+    def recalled(self, pin: Mapping[str, Any]) -> Self:
+        """The same with what it was pinned by where it is."""
+        other = self.model_copy()
+        other._pin = pin
+        return other
+
 
 def pin(settings: Settings) -> dict[str, Any]:
-    """Checksums of all files by name: the contents count, not their location. UserError if there are none."""
+    """Checksums of all files by name: the contents count, not their location. UserError if there are none.
+
+    Of a source that is not on this machine they are those that were recorded elsewhere.
+    """
+    if settings._pin is not None and not Path(settings.path).exists():
+        return dict(settings._pin)
     return {"files": _digests(_files(settings))}
 
 

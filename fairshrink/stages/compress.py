@@ -16,25 +16,28 @@ from fairshrink.models import ledger
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
 from fairshrink.stages.opening import open_pretrained, open_state, open_task
-from fairshrink.store import artifacts
+from fairshrink.store import artifacts, failures
 from fairshrink.study.jobs import CompressJob
 from fairshrink.training.state import TrainingState
 
 
 def run(orders: Iterable[Order[CompressJob]], device: str = "cpu", save_minutes: float = 5.0) -> None:
-    """Make each checkpoint; jobs of one baseline load it once.
+    """Make each checkpoint, those after one that fails too; jobs of one baseline load it once.
 
     The state of methods that train once is saved every ``save_minutes``, so that a killed run can resume.
     """
+    wanted = list(orders)
     loaded: dict[str, checkpoints.Checkpoint] = {}
-    for order in orders:
-        needed = {order.job.checkpoint, order.job.baseline}
-        loaded = {path: each for path, each in loaded.items() if path in needed}
-        for path in needed - loaded.keys():
-            loaded[path] = checkpoints.load(Path(path), device=device)
-        state = open_state(order.recipe, save_minutes)
-        artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded, state=state))
-        state.clear()
+    with failures.collected(len(wanted)) as failed:
+        for order in wanted:
+            with failed.noted([order.recipe]):
+                needed = {order.job.checkpoint, order.job.baseline}
+                loaded = {path: each for path, each in loaded.items() if path in needed}
+                for path in needed - loaded.keys():
+                    loaded[path] = checkpoints.load(Path(path), device=device)
+                state = open_state(order.recipe, save_minutes)
+                artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded, state=state))
+                state.clear()
 
 
 def _source(job: CompressJob, seed: int | None = None) -> checkpoints.Checkpoint:

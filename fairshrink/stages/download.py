@@ -10,7 +10,7 @@ from typing import Any
 from fairshrink.errors import UserError
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
-from fairshrink.store import artifacts
+from fairshrink.store import artifacts, failures
 from fairshrink.study.jobs import DownloadJob
 
 ARCHIVES = Path("data/.archives")
@@ -19,8 +19,11 @@ ARCHIVES = Path("data/.archives")
 
 def run(orders: Iterable[Order[DownloadJob]], device: str = "cpu") -> None:
     """Fetch each download. Raises UserError if a pin does not match or the network does not respond."""
-    for order in orders:
-        artifacts.make(order.recipe, partial(_fill, order=order))
+    wanted = list(orders)
+    with failures.collected(len(wanted)) as failed:
+        for order in wanted:
+            with failed.noted([order.recipe]):
+                artifacts.make(order.recipe, partial(_fill, order=order))
 
 
 def _fill(folder: Path, order: Order[DownloadJob]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
 from fairshrink.stages import controls
 from fairshrink.stages.opening import open_task
-from fairshrink.store import artifacts
+from fairshrink.store import artifacts, failures
 from fairshrink.store.layout import ITEMS
 from fairshrink.study.jobs import EvaluateJob
 
@@ -25,27 +25,40 @@ Loaded = dict[str, checkpoints.Checkpoint]
 def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
     """Score each (checkpoint, metric); a checkpoint is loaded once for all its metrics, with its baseline if needed.
 
-    A control that is not stored is made once for all its metrics, of its baseline.
+    A control that is not stored is made once for all its metrics, of its baseline. What fails does not keep the rest
+    from being scored.
     """
+    all_orders = list(orders)
     by_checkpoint: dict[tuple[str, str], list[Order[EvaluateJob]]] = {}
-    for order in orders:
+    for order in all_orders:
         if not artifacts.exists(Path(order.recipe.path)):
             job = order.job
             by_checkpoint.setdefault((job.checkpoint, job.control.key if job.control else ""), []).append(order)
     loaded: Loaded = {}
-    for (path, _), wanted in by_checkpoint.items():
-        control = wanted[0].job.control
-        log(f"scoring: {control.name if control else Path(path).name}")
-        needed = {path, *(order.job.baseline for order in wanted if order.job.baseline)}
-        loaded = {path: each for path, each in loaded.items() if path in needed}
-        for each in needed - loaded.keys():
-            loaded[each] = checkpoints.load(Path(each), device=device)
-        if control:
-            scored, record = controls.make(control, loaded[path])
-        else:
-            scored, record = loaded[path], _record_of(Path(path))
-        for order in wanted:
-            artifacts.make(order.recipe, partial(_fill, job=order.job, scored=scored, loaded=loaded, record=record))
+    with failures.collected(len(all_orders)) as failed:
+        for wanted in by_checkpoint.values():
+            with failed.noted([order.recipe for order in wanted]):
+                scored, record = _open(wanted, loaded, device)
+                for order in wanted:
+                    fill = partial(_fill, job=order.job, scored=scored, loaded=loaded, record=record)
+                    with failed.noted([order.recipe]):
+                        artifacts.make(order.recipe, fill)
+
+
+def _open(
+    wanted: Sequence[Order[EvaluateJob]], loaded: Loaded, device: str
+) -> tuple[checkpoints.Checkpoint, Mapping[str, Any]]:
+    """What these orders score, and its record; ``loaded`` has what they need afterwards, and nothing else."""
+    path, control = wanted[0].job.checkpoint, wanted[0].job.control
+    log(f"scoring: {control.name if control else Path(path).name}")
+    needed = {path, *(order.job.baseline for order in wanted if order.job.baseline)}
+    for each in loaded.keys() - needed:
+        del loaded[each]
+    for each in needed - loaded.keys():
+        loaded[each] = checkpoints.load(Path(each), device=device)
+    if control:
+        return controls.make(control, loaded[path])
+    return loaded[path], _record_of(Path(path))
 
 
 def _fill(

@@ -15,17 +15,20 @@ from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
 from fairshrink.planning.plan import Order
 from fairshrink.stages.opening import open_pretrained, open_state, open_task
-from fairshrink.store import artifacts
+from fairshrink.store import artifacts, failures
 from fairshrink.study.jobs import FinetuneJob
 from fairshrink.training.state import TrainingState
 
 
 def run(orders: Iterable[Order[FinetuneJob]], device: str = "cpu", save_minutes: float = 5.0) -> None:
     """Make each baseline; the state is saved every ``save_minutes`` of training, so that a killed run can resume."""
-    for order in orders:
-        state = open_state(order.recipe, save_minutes)
-        artifacts.make(order.recipe, partial(_fill, job=order.job, device=device, state=state))
-        state.clear()
+    wanted = list(orders)
+    with failures.collected(len(wanted)) as failed:
+        for order in wanted:
+            with failed.noted([order.recipe]):
+                state = open_state(order.recipe, save_minutes)
+                artifacts.make(order.recipe, partial(_fill, job=order.job, device=device, state=state))
+                state.clear()
 
 
 def _fill(folder: Path, job: FinetuneJob, device: str, state: TrainingState) -> dict[str, Any]:

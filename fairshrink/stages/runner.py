@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 from fairshrink.errors import UserError
-from fairshrink.planning import plan_files
+from fairshrink.planning import arrivals, plan_files
 from fairshrink.stages import as_planned, gpus
 from fairshrink.store import artifacts, checked
 
 
 def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None:
-    """Find the job in the plan and make its artifacts. Raises UserError."""
+    """Find the job in the plan and make its artifacts; downloads are checked. Raises UserError."""
     if not plan_file.is_file():
         raise UserError(f"{plan_file}: there is no such plan; `snakemake -n` writes one")
     loaded = plan_files.read(plan_file)
@@ -34,6 +34,7 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     module = importlib.import_module(f"fairshrink.stages.{stage}")
     with artifacts.witnessed(planned.check):
         module.run(list(job.artifacts), device=device, **settings)
+    arrivals.check(loaded.study, job.expects)
 
 
 def _device(wanted: str) -> str:

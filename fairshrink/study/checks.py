@@ -14,7 +14,8 @@ from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
 from fairshrink.study.ready_made import check_examples, check_ready_made
 from fairshrink.study.schema import Model
 from fairshrink.study.study import CompressionEntry, MetricEntry, Study, TaskEntry
-from fairshrink.study.table_checks import Scale, check_table, has_named_classes
+from fairshrink.study.table_checks import check_others, check_table, has_named_classes
+from fairshrink.study.uses import Scale
 
 NOT_IN_NAMES = frozenset("/\\*?[]{}")
 """What separates folders, and wildcards of shells and of Snakemake."""
@@ -65,6 +66,7 @@ def check(
         _compare_scales(study, metric, scales)
         for role, files in metric.keys.data.items():
             refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
+    check_others(study, mistakes)
     _check_names(study, mistakes)
     tests = {f"tasks.{task.name}.test": list(task.tests) for task in study.tasks.values()}
     for section, names in {"downloads": downloads, "models": models, "tasks": tasks, **tests}.items():

@@ -24,13 +24,13 @@ class Mistake:
 
 
 class StudyError(UserError):
-    """A study with mistakes; its text lists all of them."""
+    """A study with mistakes; its text lists all of them. ``so``: what follows from it."""
 
-    def __init__(self, file: str, mistakes: list[Mistake]) -> None:
+    def __init__(self, file: str, mistakes: list[Mistake], so: str = "no job was started") -> None:
         self.file = file
         self.mistakes = mistakes
         count = f"{len(mistakes)} mistake" + ("s" if len(mistakes) != 1 else "")
-        lines = [f"{file}: {count}; no job was started.", ""]
+        lines = [f"{file}: {count}; {so}.", ""]
         for each in mistakes:
             lines += [
                 f"  {file}: {each.key}",

@@ -6,6 +6,7 @@ sources, tasks, methods and metrics are defined in their own modules, which a `C
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from fairshrink.study.mistakes import Mistake, StudyError, checked
 from fairshrink.study.schema import MetricKeys, Model, StudyKeys, TaskKeys
 from fairshrink.study.study import Download, MetricEntry, Study, TaskEntry
 
+Recall = Callable[[str], Mapping[str, Any] | None]
+"""The pin of a local source that is not on this machine, by the name of its download; None if it is not known."""
 
-def load(file: str | Path, catalog: Catalog) -> Study:
+
+def load(file: str | Path, catalog: Catalog, recall: Recall = lambda name: None) -> Study:
     """Read and validate a study. Raises `StudyError` with all its mistakes."""
     path = Path(file)
     if not path.is_file():
@@ -27,10 +31,16 @@ def load(file: str | Path, catalog: Catalog) -> Study:
             str(file), [Mistake("(the file)", "it does not exist", "the path of a study, e.g. config.yaml")]
         )
     mistakes: list[Mistake] = []
-    return validate(yaml_file.read(path, mistakes), str(file), catalog, mistakes)
+    return validate(yaml_file.read(path, mistakes), str(file), catalog, mistakes, recall)
 
 
-def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] | None = None) -> Study:
+def validate(
+    raw: object,
+    file: str,
+    catalog: Catalog,
+    mistakes: list[Mistake] | None = None,
+    recall: Recall = lambda name: None,
+) -> Study:
     """Validate the mapping of a study's file. Raises `StudyError` with all its mistakes."""
     mistakes = [] if mistakes is None else mistakes
     if not isinstance(raw, dict):
@@ -41,7 +51,7 @@ def validate(raw: object, file: str, catalog: Catalog, mistakes: list[Mistake] |
         name=keys.study,
         file=file,
         seed=keys.seed,
-        downloads=_downloads(keys, catalog, Path(file).resolve().parent, mistakes),
+        downloads=_downloads(keys, catalog, Path(file).resolve().parent, recall, mistakes),
         models=models,
         tasks=tasks,
         compressions=list(methods.compressions(keys.compressions, catalog, mistakes)),
@@ -77,14 +87,20 @@ def _top_level(raw: dict[str, Any], file: str, mistakes: list[Mistake]) -> Study
     return keys
 
 
-def _downloads(keys: StudyKeys, catalog: Catalog, folder: Path, mistakes: list[Mistake]) -> dict[str, Download]:
+def _downloads(
+    keys: StudyKeys, catalog: Catalog, folder: Path, recall: Recall, mistakes: list[Mistake]
+) -> dict[str, Download]:
     kind = Kind("downloads", "source", catalog.sources, Settings)
     found = {}
     for name, values in keys.downloads.items():
         each = read_entry(kind, name, values, f"downloads.{name}", mistakes)
         if each is not None:
-            settings: SourceSettings = each.settings
-            found[name] = Download(name, each.module_name, each.module, settings.anchored(folder))
+            given: SourceSettings = each.settings
+            settings = given.anchored(folder)
+            if settings.local is not None and not settings.local.exists():
+                pin = recall(name)
+                settings = settings if pin is None else settings.recalled(pin)
+            found[name] = Download(name, each.module_name, each.module, settings)
     return found
 
 

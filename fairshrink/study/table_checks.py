@@ -1,29 +1,15 @@
-"""Checks of the tables of a study that are on this machine already: their files are read before any job starts."""
+"""Checks of what a study uses of downloads that are on this machine already: read before any job starts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table
-from fairshrink.data.tables import examples, find
 from fairshrink.study.mistakes import Mistake, suggestion
 from fairshrink.study.study import Download, Study, TaskEntry
-
-Scale = tuple[float, float]
-"""The lowest and the highest of the labels that are numbers."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a table has: rows that can be used, and the scale of its labels if these are numbers."""
-
-    rows: int
-    scale: Scale | None
+from fairshrink.study.uses import Found, TableUse, mistakes_in, read_table, uses
 
 
 def check_table(study: Study, task: TaskEntry, table: Table, key: str, mistakes: list[Mistake]) -> Found | None:
-    """Local files are checked before any job starts; those that are fetched are checked when they are read.
+    """Local files are checked before any job starts; those that are fetched are checked when they have been fetched.
 
     Returns what was found, None where nothing could be read.
     """
@@ -33,23 +19,16 @@ def check_table(study: Study, task: TaskEntry, table: Table, key: str, mistakes:
     root = entry.settings.local if entry else None
     if root is None or not root.exists() or table.split is not None:
         return None
-    if bool(table.labels) != (task.module.HEAD == "classification"):
-        # Whether labels are named at all is a mistake of its own, which would make each of them one.
-        without = {role: column for role, column in table.columns.items() if role != "label"}
-        table = table.model_copy(update={"columns": without, "labels": None, "drop_labels": []})
-    numbers: list[float] = []
-    rows = 0
-    for name in table.files:
-        try:
-            found = examples(find(root, name), table)
-        except TableError as error:
-            for each in error.faults:
-                place = f"{key}.{each.key}" if each.key else key
-                mistakes.append(Mistake(place, each.reason, each.remedy))
-        else:
-            rows += len(found.rows)
-            numbers += [float(label) for label in found.columns.get("label", ()) if not table.labels]
-    return Found(rows, (min(numbers), max(numbers)) if numbers else None)
+    return read_table(TableUse(key, table, task.module.HEAD == "classification"), root, mistakes)
+
+
+def check_others(study: Study, mistakes: list[Mistake]) -> None:
+    """Models and metrics' data in local sources: config.json, names of files and folders, files that git-lfs lacks."""
+    for name, use in uses(study):
+        entry = study.downloads.get(name)
+        root = entry.settings.local if entry else None
+        if root is not None and root.exists() and not isinstance(use, TableUse):
+            mistakes += mistakes_in(use, root)
 
 
 def _check_split(entry: Download, table: Table, key: str, mistakes: list[Mistake]) -> None:

@@ -18,7 +18,7 @@ from fairshrink.documenting import pages
 from fairshrink.planning import grid, plan, plan_files, studies
 from fairshrink.store import artifacts
 
-NAMES = ["docs", "explain", "gc", "list", "manifest", "plan", "report", "run", "share", "verify"]
+NAMES = ["docs", "explain", "gc", "list", "manifest", "partial", "plan", "report", "run", "share", "verify"]
 JOB_SCRIPTS = ["restore", "download", "finetune", "compress", "evaluate", "aggregate"]
 SCRIPTS = [*JOB_SCRIPTS, "docs", "explain", "gc", "manifest", "share", "verify"]
 

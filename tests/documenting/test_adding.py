@@ -42,9 +42,6 @@ def project(tmp_path_factory):
     assert {path: after[path] for path in before} == before
     assert {str(path.parent) for path in after.keys() - before.keys()} == set(FOLDERS)
     write_data(folder / "local", models=())
-    for model in ("bert", "llama"):
-        (folder / "local" / model).mkdir()
-        (folder / "local" / model / "config.json").write_text("{}")
     content = study()
     content["compressions"].append({"method": "near_mean", "sparsity": [0.3, 0.6], "tasks": ["mlm"]})
     content["metrics"].append({"metric": "pronoun_preference"})

@@ -50,8 +50,10 @@ CONTEXTS = [
 
 
 def write_data(folder: Path, models: tuple[str, ...] = ("bert", "llama")) -> None:
-    """Models and data of the study; small, and the same at every call."""
+    """Models and data of the study; small, and the same at every call. Other models are there for planning alone."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name in {"bert", "llama"} - set(models):
+        stub_model(folder / name, name)
     if "bert" in models:
         tiny_bert("masked_lm", folder / "bert", max_position_embeddings=64)
     if "llama" in models:
@@ -92,6 +94,15 @@ def _stereoset_entry(number: int, kind: str, target: str, context: str, fillers:
             for label, filler in zip(labels, fillers, strict=True)
         ],
     }
+
+
+def stub_model(folder: Path, kind: str = "bert") -> Path:
+    """What planning reads of a model: a config, weights without any tensor, an empty tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": kind}))
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
 
 
 def study() -> dict:

@@ -26,9 +26,6 @@ def project(tmp_path):
     """A copy of the package that tests may edit, with the tiny study."""
     shutil.copytree(ROOT / "fairshrink", tmp_path / "fairshrink", ignore=shutil.ignore_patterns("__pycache__"))
     write_data(tmp_path / "local", models=())
-    for model in ("bert", "llama"):
-        (tmp_path / "local" / model).mkdir()
-        (tmp_path / "local" / model / "config.json").write_text("{}")
     write_study(tmp_path, study())
     return tmp_path
 

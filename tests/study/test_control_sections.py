@@ -19,9 +19,6 @@ GENERATED |= {"labels": ["entailment", "contradiction"]}
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("sections")
     write_data(made / "local", models=())
-    for model in ("bert", "llama"):
-        (made / "local" / model).mkdir()
-        (made / "local" / model / "config.json").write_text("{}")
     return made
 
 

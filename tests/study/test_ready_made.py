@@ -13,6 +13,7 @@ from fairshrink.study.mistakes import StudyError
 
 LABELS = ["negative", "neutral", "positive"]
 OWN = {
+    "model_type": "bert",
     "id2label": {"0": "POSITIVE", "1": "Negative", "2": "neutral"},
     "architectures": ["BertForSequenceClassification"],
 }
@@ -26,9 +27,6 @@ def table(file="feelings.csv", **more):
 @pytest.fixture
 def folder(tmp_path):
     write_data(tmp_path / "local", models=())
-    for model in ("bert", "llama"):
-        (tmp_path / "local" / model).mkdir()
-        (tmp_path / "local" / model / "config.json").write_text("{}")
     (tmp_path / "local" / "bert" / "config.json").write_text(json.dumps(OWN))
     (tmp_path / "local" / "feelings").mkdir()
     for name in ("feelings", "more"):
@@ -244,6 +242,6 @@ def test_a_masked_language_model_as_it_is(folder, tables):
             made["tasks"]["feelings"]["test"] = {"own": table(columns={"text": "sentence"}, labels=None)}
         made["metrics"] = [{"metric": "seat", "tests": ["seat6"]}] + [{"metric": "task_score"}] * tables
 
-    (folder / "local/bert/config.json").write_text("{}")
+    (folder / "local/bert/config.json").write_text(json.dumps({"model_type": "bert"}))
     found = planned(folder, language).tasks["feelings"].provides
     assert found == {"embedding", "masked_lm"} | ({"scored"} if tables else set())

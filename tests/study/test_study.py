@@ -15,9 +15,6 @@ from fairshrink.study.mistakes import StudyError
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("study")
     write_data(path / "local", models=())
-    for model in ("bert", "llama"):
-        (path / "local" / model).mkdir()
-        (path / "local" / model / "config.json").write_text("{}")
     return path
 
 

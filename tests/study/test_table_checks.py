@@ -18,9 +18,6 @@ NLI = ["entailment", "neutral", "contradiction"]
 @pytest.fixture
 def folder(tmp_path):
     write_data(tmp_path / "local", models=())
-    for model in ("bert", "llama"):
-        (tmp_path / "local" / model).mkdir()
-        (tmp_path / "local" / model / "config.json").write_text("{}")
     return tmp_path
 
 

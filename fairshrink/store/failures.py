@@ -1,0 +1,84 @@
+"""One artifact that fails does not take its neighbors in the same job with it.
+
+The others are made, then the job fails with the names of those that did not succeed. What went wrong is kept by key in
+`FOLDER` until the artifact is made, so that later runs and partial tables can say why it is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fairshrink.errors import UserError
+from fairshrink.log import log
+from fairshrink.store.artifacts import Recipe, disk_full, write_json
+
+FOLDER = Path(".snakemake/fairshrink/failed")
+
+
+class Failures:
+    """The artifacts of a job that failed, with the reason."""
+
+    def __init__(self, of: int) -> None:
+        self.of = of
+        self.reasons: dict[str, str] = {}
+
+    @contextmanager
+    def noted(self, recipes: Sequence[Recipe]) -> Iterator[None]:
+        """An error in the block is that of these artifacts: it is noted, and what follows goes on.
+
+        Of a job with one artifact, and where the disk is full, it is raised as it is.
+        """
+        try:
+            yield
+        except Exception as error:
+            for each in recipes:
+                _note(each, error)
+            if self.of == 1 or disk_full(error) or (error.__cause__ is not None and disk_full(error.__cause__)):
+                raise
+            for each in recipes:
+                self.reasons[each.path] = _shown(error)
+            names = ", ".join(each.path for each in recipes)
+            log(f"failed: {names}\n{error if isinstance(error, UserError) else traceback.format_exc().rstrip()}")
+        else:
+            for each in recipes:
+                if each.path not in self.reasons:
+                    (FOLDER / each.key).unlink(missing_ok=True)
+
+
+@contextmanager
+def collected(of: int) -> Iterator[Failures]:
+    """For a job that makes ``of`` artifacts. Raises UserError at the end if some have failed."""
+    found = Failures(of)
+    yield found
+    if found.reasons:
+        listed = "\n".join(f"  {path}: {reason}" for path, reason in found.reasons.items())
+        made = of - len(found.reasons)
+        raise UserError(f"{len(found.reasons)} of the {of} artifacts of this job failed, {made} exist:\n{listed}")
+
+
+def reason(key: str, root: Path = Path()) -> str | None:
+    """Why an artifact failed when it was tried last; None if it was not tried, or if it has been made since."""
+    try:
+        found = json.loads((root / FOLDER / key).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(found.get("reason", "")) if isinstance(found, dict) else None
+
+
+def _note(recipe: Recipe, error: Exception) -> None:
+    try:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        write_json(FOLDER / recipe.key, {"path": recipe.path, "reason": _shown(error), "process": os.getpid()})
+    except OSError as second:
+        log(f"{recipe.path}: its failure could not be noted ({second})")
+
+
+def _shown(error: Exception) -> str:
+    """One line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,0 +1,228 @@
+"""What a study uses of its downloads, and whether it is there: looked at before any job, or right after a download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from fairshrink.contracts import Part, Removal, TaskHead
+from fairshrink.data.faults import TableError
+from fairshrink.data.table import Table, TableReference
+from fairshrink.data.tables import examples, find, read
+from fairshrink.models import folder as model_folder
+from fairshrink.models.architecture.families import refusals, removable_heads
+from fairshrink.store import lfs
+from fairshrink.study.mistakes import Mistake
+from fairshrink.study.study import Study, TaskEntry
+
+SHOWN = 10
+Scale = tuple[float, float]
+"""The lowest and the highest of the labels that are numbers."""
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A model in a folder of a download; ``key`` is its place in the study, as in the others.
+
+    ``parts``: what is compressed of it, after the place of the compression or control, and which share is removed.
+    """
+
+    key: str
+    folder: str
+    gguf_file: str | None
+    heads: tuple[TaskHead, ...]
+    parts: tuple[tuple[str, Part, float | None], ...] = ()
+    kind: Literal["model"] = "model"
+
+
+@dataclass(frozen=True)
+class TableUse:
+    """A table of examples; ``classes``: whether its labels are classes of a classification task."""
+
+    key: str
+    table: Table
+    classes: bool
+    kind: Literal["table"] = "table"
+
+
+@dataclass(frozen=True)
+class FilesUse:
+    """Files or folders that a metric reads."""
+
+    key: str
+    files: tuple[str, ...]
+    kind: Literal["files"] = "files"
+
+
+Use = ModelUse | TableUse | FilesUse
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a table has: rows that can be used, and the scale of its labels if these are numbers."""
+
+    rows: int
+    scale: Scale | None
+
+
+def uses(study: Study) -> Iterator[tuple[str, Use]]:
+    """Every use, with the name of the download."""
+    for name, model in study.models.items():
+        heads = dict.fromkeys(study.tasks[task].module.HEAD for task in model.tasks if task in study.tasks)
+        parts = tuple(dict.fromkeys(_parts(study, name)))
+        yield model.download, ModelUse(f"models.{name}", model.folder, model.gguf_file, tuple(heads), parts)
+    for name, task in study.tasks.items():
+        for path, table in task.tables():
+            yield table.download, TableUse(f"tasks.{name}.{path}", table, _has_classes(task))
+    for control in study.controls:
+        if control.dose is not None:
+            name = control.setting.partition("=")[0]
+            for named in control.keys.tasks or ():
+                if named in study.tasks:
+                    use = TableUse(f"doses.{name}.table", control.dose, _has_classes(study.tasks[named]))
+                    yield control.dose.download, use
+    for metric in study.metrics:
+        for role, files in metric.keys.data.items():
+            yield files.download, FilesUse(f"metrics.{metric.name}.data.{role}", tuple(files.files))
+
+
+def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]:
+    for entry in study.compressions:
+        if any(each == model for each, _ in study.compressed(entry)):
+            removes = entry.module.REMOVES if isinstance(entry.module, Removal) else "linears"
+            yield f"compressions.{entry.method}", removes, getattr(entry.settings, "sparsity", None)
+    for control in study.controls:
+        if isinstance(control.module, Removal) and any(each == model for each, _ in study.controlled(control)):
+            share = getattr(control.settings, "sparsity", None)
+            yield f"controls.{control.method}", control.module.REMOVES, share
+
+
+def _has_classes(task: TaskEntry) -> bool:
+    return task.module.HEAD == "classification"
+
+
+def mistakes_in(use: Use, root: Path) -> list[Mistake]:
+    """What is wrong with a use of the download that is the folder, or the one file, ``root``."""
+    if isinstance(use, ModelUse):
+        return _model(use, root)
+    if isinstance(use, FilesUse):
+        return list(_files(use, root))
+    found: list[Mistake] = []
+    read_table(use, root, found)
+    return found
+
+
+def read_table(use: TableUse, root: Path, mistakes: list[Mistake]) -> Found | None:
+    """What a table has, None where nothing could be read; what is wrong is added to ``mistakes``."""
+    table = use.table
+    if table.split is not None:
+        return _read_split(use, root, mistakes)
+    if bool(table.labels) != use.classes:
+        # Whether labels are named at all is a mistake of its own, which would make each of them one.
+        without = {role: column for role, column in table.columns.items() if role != "label"}
+        table = table.model_copy(update={"columns": without, "labels": None, "drop_labels": []})
+    numbers: list[float] = []
+    rows = 0
+    for name in table.files:
+        try:
+            path = find(root, name)
+            if lfs.is_pointer(path):
+                mistakes.append(_mistake(f"{use.key}.file", lfs.missing([name])))
+                continue
+            found = examples(path, table)
+        except TableError as error:
+            mistakes += _of_table(use, error)
+        except OSError as error:
+            reason = f"{error.filename or name} cannot be read ({error.strerror}); change its permissions"
+            mistakes.append(_mistake(f"{use.key}.file", reason))
+        else:
+            rows += len(found.rows)
+            numbers += [float(label) for label in found.columns.get("label", ()) if not table.labels]
+    return Found(rows, (min(numbers), max(numbers)) if numbers else None)
+
+
+def _read_split(use: TableUse, root: Path, mistakes: list[Mistake]) -> Found | None:
+    given = use.table.model_dump(exclude={"download"})
+    try:
+        return Found(len(read(TableReference(path=str(root), named=use.classes, **given))), None)
+    except TableError as error:
+        mistakes += _of_table(use, error)
+    return None
+
+
+def _of_table(use: TableUse, error: TableError) -> Iterator[Mistake]:
+    for each in error.faults:
+        yield Mistake(f"{use.key}.{each.key}" if each.key else use.key, each.reason, each.remedy)
+
+
+def _model(use: ModelUse, root: Path) -> list[Mistake]:
+    if root.is_file():
+        if use.gguf_file == root.name and use.folder == ".":
+            return [_mistake(f"{use.key}.gguf_file", each) for each in model_folder.wrong(root.parent, (), root.name)]
+        reason = f"the download is the one file {root.name}; name the folder of a model, or a GGUF file by `gguf_file`"
+        return [_mistake(f"{use.key}.download", reason)]
+    folder = root / use.folder
+    if not folder.resolve().is_relative_to(root.resolve()):
+        return [Mistake(f"{use.key}.folder", f"{use.folder} leads out of the download", "a folder inside of it")]
+    if not folder.is_dir():
+        return [
+            _mistake(f"{use.key}.folder", f"there is no folder '{use.folder}' in the download; {_folders(use, root)}")
+        ]
+    key = f"{use.key}.gguf_file" if use.gguf_file else use.key
+    reasons = model_folder.wrong(folder, use.heads, use.gguf_file)
+    if not reasons and not use.gguf_file:
+        return list(_compressed(use, model_folder.config_of(folder)))
+    return [_mistake(key, f"the model in {folder.as_posix()}: {each}") for each in reasons]
+
+
+def _compressed(use: ModelUse, config: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What is asked of a model that its architecture cannot lose."""
+    for place, part, share in use.parts:
+        refused = refusals(config, part)
+        yield from (_mistake(f"{place}.models", f"{use.key}: {why}") for why in refused)
+        most = removable_heads(config) if part == "heads" and not refused else None
+        if most is not None and share is not None and share > most:
+            reason = f"{use.key} can lose {most:.0%} of its heads, as each layer keeps one"
+            yield Mistake(f"{place}.sparsity", reason, f"at most {most:.4g}, or other `models`")
+
+
+def _folders(use: ModelUse, root: Path) -> str:
+    """Which folders have a model, the closest name first; else which folders there are."""
+    named = {each.parent.relative_to(root).as_posix() for each in root.rglob("config.json")}
+    named = named or {each.relative_to(root).as_posix() for each in root.rglob("*") if each.is_dir()}
+    close = get_close_matches(use.folder, sorted(named), n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}there is {', '.join(sorted(named)[:SHOWN]) or 'none'}" + (
+        " (. is the download itself)" * ("." in named)
+    )
+
+
+def _files(use: FilesUse, root: Path) -> Iterator[Mistake]:
+    for name in use.files:
+        path = root.parent / name if root.is_file() else root / name
+        inside = path.resolve().is_relative_to(root.resolve())
+        if not inside or not path.exists():
+            there = (
+                [root.name] if root.is_file() else sorted(each.relative_to(root).as_posix() for each in root.rglob("*"))
+            )
+            close = get_close_matches(name, there, n=1, cutoff=0.5)
+            remedy = f"did you mean '{close[0]}'?" if close else f"it contains {', '.join(there[:SHOWN]) or 'nothing'}"
+            yield Mistake(f"{use.key}.file", f"there is no file or folder '{name}' in the download", remedy)
+            continue
+        within = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        pointers = [
+            each.relative_to(root.parent if root.is_file() else root).as_posix()
+            for each in within
+            if lfs.is_pointer(each)
+        ]
+        if pointers:
+            yield _mistake(f"{use.key}.file", lfs.missing(pointers))
+
+
+def _mistake(key: str, reason: str) -> Mistake:
+    """From a reason that ends with a remedy after "; "."""
+    what, _, remedy = reason.rpartition("; ")
+    return Mistake(key, what or remedy, remedy)
