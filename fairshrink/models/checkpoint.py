@@ -193,9 +193,7 @@ def reinitialize(checkpoint: Checkpoint, seed: int) -> None:
 def max_tokens(checkpoint: Checkpoint) -> int:
     """The longest sequence, special tokens included, that the model has positions for."""
     config, most = checkpoint.model.config, min(int(checkpoint.tokenizer.model_max_length), UNLIMITED)
-    limit = int(
-        getattr(config, "max_position_embeddings", None) or most
-    )  # BLOOM and T5 have no positions to run out of
+    limit = int(getattr(config, "max_position_embeddings", None) or most)  # BLOOM, T5: only relative positions
     embeddings = getattr(getattr(checkpoint.model.base_model, "embeddings", None), "position_embeddings", None)
     # RoBERTa counts positions from padding_idx + 1 and so cannot use the first of them.
     offset = 0 if embeddings is None or embeddings.padding_idx is None else embeddings.padding_idx + 1

@@ -1,6 +1,7 @@
 """A causal language model, used without fine-tuning; its test score is the perplexity of plain text, one text a row.
 
-Each text is scored on its own, after the beginning-of-sequence token where the tokenizer has one.
+Each text is scored on its own, after the beginning-of-sequence token, or the end-of-sequence token of a tokenizer that
+has no other.
 
 Trains: Nothing. A share of the examples is the test text where there is no test table, and compressions may use the
     rest: their loss is the mean −log p(next token).
