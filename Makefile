@@ -25,7 +25,7 @@ plan: env ## what a run would do: jobs and artifacts of each stage
 explain: env ## what a run would restore and compute, why, and how long it will take
 	@$(FAIRSHRINK) explain --study $(STUDY)
 
-partial: env ## after failures: make what can be made, then tables of what exists, holes named, in results/partial/
+partial: env ## after failures: make what can be made, then tables of what exists, holes named, in results/<study>/partial/
 	@$(SNAKEMAKE) --keep-going || $(SNAKEMAKE) --keep-going || true
 	@$(FAIRSHRINK) partial --study $(STUDY)
 
@@ -101,7 +101,7 @@ lock: env ## new versions into the lock file
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes envs/requirements.in -o envs/requirements.lock
 
 clean: ## remove tables, figures, logs; keyed artifacts stay
-	rm -rf results/tables results/figures results/report.html results/workflow.html results/partial logs
+	rm -rf results/tables results/figures results/report.html results/workflow.html results/*/tables results/*/figures results/*/report.html results/*/partial logs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18

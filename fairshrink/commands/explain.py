@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     found = records.read()
     found += [] if options.offline else records.fetch(found)
     if options.cell:
-        rows = cell.parse(options.cell, cell.results(Path(loaded.output) / "tables" / "results.parquet"))
+        rows = cell.parse(options.cell, cell.results(Path(loaded.output) / loaded.name / "tables" / "results.parquet"))
         described = cell.describe(rows, artifacts, found)
         print(json.dumps(described, indent=1, default=str) if options.json else cell.as_text(described))
         return 0

@@ -1,6 +1,6 @@
 """Tables, figures and a report of what exists, with what is missing named: after a run in which something failed.
 
-They are written to the folder `partial` beside the study's results and are never recorded as its answer.
+They are written to results/<study>/partial/ and are never recorded as the study's answer.
 `make partial` runs all that can be made first: `snakemake --keep-going`, twice, as what shared a job with something
 that failed is continued by the second run.
 """

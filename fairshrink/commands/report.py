@@ -1,7 +1,7 @@
 """Where the published report, tables and figures of the study are, and its headline numbers.
 
-If another study is shown under the plain names (results/report.html, results/tables, results/figures), this one
-replaces it.
+Each study has a folder of its own (results/<study>/). If another study is shown under the plain names
+(results/report.html, results/tables, results/figures), this one replaces it there.
 
 With --exit-code the exit status tells verdicts apart: 10 if a bias changed beyond lost signal and undirected damage,
 else 11 if one changed as undirected damage does or without controls of its damage, else 12 if one cannot be resolved,
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     loaded = studies.load(options.study)
     tables = grid.expand(loaded).tables
     output = Path(loaded.output)
-    if not published.show(Path(tables.path), output):
+    if not published.show_study(Path(tables.path), output, loaded.name):
         raise UserError(
             f"study {loaded.name} has no results here yet ({tables.path}). `fairshrink plan --study {options.study}` "
             f"says what is missing, `make STUDY={options.study}` makes it."

@@ -31,7 +31,7 @@ def show(file: str) -> str:
     found = partial.of(job, lambda score: why_missing(str(Path(score.path).parent), whole, known))
     if not found.holes:
         return f"study {loaded.name}: all scores exist, nothing is partial; `make STUDY={file}` makes its tables"
-    folder = Path(loaded.output) / FOLDER / loaded.name
+    folder = Path(loaded.output) / loaded.name / FOLDER
     metrics = {each.metric: CATALOG.metrics[each.metric] for each in job.scores}
     partial.write(found, metrics, folder, log)
     reasons = Counter(each.why for each in found.holes)

@@ -42,7 +42,7 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
         print(error, file=sys.stderr)
         sys.exit(1)
     if not workflow.output_settings.dryrun:
-        published.show(Path(made.published), Path(made.output))
+        published.show_study(Path(made.published), Path(made.output), made.study)
         if not made.computed:
             _complete_earlier_run(made)
         _remove_invalid_records(made)
@@ -179,7 +179,7 @@ def end(made: plan.Plan, *, failed: bool = False) -> None:
     for folder in {Path(path).parent for path in made.computed}:
         artifacts.sweep(folder)
     pointers.record(made.paths, made.computed)
-    published.show(Path(made.published), Path(made.output))
+    published.show_study(Path(made.published), Path(made.output), made.study)
     if failed and len(made.computed) > 2:
         log(
             "Something failed; what was finished is kept. `make partial` (or `snakemake --keep-going` twice, then "

@@ -22,7 +22,7 @@ from fairshrink.store.artifacts import Recipe
 from fairshrink.study.jobs import StageJob
 
 BY_INPUTS = frozenset({"models.stored_forms"})
-"""Modules that the keys of a job's inputs cover: the form of a checkpoint is code of the method that wrote it."""
+"""Modules that the keys of a job's inputs cover, with what they use: a checkpoint's form is code of what wrote it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class AsPlanned:
         if not new:
             return []
         covered = frozenset[str]().union(*map(definitions.modules_of, set(self.entries.values())))
+        forms = tuple(CodeEntry(name, "apply", False) for name in sorted(new) if is_in(name, BY_INPUTS))
+        covered |= definitions.modules_of(forms)
         unknown = (name for name in new - covered if not is_in(name, definitions.INERT | BY_INPUTS))
         return sorted(name for name in unknown if _has_code(name))
 

@@ -1,11 +1,13 @@
-"""Published results: copies, under plain names, of the tables and figures of the study that was run last.
+"""Published results under plain names: copies of the tables and figures of a study as it is now.
 
-The artifact ``results/published/<study>-<key>/`` contains them; ``results/tables/`` and ``results/figures/`` are
-copies. So going back to another branch or study shows its tables at once, and nothing is recomputed.
+The artifact ``results/published/<study>-<key>/`` contains them; ``results/<study>/`` has a copy for each study, so that
+two are side by side, and ``results/tables/``, ``results/figures/`` and ``results/report.html`` are those of the study
+that was run last. So going back to another branch or study shows its tables at once, and nothing is recomputed.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import uuid
@@ -16,6 +18,45 @@ from fairshrink.store import artifacts
 from fairshrink.store.layout import MARKER
 
 SHOWN = "tables/provenance.json"
+
+
+def show_study(published: Path, output: Path, study: str) -> bool:
+    """Show a result in the study's own folder below ``output``, and as the last one in ``output`` itself.
+
+    False if it does not exist.
+    """
+    if not (show(published, output / study) and show(published, output)):
+        return False
+    _track(published / "tables", output, study)
+    return True
+
+
+def _track(tables: Path, output: Path, study: str) -> None:
+    """Small files of a study's headline numbers under names that stay, for git and for `dvc metrics` and `dvc plots`.
+
+    ``metrics/<study>.json``, and in ``plots/<study>/`` a table of bias by sparsity for each metric and task.
+    """
+    texts = {}
+    if (tables / "headline.json").is_file():
+        texts[f"metrics/{study}.json"] = (tables / "headline.json").read_text(encoding="utf-8")
+    if (tables / "bias_by_sparsity.csv").is_file():
+        with (tables / "bias_by_sparsity.csv").open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for task, metric in sorted({(row["task"], row["metric"]) for row in rows}):
+            lines = [
+                ",".join((row["sparsity"], row["value"], row["model"], row["method"]))
+                for row in rows
+                if (row["task"], row["metric"]) == (task, metric)
+            ]
+            texts[f"plots/{study}/{task}_{metric}.csv"] = "\n".join(["sparsity,value,model,method", *lines]) + "\n"
+    for old in (output / "plots" / study).glob("*.csv"):
+        if f"plots/{study}/{old.name}" not in texts:
+            old.unlink()
+    for name, text in texts.items():
+        path = output / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
 
 
 def show(published: Path, output: Path) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 
 from fairshrink.contracts import ModelFamily, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.log import log
+from fairshrink.store.layout import FOLDERS
 from fairshrink.study.catalog import Catalog
 from fairshrink.study.control_checks import check_control, check_dose
 from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
@@ -19,6 +21,10 @@ from fairshrink.study.uses import Scale
 
 NOT_IN_NAMES = frozenset("/\\*?[]{}")
 """What separates folders, and wildcards of shells and of Snakemake."""
+TAKEN = frozenset(PurePath(each).name for each in FOLDERS.values()) | {
+    *("tables", "figures", "metrics", "plots", "manifests", "quarantine", "partial"),
+}
+"""Folders in results/, where each study has a folder of its own name."""
 LONGEST_NAME = 80
 """Bytes: a file's name may have 255, and names of model and task are in it with settings and a key."""
 TASK_HEADS_OF_FAMILY: Mapping[ModelFamily, tuple[TaskHead, ...]] = {
@@ -36,6 +42,9 @@ def check(
     mistakes: list[Mistake],
 ) -> None:
     """Add all errors to ``mistakes``. The three sets contain all names in the file, also of entries with mistakes."""
+    if study.name in TAKEN:
+        reason = f"'{study.name}' is the name of a folder of results, beside which those of a study are"
+        mistakes.append(Mistake("study", reason, f"another name, for example `{study.name}_study`"))
     _check_downloads(study, mistakes)
     for name, model in study.models.items():
         refer(model.download, downloads, f"models.{name}.download", "download", mistakes)

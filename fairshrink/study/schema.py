@@ -192,4 +192,4 @@ class StudyKeys(Settings):
         description="file `validity.csv` of a study that tested the metrics; a metric that failed is not measurable",
     )
     execution: Execution = Field(Execution(), description="how jobs are grouped and run; changes no result")
-    output: Inside = Field("results", description="folder for tables/, figures/ and report.html")
+    output: Inside = Field("results", description="folder for tables/, figures/ and report.html, also in `<study>/`")

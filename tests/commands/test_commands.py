@@ -109,7 +109,7 @@ def test_help_imports_nothing_that_takes_time():
         (["plan", "--study", "nowhere.yaml"], "error: nowhere.yaml: 1 mistake"),
         (["plan", "--restore", "sometimes"], "there is no such policy"),
         (["explain", "--study", "nowhere.yaml"], "error: nowhere.yaml: 1 mistake"),
-        (["explain", "--offline", "--cell", "model=bert"], "error: results/tables/results.parquet"),
+        (["explain", "--offline", "--cell", "model=bert"], "error: results/tiny/tables/results.parquet"),
         (["share", "--study", "nowhere.yaml"], "error: nowhere.yaml: 1 mistake"),
         (["report", "--study", "nowhere.yaml"], "error: nowhere.yaml: 1 mistake"),
         (["report"], "error: study tiny has no results here yet"),

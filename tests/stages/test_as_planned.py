@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
@@ -139,3 +140,12 @@ def test_key_and_path_must_be_those_of_the_parts(change):
     wrong = Recipe(**(vars(one) | change))
     with pytest.raises(UserError, match="the key is not that of what the plan says"):
         AsPlanned("", {wrong.key: ()}).check(wrong)
+
+
+def test_what_loads_a_checkpoints_form_is_covered_by_its_method():
+    form, used = "fairshrink.models.stored_forms.removed_heads", "fairshrink.models.architecture.heads"
+    importlib.import_module(form)
+    importlib.import_module("fairshrink.stages.evaluate")
+    entries = {"k": (CodeEntry("stages.evaluate", "run"),)}
+    assert AsPlanned("", entries, frozenset(set(sys.modules) - {form, used}))._unknown() == []
+    assert AsPlanned("", entries, frozenset(set(sys.modules) - {used}))._unknown() == [used.removeprefix("fairshrink.")]

@@ -26,6 +26,11 @@ def shown(folder: Path) -> dict[str, str]:
     return {each.relative_to(folder).as_posix(): each.read_text() for each in files}
 
 
+SPARSITY = """model,task,metric,method,sparsity,value
+bert,lm,weat,none,0,0.5
+bert,lm,weat,random,0.5,0.4
+bert,nli,weat,none,0,0.1
+"""
 A = {"tables/r.csv": "a", "tables/only_a.csv": "a", "figures/f.png": "a"}
 B = {"tables/r.csv": "b", "figures/f.png": "b", "figures/only_b.png": "b"}
 
@@ -35,6 +40,23 @@ def test_results_replace_each_other_without_remains(tmp_path):
     for path, files in ((a, A), (b, B), (a, A), (a, A), (b, B)):
         assert published.show(path, out)
         assert shown(out) == files
+
+
+def test_two_studies_are_side_by_side_and_the_last_one_is_in_front(tmp_path):
+    numbers = {"tables/headline.json": '{"t": {"m": 1}}', "tables/bias_by_sparsity.csv": SPARSITY}
+    a, b, out = publish(tmp_path, "a", A | numbers), publish(tmp_path, "b", B), tmp_path / "out"
+    assert published.show_study(a, out, "one") and published.show_study(b, out, "two")
+    assert shown(out / "one") == A | numbers and shown(out / "two") == B
+    assert (out / "tables/r.csv").read_text() == "b"
+    assert (out / "metrics/one.json").read_text() == '{"t": {"m": 1}}' and not (out / "metrics/two.json").exists()
+    assert shown(out / "plots") == {
+        "one/lm_weat.csv": "sparsity,value,model,method\n0,0.5,bert,none\n0.5,0.4,bert,random\n",
+        "one/nli_weat.csv": "sparsity,value,model,method\n0,0.1,bert,none\n",
+    }
+    less = publish(tmp_path, "c", {"tables/bias_by_sparsity.csv": SPARSITY.replace("bert,nli,weat,none,0,0.1\n", "")})
+    published.show_study(less, out, "one")
+    assert [each.name for each in (out / "plots/one").iterdir()] == ["lm_weat.csv"]
+    assert not published.show_study(tmp_path / "none", out, "three") and not (out / "three").exists()
 
 
 def test_other_files_are_kept(tmp_path):

@@ -91,3 +91,7 @@ def test_more_heads_than_can_go(folder):
     (folder / "local/bert/config.json").write_text(json.dumps(config))
     found = mistakes(folder, lambda c: c["compressions"][1].update(sparsity=0.75))
     assert found["compressions.head_pruning.sparsity"][0].startswith("models.bert can lose 50% of its heads")
+
+
+def test_a_study_is_not_called_like_a_folder_of_results(folder):
+    assert "`scores_study`" in mistakes(folder, lambda c: c.update(study="scores"))["study"][1]
