@@ -8,6 +8,7 @@ that was run last. So going back to another branch or study shows its tables at 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 import uuid
@@ -18,6 +19,8 @@ from fairshrink.store import artifacts
 from fairshrink.store.layout import MARKER
 
 SHOWN = "tables/provenance.json"
+PLOTTED = ("sparsity", "value", "model", "method")
+"""Columns of the tables for DVC's plots."""
 
 
 def show_study(published: Path, output: Path, study: str) -> bool:
@@ -43,12 +46,11 @@ def _track(tables: Path, output: Path, study: str) -> None:
         with (tables / "bias_by_sparsity.csv").open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
         for task, metric in sorted({(row["task"], row["metric"]) for row in rows}):
-            lines = [
-                ",".join((row["sparsity"], row["value"], row["model"], row["method"]))
-                for row in rows
-                if (row["task"], row["metric"]) == (task, metric)
-            ]
-            texts[f"plots/{study}/{task}_{metric}.csv"] = "\n".join(["sparsity,value,model,method", *lines]) + "\n"
+            text = io.StringIO()
+            written = csv.DictWriter(text, PLOTTED, extrasaction="ignore", lineterminator="\n")
+            written.writeheader()
+            written.writerows(row for row in rows if (row["task"], row["metric"]) == (task, metric))
+            texts[f"plots/{study}/{task}_{metric}.csv"] = text.getvalue()
     for old in (output / "plots" / study).glob("*.csv"):
         if f"plots/{study}/{old.name}" not in texts:
             old.unlink()
