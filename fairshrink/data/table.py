@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -78,6 +79,17 @@ class TableFormat(Settings):
                 raise ValueError(
                     f"there is no text encoding '{value}'; for example utf-8, latin-1, cp1252, utf-16"
                 ) from error
+        return value
+
+    @field_validator("file")
+    @classmethod
+    def _each_once(cls, value: str | list[str] | None) -> str | list[str] | None:
+        names = [posixpath.normpath(name) for name in value] if isinstance(value, list) else []
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"{', '.join(twice)}: named twice, so that its rows would count twice; name each file once"
+            )
         return value
 
     @field_validator("separator")

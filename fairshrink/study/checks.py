@@ -126,12 +126,30 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
     for path, table in task.tables():
         for column in sorted(needed - set(table.columns)):
             mistakes.append(Mistake(f"{key}.{path}.columns.{column}", "this column is not named", f"`{column}: NAME`"))
+    _check_pairs(task, mistakes)
     _check_labels(study, task, mistakes)
     _check_polarity(task, mistakes)
     if len(set(task.keys.splits)) != len(task.keys.splits):
         mistakes.append(Mistake(f"{key}.splits", "a split is named twice", "each number once"))
     if study.whole and not any(task.name in model.tasks for model in study.models.values()):
         mistakes.append(Mistake(key, "no model has this task", f"`{task.name}` in a model's `tasks`, or leave it out"))
+
+
+def _check_pairs(task: TaskEntry, mistakes: list[Mistake]) -> None:
+    """All tables of a task have single texts, or all have pairs; "all" is every test item in tables."""
+    if task.main is None:
+        return
+    pairs = task.main.columns.get("text_pair")
+    for path, table in task.tables():
+        key, name = f"tasks.{task.name}.{path}.columns.text_pair", table.columns.get("text_pair")
+        if pairs is not None and name is None:
+            mistakes.append(Mistake(key, "other tables of the task have pairs of texts", f"`text_pair: {pairs}`"))
+        elif pairs is None and name is not None:
+            reason = "other tables of the task have single texts"
+            mistakes.append(Mistake(key, reason, "leave it out here, or name it there too"))
+    if "all" in task.tests and len(task.tests) > 1:
+        reason = "tables of results call all test items together so"
+        mistakes.append(Mistake(f"tasks.{task.name}.test.all", reason, "another name"))
 
 
 def _check_labels(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:

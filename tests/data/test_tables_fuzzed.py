@@ -327,3 +327,65 @@ def test_any_bytes_are_a_table_or_an_error(tmp_path, batch):
         else:
             assert set(found.columns) == set(table.chosen) and len(found) > 0, seed
             assert all(isinstance(each, str) and each.strip() for each in found["text"]), seed
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_cut_files_headers_alone_and_columns_there_twice_are_refused(tmp_path, batch):
+    for seed in range(batch, TABLES, BATCHES):
+        draw = random.Random(3000 + seed)
+        kind = draw.choice(["cut", "no rows", "twice"])
+        table = made(draw, draw.choice(["csv", "tsv", "jsonl"] if kind == "cut" else ["csv", "tsv", "parquet"]))
+        chosen = table.names.index(table.chosen["text"])
+        if kind == "twice":
+            table.names.append(table.names[chosen])
+            for row in table.rows:
+                row.append(row[chosen])
+        elif kind == "no rows":
+            table.rows.clear()
+        if table.keys["format"] == "parquet":
+            parquet(table, tmp_path / "t")
+        else:
+            lines = written(draw, table)
+            if kind != "cut" and not table.keys["header"]:
+                continue
+            data = "".join(lines).encode()
+            if kind == "cut":
+                packed = gzip.compress(data)
+                data = packed[: draw.randrange(2, len(packed))]
+            (tmp_path / "t").write_bytes(data)
+        said = {"cut": "cannot be read as", "no rows": "has no rows", "twice": "more than one column"}[kind]
+        with pytest.raises(TableError) as raised:
+            read(reference(tmp_path, table))
+        assert str(tmp_path / "t") in str(raised.value) and said in str(raised.value), (seed, str(raised.value))
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("values", "labels", "names"),
+    [
+        ([True, False], ["true", "false"], ["true", "false"]),
+        ([True, False], [False, True], ["true", "false"]),
+        ([True, False], {True: "yes", False: "no"}, ["yes", "no"]),
+        ([1, 0], {0: "no", 1: "yes"}, ["yes", "no"]),
+        ([1.0, 0.0], {0: "no", 1: "yes"}, ["yes", "no"]),
+        ([1.0, 0.0], ["0.0", "1.0"], ["1.0", "0.0"]),
+        (["1", "0"], [0, 1], ["1", "0"]),
+        ([1, 0], ["no", "yes"], None),
+        ([1.5, 0.0], {0: "no", 1: "yes"}, None),
+        ([True, False], {1: "yes", 0: "no"}, None),
+        (["1.0", "0.0"], {0: "no", 1: "yes"}, None),
+    ],
+)
+def test_labels_of_any_type_are_matched_by_what_they_say(tmp_path, format, values, labels, names):
+    if format == "parquet":
+        pq.write_table(pa.table({"text": ["a", "b"], "label": values}), tmp_path / "t")
+    else:
+        rows = [{"text": text, "label": value} for text, value in zip("ab", values, strict=True)]
+        (tmp_path / "t").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"text": "text", "label": "label"}
+    ref = TableReference(path=str(tmp_path), file="t", format=format, columns=columns, labels=labels)
+    if names is None:
+        with pytest.raises(TableError, match="none of the labels"):
+            read(ref)
+    else:
+        assert read(ref)["label"].tolist() == names

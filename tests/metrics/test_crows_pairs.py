@@ -12,6 +12,7 @@ from tiny import tiny_bert, tiny_llama, tiny_roberta
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics.crows_pairs import metric as crows_pairs
+from fairshrink.metrics.crows_pairs import scores
 from fairshrink.metrics.crows_pairs.metric import Settings
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.stats.estimates import bootstrap_weights
@@ -283,3 +284,21 @@ def test_mistakes_are_explained(items, tmp_path):
         crows_pairs.score(Scoring(cp, {"items": [tmp_path / "absent.csv"]}), SETTINGS)
     with pytest.raises(UserError, match="needs a language model"):
         crows_pairs.score(Scoring(load(tiny_bert, "classification", tmp_path), items(PAIRS)), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("A,B,stereo,all", "row 2: a bias type called all, stereo, antistereo"),
+        ("A,B,stereo,stereo", "row 2: a bias type called all"),
+        ("A,B,both,age", "row 2: stereo_antistereo is not stereo or antistereo"),
+        ("A,B,stereo", "row 2: fields missing or too many"),
+        ("A,B,stereo,age,more", "row 2: fields missing or too many"),
+        ("A,,stereo,age", "row 2: an empty sentence"),
+    ],
+)
+def test_files_whose_rows_would_be_mixed_up_are_refused(tmp_path, line, said):
+    path = tmp_path / "pairs.csv"
+    path.write_text(f"sent_more,sent_less,stereo_antistereo,bias_type\nHe.,She.,stereo,gender\n{line}\n")
+    with pytest.raises(UserError, match=said):
+        scores.read([path])

@@ -15,6 +15,7 @@ from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.likelihood import tie_exact_mean
 from fairshrink.metrics._shared.sampling import spread_sample
+from fairshrink.metrics.stereoset import contexts
 from fairshrink.metrics.stereoset import metric as stereoset
 from fairshrink.metrics.stereoset.contexts import LABELS, Context, fillers
 from fairshrink.metrics.stereoset.metric import Settings
@@ -376,3 +377,16 @@ def test_mistakes_are_explained(items, tmp_path):
         stereoset.score(Scoring(load(tiny_bert, "regression", tmp_path), data), SETTINGS)
     with pytest.raises(UserError, match="entailment"):
         stereoset.score(Scoring(load(tiny_bert, "classification", tmp_path, labels=("yes", "no")), data), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("bias_type", "all", "called all"), ("target", None, "else than text"), ("context", 3, "else than text")],
+)
+def test_an_item_that_would_be_mixed_up_is_refused(items, tmp_path, name, value, said):
+    (path,) = items(USABLE)["items"]
+    content = json.loads(path.read_text())
+    content["data"]["intrasentence"][0][name] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=said):
+        contexts.read([path])

@@ -220,3 +220,31 @@ def test_names_that_can(folder, name):
         content["compressions"] = []
 
     assert planned(folder, renamed)
+
+
+def test_a_file_that_is_named_twice(folder):
+    change = lambda c: c["tasks"]["sentiment"]["train"].update(file=["reviews.csv", "./reviews.csv"])  # noqa: E731
+    found = mistakes(folder, change)
+    reason, remedy = found["tasks.sentiment.train.file"]
+    assert "reviews.csv: named twice, so that its rows would count twice" in reason and "once" in remedy
+
+
+@pytest.mark.parametrize("pairs_in", ["train", "test"])
+def test_pairs_and_single_texts_are_not_mixed(folder, pairs_in):
+    def mixed(content):
+        task = content["tasks"]["nli"]
+        task["test"] = {"other": copy.deepcopy(task["train"])}
+        (task["test"]["other"] if pairs_in == "train" else task["train"])["columns"].pop("text_pair")
+        content["metrics"] = [{"metric": "task_score"}]
+
+    found = mistakes(folder, mixed)
+    said = {"train": "pairs of texts", "test": "single texts"}[pairs_in]
+    assert f"other tables of the task have {said}" in found["tasks.nli.test.other.columns.text_pair"][0]
+
+
+def test_a_test_table_is_not_called_as_all_items_are(folder):
+    def named(content):
+        task = content["tasks"]["nli"]
+        task["test"] = {name: copy.deepcopy(task["train"]) for name in ("all", "other")}
+
+    assert "call all test items together so" in mistakes(folder, named)["tasks.nli.test.all"][0]

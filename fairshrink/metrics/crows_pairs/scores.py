@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
 
 METHODS = {"masked_lm": "masked", "causal_lm": "causal"}
+DIRECTIONS = ("stereo", "antistereo")
+TAKEN = ("all", *DIRECTIONS)
 COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 
 Values = NDArray[np.float64]
@@ -75,8 +77,26 @@ def read(files: Iterable[Path]) -> list[Pair]:
                 f"crows_pairs: {path} has no column {', '.join(absent)}; `items` of `data` names "
                 "crows_pairs_anonymized.csv"
             )
+        _check(path, rows)
         pairs += [Pair(f"{len(pairs) + at:05d}", *(row[name] for name in COLUMNS)) for at, row in enumerate(rows)]
     return pairs
+
+
+def _check(path: Path, rows: Sequence[Mapping[str | None, object]]) -> None:
+    """Each row has all fields; groups are told apart from each other and from all pairs together."""
+    faults = {
+        "fields missing or too many": lambda row: None in row or None in row.values(),
+        "an empty sentence": lambda row: not all(str(row[name]).strip() for name in COLUMNS[:2]),
+        f"stereo_antistereo is not {' or '.join(DIRECTIONS)}": lambda row: row["stereo_antistereo"] not in DIRECTIONS,
+        f"a bias type called {', '.join(TAKEN)}, which is another group in tables": lambda row: (
+            row["bias_type"] in TAKEN
+        ),
+    }
+    for reason, is_wrong in faults.items():
+        wrong = [number for number, row in enumerate(rows, 1) if is_wrong(row)]
+        if wrong:
+            listed = ", ".join(map(str, wrong[:20])) + (f" and {len(wrong) - 20} more" if len(wrong) > 20 else "")
+            raise UserError(f"crows_pairs: {path}, row{'s' if len(wrong) > 1 else ''} {listed}: {reason}; fix the file")
 
 
 @dataclass(frozen=True)

@@ -77,4 +77,9 @@ def _context(entry: dict) -> Context:
     by_label = {each["gold_label"]: each["sentence"] for each in entry["sentences"]}
     complete = set(by_label) == set(LABELS) and len(entry["sentences"]) == len(LABELS)
     sentences = tuple(by_label[label] for label in LABELS) if complete else ()
+    named = [entry[name] for name in ("id", "target", "bias_type", "context")]
+    if not all(isinstance(text, str) and text for text in (*named, *by_label.values())):
+        raise TypeError(f"item {entry['id']!r} has something else than text")
+    if entry["bias_type"] == "all":
+        raise ValueError(f"item {entry['id']} has a bias type called all, which is every item in tables")
     return Context(entry["id"], entry["target"], entry["bias_type"], entry["context"], sentences)
