@@ -26,6 +26,15 @@ Inside = Annotated[str, AfterValidator(inside)]
 """A path of which no part leads out of the folder that it is relative to."""
 
 
+def plain(path: str) -> str:
+    """A path in its shortest form, so that ``./a//b/`` and ``a/b`` are one."""
+    return "/".join(part for part in path.split("/") if part not in ("", ".")) or "."
+
+
+Below = Annotated[Inside, AfterValidator(plain)]
+"""The same of one file or folder, in its shortest form."""
+
+
 class Settings(BaseModel):
     """A frozen block of settings that rejects unknown keys, and values that YAML made something else of."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
-from fairshrink.settings import Inside, Settings
+from fairshrink.settings import Below, Settings
 
 Role = Literal["text", "text_pair", "label"]
 Said = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
@@ -30,7 +30,7 @@ def said(value: object) -> str:
 class TableFormat(Settings):
     """How a table of examples is read."""
 
-    file: Inside | Annotated[list[Inside], Field(min_length=1)] | None = Field(
+    file: Below | Annotated[list[Below], Field(min_length=1)] | None = Field(
         None,
         description="file(s) inside the download, also packed by gzip, bzip2 or xz; several are read one after another",
     )
@@ -56,6 +56,11 @@ class TableFormat(Settings):
     drop_labels: list[Said] = Field(
         [], description='rows with these labels are left out, for example `["-"]` where people did not agree'
     )
+
+    @field_validator("file")
+    @classmethod
+    def _one_as_itself(cls, value: Any) -> Any:
+        return value[0] if isinstance(value, list) and len(value) == 1 else value
 
     @field_validator("columns", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,8 @@ def find(folder: Path, name: str) -> Path:
     if folder.is_file() and folder.name == name:
         return folder
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    # By name: DVC may have linked the files of a download to its cache; links of local sources are looked at there.
+    if not Path(normpath(path)).is_relative_to(normpath(folder)):
         reason = f"{name}: leads out of its download {folder}"
         raise TableError(Fault("file", reason, "write `file` relative to the download"))
     if path.is_file():

@@ -4,6 +4,8 @@ Editing the file therefore creates a new download and everything that depends on
 
 Pin: SHA-256 of each file, by name; where the folder is does not count.
 Network: None.
+    Left out: version control (`.git`, `.gitignore`, …), caches and what file managers leave (`__pycache__`, `.cache`,
+    `.DS_Store`, …), unfinished files (`*.part`), and README, LICENSE and CHANGELOG files.
 Limits: The contents are read and hashed whenever a study is planned, so large folders make planning slow.
 Use:
     my_reviews: {source: local, path: data/my_reviews.csv}
@@ -12,9 +14,9 @@ Use:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -22,12 +24,24 @@ from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
 from fairshrink.settings import SourceSettings
 
+FOLDERS_LEFT_OUT = frozenset({".git", ".hg", ".svn", ".dvc", "__pycache__", ".cache", ".ipynb_checkpoints"})
+FILES_LEFT_OUT = (
+    *(".gitignore", ".gitattributes", ".gitmodules", ".dvcignore"),
+    *(".DS_Store", "Thumbs.db", "desktop.ini", ".snakemake_timestamp"),
+)
+ENDINGS_LEFT_OUT = (".part", ".pyc")
+FOR_PEOPLE = frozenset({"readme", "license", "changelog"})
+"""Names without endings, in lower case, of texts that nothing reads: an edit of one changes no result."""
+
 
 class Settings(SourceSettings):
     """Settings of a local folder or file."""
 
     path: str = Field(min_length=1, description="folder or file, relative to the study's file; ~ is your home")
 
+    links: Literal["inside", "follow"] = Field(
+        "inside", description="links to files outside of the folder: a mistake, or followed"
+    )
     _pin: Mapping[str, Any] | None = PrivateAttr(None)
 
     @property
@@ -86,18 +100,46 @@ def _digests(files: dict[str, Path]) -> dict[str, str]:
 
 def _files(settings: Settings) -> dict[str, Path]:
     """Files by their name below the folder, sorted; another artifact's provenance is not part of its contents."""
-    from fairshrink.store.layout import MARKER
-
     root = Path(settings.path)
     if root.is_file():
         return {root.name: root}
     if not root.is_dir():
         raise UserError(f"{root}: this local source does not exist; write `path` relative to the study's file")
-    found = {
-        each.relative_to(root).as_posix(): each
-        for each in sorted(root.rglob("*"))
-        if each.is_file() and each.name != MARKER
-    }
+    found = dict(sorted(_walk(root, root, settings, (root.resolve(),))))
     if not found:
         raise UserError(f"{root}: this local source is an empty folder; put files into it or name another `path`")
     return found
+
+
+def _walk(folder: Path, root: Path, settings: Settings, above: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    """What is below a folder, through links; ``above`` are the real folders on the way to it."""
+    for each in sorted(folder.iterdir()):
+        name = each.relative_to(root).as_posix()
+        if _left_out(each):
+            continue
+        real = each.resolve()
+        if each.is_symlink() and settings.links == "inside" and not real.is_relative_to(above[0]):
+            raise UserError(
+                f"{root}: {name} is a link that leads out of this local source, to {real}; put the file itself there, "
+                "or write `links: follow`"
+            )
+        if not real.exists():
+            raise UserError(
+                f"{root}: {name} is a link to {real}, which does not exist; remove it or put the file there"
+            )
+        if each.is_file():
+            yield name, each
+        elif each.is_dir() and real in above:
+            raise UserError(f"{root}: {name} is a link to a folder that it is in itself; remove it")
+        elif each.is_dir():
+            yield from _walk(each, root, settings, (*above, real))
+
+
+def _left_out(path: Path) -> bool:
+    """What other programs leave in folders, what DVC leaves out of artifacts, and what only people read."""
+    from fairshrink.store.layout import MARKER
+
+    if path.is_dir():
+        return path.name in FOLDERS_LEFT_OUT or (path.name.startswith(".") and path.name.endswith(".training"))
+    name = path.name.lower()
+    return path.name in (*FILES_LEFT_OUT, MARKER) or name.endswith(ENDINGS_LEFT_OUT) or name.split(".")[0] in FOR_PEOPLE

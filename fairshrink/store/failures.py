@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from fairshrink.errors import UserError
-from fairshrink.log import log
+from fairshrink.log import left, log
 from fairshrink.store.artifacts import Recipe, disk_full, write_json
 
 FOLDER = Path(".snakemake/fairshrink/failed")
@@ -26,6 +27,8 @@ class Failures:
     def __init__(self, of: int) -> None:
         self.of = of
         self.reasons: dict[str, str] = {}
+        self._began = time.monotonic()
+        self._done: set[str] = set()
 
     @contextmanager
     def noted(self, recipes: Sequence[Recipe]) -> Iterator[None]:
@@ -48,6 +51,14 @@ class Failures:
             for each in recipes:
                 if each.path not in self.reasons:
                     (FOLDER / each.key).unlink(missing_ok=True)
+        self._report({each.path for each in recipes})
+
+    def _report(self, paths: set[str]) -> None:
+        """How far the job is, once for each artifact."""
+        if self.of > 1 and not paths <= self._done:
+            self._done |= paths
+            done = len(self._done)
+            log(f"{done} of {self.of} artifacts of this job{left(done, self.of, time.monotonic() - self._began)}")
 
 
 @contextmanager

@@ -46,11 +46,11 @@ def _track(tables: Path, output: Path, study: str) -> None:
         with (tables / "bias_by_sparsity.csv").open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
         for task, metric in sorted({(row["task"], row["metric"]) for row in rows}):
-            text = io.StringIO()
-            written = csv.DictWriter(text, PLOTTED, extrasaction="ignore", lineterminator="\n")
+            buffer = io.StringIO()
+            written = csv.DictWriter(buffer, PLOTTED, extrasaction="ignore", lineterminator="\n")
             written.writeheader()
             written.writerows(row for row in rows if (row["task"], row["metric"]) == (task, metric))
-            texts[f"plots/{study}/{task}_{metric}.csv"] = text.getvalue()
+            texts[f"plots/{study}/{task}_{metric}.csv"] = buffer.getvalue()
     for old in (output / "plots" / study).glob("*.csv"):
         if f"plots/{study}/{old.name}" not in texts:
             old.unlink()

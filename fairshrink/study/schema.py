@@ -10,14 +10,14 @@ from pydantic import Field, field_validator
 
 from fairshrink.contracts import ModelFamily, Precision, RestorePolicy, StoredType
 from fairshrink.data.table import Said, Table, said
-from fairshrink.settings import Inside, Settings
+from fairshrink.settings import Below, Inside, Settings
 
 
 class Files(Settings):
     """Files inside a download, as a metric reads them."""
 
     download: str = Field(description="name of an entry under `downloads`")
-    file: Inside | Annotated[list[Inside], Field(min_length=1)] = Field(
+    file: Below | Annotated[list[Below], Field(min_length=1)] = Field(
         description="file(s) or folder inside the download"
     )
 
@@ -31,11 +31,11 @@ class Model(Settings):
     """A pretrained model."""
 
     download: str = Field(description="name of the entry under `downloads` that contains it")
-    folder: Inside = Field(".", description="folder inside the download with config.json, weights and tokenizer")
+    folder: Below = Field(".", description="folder inside the download with config.json, weights and tokenizer")
     family: ModelFamily = Field(
         description="encoder (such as BERT, or T5 without its decoder) or causal (such as GPT-2, Llama)"
     )
-    gguf_file: Inside | None = Field(None, description="name of a GGUF file in `folder`, if the model is one")
+    gguf_file: Below | None = Field(None, description="name of a GGUF file in `folder`, if the model is one")
     dtype: StoredType = Field("float32", description="type in which its checkpoints are stored")
     tasks: list[str] = Field(min_length=1, description="tasks for which a baseline of this model is made")
 

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from fairshrink.errors import UserError
+from fairshrink.log import left
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.training import termination
 from fairshrink.training.settings import TrainingSettings
@@ -139,7 +140,8 @@ def fit(
             if (step + 1) % every == 0 or step + 1 == stop:
                 seconds = time.monotonic() - began
                 mean = torch.stack(recent).mean().item()
-                log(f"step {step + 1}/{len(steps)}  loss {mean:.4f}  {seen / max(seconds, 1e-9):,.0f} tokens/s")
+                rest = left(step + 1 - start_step, stop - start_step, seconds)
+                log(f"step {step + 1}/{len(steps)}  loss {mean:.4f}  {seen / max(seconds, 1e-9):,.0f} tokens/s{rest}")
                 recent = []
             ending = termination_requested()
             if state and (ending or state.due()):

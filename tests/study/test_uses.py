@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tiny_study import stub_model, study, write_data
 
+from fairshrink.planning import grid
 from fairshrink.planning.studies import load
 from fairshrink.study.mistakes import StudyError
 
@@ -40,7 +41,7 @@ def test_a_folder_that_is_not_in_the_source(folder):
     )
     assert "`folder: final`" in mistakes(folder)["models.bert"][1]
     found = mistakes(folder, lambda c: c["models"]["bert"].update(folder="../llama"))
-    assert "leads out of the download" in found["models.bert.folder"][0]
+    assert "leads out of" in found["models.bert.folder"][0]
 
 
 def test_a_model_is_read_for_all_tasks_at_once(folder):
@@ -95,3 +96,19 @@ def test_more_heads_than_can_go(folder):
 
 def test_a_study_is_not_called_like_a_folder_of_results(folder):
     assert "`scores_study`" in mistakes(folder, lambda c: c.update(study="scores"))["study"][1]
+
+
+def test_spellings_of_one_place_are_one(folder):
+    def keys(change):
+        content = copy.deepcopy(study())
+        change(content)
+        (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        return list(grid.expand(load(folder / "config.yaml")))
+
+    def other(content):
+        content["models"]["bert"]["folder"] = "./"
+        content["tasks"]["lm"]["train"]["file"] = ["reviews.csv"]
+        content["tasks"]["mlm"]["train"]["file"] = ".//reviews.csv"
+        content["metrics"][4]["data"]["words"]["file"] = ["word_lists/"]
+
+    assert keys(other) == keys(lambda content: None)
