@@ -87,12 +87,22 @@ def _remove_invalid_records(made: plan.Plan) -> None:
 
 
 def _with_invalid_due(made: plan.Plan) -> plan.Plan:
-    """The plan for a dry run, which changes nothing: jobs with incomplete artifacts have an output that is missing."""
-    jobs = []
-    for job in made.jobs:
-        paths = (Path(each.recipe.path) for each in job.artifacts)
-        incomplete = (path for path in paths if (path / MARKER).is_file() and not artifacts.exists(path))
-        jobs.append(dataclasses.replace(job, outputs=(*job.outputs, *(f"{path}/incomplete" for path in incomplete))))
+    """The plan for a dry run, which changes nothing: a file that there is not stands beside each incomplete artifact.
+
+    The job that makes the artifact has it as an output and those that read the artifact as an input, so that Snakemake
+    shows them as due.
+    """
+    paths = [Path(each.recipe.path) for job in made.jobs for each in job.artifacts]
+    absent = {
+        f"{path}/{MARKER}": f"{path}/incomplete"
+        for path in paths
+        if (path / MARKER).is_file() and not artifacts.exists(path)
+    }
+
+    def extended(files: tuple[str, ...]) -> tuple[str, ...]:
+        return (*files, *(absent[each] for each in files if each in absent))
+
+    jobs = (dataclasses.replace(job, inputs=extended(job.inputs), outputs=extended(job.outputs)) for job in made.jobs)
     return dataclasses.replace(made, jobs=tuple(jobs))
 
 

@@ -58,7 +58,7 @@ def test_installed_package_has_its_data_and_its_command(installed):
     ours = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "fairshrink").rglob("*")
-        if path.suffix in (".py", ".json", ".html", ".css", ".js")
+        if path.suffix in (".py", ".json", ".html", ".css", ".js") and "__pycache__" not in path.parts
     }
     there = {path.relative_to(site).as_posix() for path in (folder / "env").rglob("fairshrink/**/*") if path.is_file()}
     assert ours == there

@@ -166,7 +166,7 @@ def test_every_artifact_has_its_pointer_and_its_record(finished):
     git(finished, "add", "-A")
     staged = git(finished, "diff", "--cached", "--name-only").splitlines()
     git(finished, "reset", "-q")
-    assert all(name.endswith((".dvc", ".json")) for name in staged), staged
+    assert all(name.endswith((".dvc", ".json")) or name.startswith("results/plots/tiny/") for name in staged), staged
     status = run(finished, "dvc", "data", "status", "--json").stdout
     assert not json.loads(status).get("uncommitted")
 
@@ -290,12 +290,12 @@ def test_a_failing_job_says_why_and_keeps_what_was_made(tmp_path):
     weights = folder / "local/cut/model.safetensors"
     shutil.copytree(folder / "local/bert", weights.parent)
     good = weights.read_bytes()
-    weights.write_bytes(good[: len(good) // 2])
+    weights.write_bytes(good[: len(good) // 2] + b"\xff" * (len(good) - len(good) // 2))  # NaN
     done = snakemake(folder, "--keep-going", check=False)
     assert done.returncode != 0
     text = done.stdout + done.stderr
     assert "data/cut-" in text
-    assert "cannot be read as a model" in text
+    assert "its weights are damaged" in text
     assert "Traceback" not in text
     assert list(folder.glob("results/scores/bert-similarity-*/bias_sts-*/items.parquet"))
     assert not list(folder.glob("results/baselines/cut-sentiment-*"))
