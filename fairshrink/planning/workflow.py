@@ -77,13 +77,17 @@ def _own_part(whole: plan.Plan, command: list[str]) -> plan.Plan:
     return dataclasses.replace(whole, jobs=mine or whole.jobs)
 
 
+def _incomplete(made: plan.Plan) -> list[Path]:
+    """Artifacts to make that have a record already, which names files that are missing."""
+    paths = (Path(each.recipe.path) for job in made.jobs for each in job.artifacts)
+    return [path for path in paths if (path / MARKER).is_file() and not artifacts.exists(path)]
+
+
 def _remove_invalid_records(made: plan.Plan) -> None:
     """Remove the records of incomplete artifacts: Snakemake would consider the job's output as done."""
-    for path in (each.recipe.path for job in made.jobs for each in job.artifacts):
-        marker = Path(path) / MARKER
-        if marker.is_file() and not artifacts.exists(Path(path)):
-            log(f"{path}: files named in its record are missing; it is recomputed")
-            marker.unlink()
+    for path in _incomplete(made):
+        log(f"{path}: files named in its record are missing; it is recomputed")
+        (path / MARKER).unlink()
 
 
 def _with_invalid_due(made: plan.Plan) -> plan.Plan:
@@ -92,12 +96,7 @@ def _with_invalid_due(made: plan.Plan) -> plan.Plan:
     The job that makes the artifact has it as an output and those that read the artifact as an input, so that Snakemake
     shows them as due.
     """
-    paths = [Path(each.recipe.path) for job in made.jobs for each in job.artifacts]
-    absent = {
-        f"{path}/{MARKER}": f"{path}/incomplete"
-        for path in paths
-        if (path / MARKER).is_file() and not artifacts.exists(path)
-    }
+    absent = {f"{path}/{MARKER}": f"{path}/incomplete" for path in _incomplete(made)}
 
     def extended(files: tuple[str, ...]) -> tuple[str, ...]:
         return (*files, *(absent[each] for each in files if each in absent))

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,9 +22,28 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import unquote, urlsplit
 
+ROOT = Path(__file__).parents[2]
 Repositories = dict[tuple[str, str, str], Path]
 _API = re.compile(r"/api/(model|dataset)s/([^/]+/[^/]+)/(tree|revision)/([^/]+)")
 _FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+
+
+def fetched(
+    program: str, endpoint: str, settings: list[dict], folder: Path, timeout: float = 120, **environment: str
+) -> list:
+    """What a Python program prints as JSON in a process of its own, in which variables of the hub are only these."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(settings), str(folder)],
+        env=kept | {"HF_ENDPOINT": endpoint, "no_proxy": "127.0.0.1"} | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout)
 
 
 @contextmanager

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from hub_server import hub_server
+from hub_server import fetched, hub_server
 from pydantic import ValidationError
 
 from fairshrink.sources import hub
 
 REVISION = "e2da8e2f811d1448a5b465c236feacd80ffbac7b"
-ROOT = Path(__file__).parents[2]
 CHILD = """
 import json, sys, time
 time.sleep = lambda seconds: None
@@ -50,19 +46,7 @@ def repositories(tmp_path_factory):
 
 
 def fetch(endpoint: str, settings: list[dict], folder: Path) -> list:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
-    environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "home"), "no_proxy": "127.0.0.1"}
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, json.dumps(settings), str(folder)],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout)
+    return fetched(CHILD, endpoint, settings, folder, HF_HOME=str(folder / "home"))
 
 
 def model(**changed) -> dict:

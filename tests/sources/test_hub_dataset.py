@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub_server import hub_server
+from hub_server import fetched, hub_server
 from pydantic import ValidationError
 
 from fairshrink.data.table import TableReference
@@ -23,7 +20,6 @@ from fairshrink.sources import hub_dataset
 from fairshrink.study.mistakes import StudyError
 
 REVISION = "b" * 40
-ROOT = Path(__file__).parents[2]
 CHILD = """
 import json, sys
 from pathlib import Path
@@ -99,19 +95,7 @@ def plain(tmp_path_factory):
 
 def fetch(endpoint: str, settings: list[dict], folder: Path) -> list:
     folder.mkdir(exist_ok=True)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
-    environment |= {"HF_ENDPOINT": endpoint, "HOME": str(folder / "home"), "no_proxy": "127.0.0.1"}
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, json.dumps(settings), str(folder)],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return json.loads(done.stdout)
+    return fetched(CHILD, endpoint, settings, folder, timeout=300, HOME=str(folder / "home"))
 
 
 def nli(**changed) -> dict:
