@@ -8,8 +8,10 @@ upload gets its final name when it is complete.
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,8 @@ KEEPALIVE = {"keepalive_interval": 15, "keepalive_count_max": 4}
 """asyncssh: a connection that has been silent for a minute is closed."""
 RETRIES = 3
 """How often a request to S3 is repeated."""
+LOCKED_S = 120
+"""How long another process may keep DVC's database of this repository to itself."""
 INCOMING = "incoming"
 """Folder of an SSH remote for unfinished uploads."""
 
@@ -43,7 +47,7 @@ class RemoteStore:
         from dvc.config import NoRemoteError
 
         try:
-            remote = repo.cloud.get_remote(command="pull")
+            remote = _when_unlocked(repo, lambda: repo.cloud.get_remote(command="pull"))
             self.odb = repo.cloud.get_remote_odb(command="pull")
             self.fs = self.odb.fs
             self.root = str(remote.path)
@@ -224,6 +228,22 @@ def _limit_waiting(fs: Any) -> None:
         settings.setdefault("connect_timeout", TIMEOUT_S)
         settings.setdefault("read_timeout", TIMEOUT_S)
         settings.setdefault("retries", {"total_max_attempts": 2, "mode": "standard"})
+
+
+def _when_unlocked(repo: Any, call: Callable[[], Any]) -> Any:
+    """What a call of DVC's returns, which opens the repository's index; waits while other processes set it up.
+
+    Where two processes create the index at once, SQLite refuses one of them without waiting.
+    """
+    end = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            return call()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            repo.close()  # its connection counts as set up, although it is not
+            time.sleep(0.05 + 0.1 * (os.getpid() % 7) / 7)
 
 
 def _one_line(error: BaseException) -> str:

@@ -4,15 +4,19 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import clones
 import pytest
 import servers
 from clones import FOLDERS, cached, configure, content, fetch, make, objects
+from dvc.repo import Repo
 
 from fairshrink.errors import UserError
 from fairshrink.remote import remote_store, restoring, sharing
@@ -234,6 +238,21 @@ def test_two_processes_may_restore_the_same_artifacts_at_once(ours, theirs):
         assert each.returncode == 0, stderr
     assert all(content(theirs / path) == content(ours / path) for path in paths)
     assert clones.names_match_bytes(cached(theirs))
+
+
+@pytest.mark.parametrize("remote", ["folder"], indirect=True)
+def test_index_that_another_process_sets_up_is_waited_for(ours, theirs):
+    paths = clones.pointers_of(ours)
+    repo = Repo(str(theirs))
+    index = Path(repo.site_cache_dir) / "index" / "data" / "db.db"
+    repo.close()
+    index.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(index, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("begin exclusive")
+        longer_than_sqlite_waits = threading.Timer(5.5, lambda: other.execute("rollback"))
+        longer_than_sqlite_waits.start()
+        assert fetch(theirs, paths) == set(paths)
+    assert all(content(theirs / path) == content(ours / path) for path in paths)
 
 
 def test_only_requested_artifacts_are_fetched(ours, theirs):
