@@ -59,6 +59,12 @@ Scope = Literal["encoder", "attention", "feed_forward", "all"]
 """Which linear layers: all in the blocks, only query, key and value, only feed-forward, or all with the task head's."""
 Part = Literal["linears", "heads"]
 """What a method treats: weights of linear layers, or whole attention heads, which not every architecture can lose."""
+Form = Literal["baseline", "dense", "factored", "packed"]
+"""Weights of linear layers as a method finds or leaves them.
+
+Of an uncompressed model; matrices of floating-point numbers, pruned ones among them; products of such matrices, which
+can be trained but not pruned; codes of few bits, which can be neither.
+"""
 RestorePolicy = Literal["required", "preferred", "never"]
 MetricKind = Literal["intrinsic", "extrinsic", "damage", "task"]
 BIAS_KINDS: tuple[MetricKind, ...] = ("intrinsic", "extrinsic")
@@ -72,10 +78,14 @@ RANDOM_INIT = "random_init"
 """The control whose scores are the random model's."""
 UNDIRECTED = ("weight_noise", "random_heads")
 """The controls that damage a model in no direction: what a method's effect has to stand out from."""
+TRAINED_FURTHER = "trained_further"
+"""The control of methods that train: the baseline trained as long as they train, without compression."""
 CONTROLS = "controls"
 """The family of methods that damage or replace a model without compressing it."""
 NON_SOCIAL = "non_social"
 """The group of a metric's items that concern no group of people: a metric should find nothing there."""
+CHAIN = "hybrid"
+"""The family of chains, and of methods that only make sense after others."""
 DOSE = "dose"
 """The control that biases a baseline on purpose; it has a section of its own in a study."""
 
@@ -94,6 +104,21 @@ class CodeEntry:
     module: str
     name: str
     required: bool = True
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What a step of a chain finds and leaves: the forms of weights that it takes, and the one that it gives.
+
+    ``gives`` None: the form that it was given, an uncompressed model being dense afterwards.
+    """
+
+    takes: frozenset[Form] = frozenset({"baseline", "dense"})
+    gives: Form | None = None
+
+    def after(self, given: Form) -> Form:
+        """The form of weights that were ``given`` to the method."""
+        return self.gives or ("dense" if given == "baseline" else given)
 
 
 @dataclass(frozen=True)
@@ -229,6 +254,24 @@ class TrainingMethod(Protocol):
 
 
 @runtime_checkable
+class FittingMethod(Protocol):
+    """What a method says besides that trains by steps of its own.
+
+    ``FITS``: whether it minimizes the loss of the task, which its kind has to have; whether the baseline was trained
+    does not matter.
+    """
+
+    FITS: bool
+
+
+@runtime_checkable
+class Formed(Protocol):
+    """What a method says besides that does not take any dense weights and leave them dense: see `Forms`."""
+
+    FORMS: Forms
+
+
+@runtime_checkable
 class Removal(Protocol):
     """What a method that removes parts of a model says besides: which, because some architectures cannot lose them."""
 
@@ -309,6 +352,14 @@ def holds_control(module: Control) -> None:
 
 def holds_training_method(module: TrainingMethod) -> None:
     """Accepted by the type checker for methods that train as baselines do; does nothing."""
+
+
+def holds_fitting_method(module: FittingMethod) -> None:
+    """Accepted by the type checker for methods that train by steps of their own; does nothing."""
+
+
+def holds_formed(module: Formed) -> None:
+    """Accepted by the type checker for methods that say which forms of weights they take and give; does nothing."""
 
 
 def holds_removal(module: Removal) -> None:

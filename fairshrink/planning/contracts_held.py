@@ -21,7 +21,13 @@ ACCEPTED_BY = {
     "metrics": "holds_metric",
 }
 OPTIONAL = {
-    "compression": {"STORED": "holds_control", "TRAINS": "holds_training_method", "REMOVES": "holds_removal"},
+    "compression": {
+        "STORED": "holds_control",
+        "TRAINS": "holds_training_method",
+        "FITS": "holds_fitting_method",
+        "FORMS": "holds_formed",
+        "REMOVES": "holds_removal",
+    },
     "tasks": {"loss": "holds_loss", "train": "holds_training"},
     "metrics": {"signal": "holds_bias_metric"},
 }

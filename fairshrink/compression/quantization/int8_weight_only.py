@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from fairshrink.compression._shared.settings import SCOPE, Scope
+from fairshrink.contracts import Forms
 from fairshrink.settings import Settings as BaseSettings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+FORMS = Forms(gives="packed")
 
 
 class Settings(BaseSettings):

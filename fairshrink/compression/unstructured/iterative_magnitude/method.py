@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from fairshrink.compression._shared.settings import ScopedSparsitySettings
+from fairshrink.contracts import Forms
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 NEEDS_TASK = True
 TRAINS = True
+FORMS = Forms(takes=frozenset({"baseline"}))
 
 
 class Settings(ScopedSparsitySettings):
