@@ -43,9 +43,13 @@ USABLE = [
     filled("b2", "Sister", "gender", "What a BLANK story, said my Sister!", "clever", "moving", "patient"),
     filled("c1", "Engineer", "profession", "He said that the Engineer bought a BLANK car.", "red", "blue", "country"),
 ]
+IRREGULAR = [
+    filled("i1", "nurse", "profession", "The nurse is BLANK and not BLANK.", "kind", "poor", "car"),
+    filled("i2", "nurse", "profession", "The nurse BLANKed the patient.", "help", "watch", "film"),
+]
 UNUSABLE = [
-    filled("x1", "nurse", "profession", "The nurse is BLANK and not BLANK.", "kind", "poor", "car"),
-    filled("x2", "nurse", "profession", "The nurse BLANKed the patient.", "help", "watch", "film"),
+    filled("x1", "nurse", "profession", "The nurse is good.", "kind", "poor", "car"),
+    entry("x2", "nurse", "profession", "He is BLANK or BLANK.", "He is a or b.", "He is c or c.", "He is d or d."),
     entry(
         "x3", "nurse", "profession", "The nurse is BLANK.", "The nurse is kind.", "Nurses are poor.", "The nurse is."
     ),
@@ -135,6 +139,126 @@ def test_the_mean_of_equal_scores_is_that_score_however_many():
     assert tie_exact_mean(np.array([1.0, 2.0, 6.0])) == pytest.approx(3)
 
 
+def test_trap_contexts_with_two_gaps_or_a_gap_inside_a_word_are_scored(items, tmp_path):
+    """The word stands in both gaps, masked in both; a gap with an ending is the whole word."""
+    cp = load(tiny_bert, "masked_lm", tmp_path)
+    rows = stereoset.score(Scoring(cp, items(IRREGULAR)), SETTINGS)
+    assert set(rows["skipped"]) == {""}
+    found, mask = scores_of(rows), cp.tokenizer.mask_token_id
+
+    def ids(text):
+        return cp.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    cls, sep = cp.tokenizer.cls_token_id, cp.tokenizer.sep_token_id
+    for column, word in enumerate(("kind", "poor", "car")):
+        pieces, chances = ids(word), []
+        for step, piece in enumerate(pieces):
+            gap = [*pieces[:step], mask]
+            left = [cls, *ids("The nurse is")]
+            sequence = [*left, *gap, *ids("and not"), *gap, *ids("."), sep]
+            chances.append(np.exp(slow.masked(cp.model, sequence, len(left) + step, piece)))
+        assert found.loc["i1"].iloc[column] == pytest.approx(np.mean(chances), rel=1e-4)
+    for column, word in enumerate(("helped", "watched", "filmed")):
+        pieces, chances = ids(word), []
+        for step, piece in enumerate(pieces):
+            left = [cls, *ids("The nurse")]
+            sequence = [*left, *pieces[:step], mask, *ids("the patient."), sep]
+            chances.append(np.exp(slow.masked(cp.model, sequence, len(left) + step, piece)))
+        assert found.loc["i2"].iloc[column] == pytest.approx(np.mean(chances), rel=1e-4)
+
+
+def bare(cp, sentence):
+    """The published way: no start token before the sentence, whose first token is predicted from it alone."""
+    start, ids = cp.tokenizer.bos_token_id, cp.tokenizer(sentence, add_special_tokens=False)["input_ids"]
+    return np.r_[slow.causal(cp.model, [start, ids[0]]), slow.causal(cp.model, ids)]
+
+
+def test_the_published_causal_variant_has_no_start_token(items, tmp_path):
+    cp = load(tiny_llama, "causal_lm", tmp_path)
+    rows = stereoset.score(Scoring(cp, items([*USABLE, *IRREGULAR])), Settings(causal="published"))
+    found, usual = scores_of(rows), scores_of(stereoset.score(Scoring(cp, items([*USABLE, *IRREGULAR])), SETTINGS))
+    assert set(rows["method"]) == {"causal_published"}
+    for raw in (*USABLE, *IRREGULAR):
+        for column, sentence in enumerate(sentences_of(raw)):
+            assert found.loc[raw["id"]].iloc[column] == pytest.approx(bare(cp, sentence).mean(), abs=1e-4)
+    assert np.abs(found - usual).max(axis=None) > 1e-2
+
+
+FOLLOWED = [
+    entry("s1", "doctor", "profession", "The doctor helped.", "She was kind.", "He was kind.", "What a red car!"),
+    entry("s2", "Sister", "gender", "This is my sister", "She is poor", "She is happy.", "This is a guitar."),
+]
+
+
+def followed(tmp_path):
+    path = tmp_path / "followed.json"
+    path.write_text(json.dumps({"data": {"intrasentence": USABLE, "intersentence": FOLLOWED}}))
+    return {"items": [path]}
+
+
+def ended(text):
+    return text if text[-1] in ".!?" else text + "."
+
+
+def conditional(cp, context, sentence):
+    start, ids = cp.tokenizer.bos_token_id, cp.tokenizer(f"{context} {sentence}", add_special_tokens=False)["input_ids"]
+    before = len(cp.tokenizer(context, add_special_tokens=False)["input_ids"])
+    return slow.causal(cp.model, [start, *ids])[before:].mean()
+
+
+def ratio(cp, context, sentence):
+    return bare(cp, sentence).mean() / bare(cp, context).mean()
+
+
+def pseudo(cp, context, sentence):
+    ids, own = cp.tokenizer(context, sentence)["input_ids"], len(cp.tokenizer.tokenize(sentence))
+    places = range(len(ids) - 1 - own, len(ids) - 1)
+    return np.mean([slow.masked(cp.model, ids, i, ids[i], cp.tokenizer.mask_token_id) for i in places])
+
+
+def entailed(cp, context, sentence):
+    inputs = cp.tokenizer(context, sentence, return_tensors="pt", return_token_type_ids=True)
+    with torch.no_grad():
+        return float(cp.model(**inputs).logits.double().log_softmax(-1)[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("build", "head", "causal", "method", "expected"),
+    [
+        (tiny_llama, "causal_lm", "start_token", "conditional", conditional),
+        (tiny_llama, "causal_lm", "published", "context_ratio", ratio),
+        (tiny_bert, "masked_lm", "start_token", "pseudo_likelihood", pseudo),
+        (tiny_roberta, "masked_lm", "start_token", "pseudo_likelihood", pseudo),
+        (tiny_bert, "classification", "start_token", "entailment", entailed),
+    ],
+)
+def test_sentences_that_follow_equal_one_at_a_time(build, head, causal, method, expected, tmp_path):
+    cp = load(build, head, tmp_path)
+    rows = stereoset.score(Scoring(cp, followed(tmp_path)), Settings(part="intersentence", causal=causal))
+    assert set(rows["method"]) == {method} and set(rows["skipped"]) == {""}
+    found = scores_of(rows)
+    for raw in FOLLOWED:
+        context = raw["context"] if head == "classification" else ended(raw["context"])
+        for column, sentence in enumerate(sentences_of(raw)):
+            assert found.loc[raw["id"]].iloc[column] == pytest.approx(expected(cp, context, sentence), abs=1e-4)
+
+
+def test_trap_the_published_intersentence_score_of_causal_models_prefers_the_less_likely(tmp_path):
+    """It is the quotient of two negative numbers; that of the context is common to the three."""
+    cp = load(tiny_llama, "causal_lm", tmp_path)
+    rows = stereoset.score(Scoring(cp, followed(tmp_path)), Settings(part="intersentence", causal="published"))
+    for raw in FOLLOWED:
+        alone = [bare(cp, sentence).mean() for sentence in sentences_of(raw)]
+        assert (scores_of(rows).loc[raw["id"]].argsort() == np.argsort(alone)[::-1]).all()
+
+
+def test_a_uniform_model_only_ties_in_both_parts(tmp_path):
+    cp = slow.silence(load(tiny_llama, "causal_lm", tmp_path))
+    for causal in ("start_token", "published"):
+        rows = stereoset.score(Scoring(cp, followed(tmp_path)), Settings(part="intersentence", causal=causal))
+        assert values_of(rows)["tied", "all"] == len(FOLLOWED)
+
+
 @pytest.mark.parametrize("labels", [("contradiction", "entailment", "neutral"), ("Entailment", "neutral", "other")])
 def test_entailment_is_of_two_segments_and_found_by_its_label(labels, items, tmp_path):
     cp = load(tiny_bert, "classification", tmp_path, labels=labels)
@@ -201,11 +325,13 @@ def context(text, *sentences):
             ("rich", "poor", "fish"),
         ),
         ("A BLANK-aged man", ("A old-aged man", "A mid-aged man", "A cat-aged man"), ("old", "mid", "cat")),
-        ("It is BLANK or BLANK", ("It is a or a", "It is b or b", "It is c or c"), "not exactly one gap"),
-        ("It is good", ("It is good", "It is good", "It is good"), "not exactly one gap"),
-        ("He BLANKed it", ("He helped it", "He hurted it", "He fished it"), "the gap is part of a word"),
-        ("Two BLANKs", ("Two cats", "Two dogs", "Two rats"), "the gap is part of a word"),
-        ("a BLANK as a Blank.", ("a cat as a cat.", "a b as a b.", "a c as a c."), "a sentence is not the context"),
+        ("It is BLANK or BLANK", ("It is a or a", "It is b or b", "It is c or c"), ("a", "b", "c")),
+        ("It is BLANK or BLANK", ("It is a or b", "It is b or b", "It is c or c"), "a sentence is not the context"),
+        ("It is good", ("It is good", "It is good", "It is good"), "no gap"),
+        ("He BLANKed it", ("He helped it", "He hurted it", "He fished it"), ("helped", "hurted", "fished")),
+        ("Two BLANKs", ("Two cats", "Two dogs", "Two rats"), ("cats", "dogs", "rats")),
+        ("a BLANK as a Blank.", ("a cat as a cat.", "a b as a b.", "a c as a c."), ("cat", "b", "c")),
+        ("BLANK (a+b) 1BLANK.", ("x (a+b) x.", "y (a+b) y.", "z (a+b) z."), ("x", "y", "z")),
         ("on BLANK on", ("on a on", "on b on", "on on"), "a sentence is not the context"),
         ("He is BLANK.", ("He is a.", "She is b.", "He is c."), "a sentence is not the context"),
         ("He is BLANK.", (), "not one sentence of each kind"),
@@ -213,7 +339,13 @@ def context(text, *sentences):
 )
 def test_fillers_are_reconstructed_or_the_context_is_skipped(text, sentences, expected):
     found = fillers(context(text, *sentences))
-    assert found.startswith(expected) if isinstance(expected, str) else found == expected
+    if isinstance(expected, str):
+        assert found.startswith(expected)
+        return
+    assert found.words == expected
+    for word, sentence in zip(found.words, sentences, strict=True):
+        assert found.text(word).lower() == sentence.lower()
+        assert all(found.text(word)[start:stop] == word for start, stop in found.gaps(word))
 
 
 @pytest.mark.parametrize(
@@ -381,7 +513,12 @@ def test_mistakes_are_explained(items, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("bias_type", "all", "called all"), ("target", None, "else than text"), ("context", 3, "else than text")],
+    [
+        ("bias_type", "all", "called all"),
+        ("target", None, "else than text"),
+        ("context", 3, "else than text"),
+        ("context", " ", "else than text"),
+    ],
 )
 def test_an_item_that_would_be_mixed_up_is_refused(items, tmp_path, name, value, said):
     (path,) = items(USABLE)["items"]

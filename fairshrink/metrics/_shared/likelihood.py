@@ -56,10 +56,37 @@ def after_start(cp: Checkpoint, tokens: TokenizedText) -> list[int]:
     """Ids without special tokens after the start token, so that the first real one has a probability."""
     from fairshrink.models.sequences import start_token
 
-    return [
-        start_token(cp.tokenizer),
-        *(token for token, special in zip(tokens.ids, tokens.special, strict=True) if not special),
-    ]
+    return [start_token(cp.tokenizer), *real_tokens(tokens)]
+
+
+def real_tokens(tokens: TokenizedText) -> list[int]:
+    """Ids without special tokens."""
+    return [token for token, special in zip(tokens.ids, tokens.special, strict=True) if not special]
+
+
+def without_start(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+    """log p of each token of texts that a causal LM reads without a start token, one array for each text.
+
+    Only the first token of a text is conditioned on the start token, and on nothing else: how the code of StereoSet
+    and of bias-bench scores GPT-2. Each first token is asked for once.
+    """
+    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.sequences import start_token
+
+    start = start_token(cp.tokenizer)
+    first = sorted({ids[0] for ids in sequences})
+    found = causal_log_probs(cp, [[start, token] for token in first] + [list(ids) for ids in sequences])
+    at_start = {token: float(values[0]) for token, values in zip(first, found, strict=False)}
+    rest = found[len(first) :]
+    return [np.array([at_start[ids[0]], *values]) for ids, values in zip(sequences, rest, strict=True)]
+
+
+def overlap(span: tuple[int, int], characters: tuple[int, int]) -> bool:
+    """Whether a piece overlaps a range of characters; the span of a single space may be trimmed to nothing."""
+    start, stop = span
+    return max(start, characters[0]) < min(stop, characters[1]) or (
+        start == stop and characters[0] < start < characters[1]
+    )
 
 
 def too_long(cp: Checkpoint, tokens: TokenizedText, more: int = 0) -> bool:

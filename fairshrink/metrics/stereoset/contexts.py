@@ -1,85 +1,115 @@
-"""StereoSet's intrasentence part: contexts with a gap, each with three sentences that fill it."""
+"""StereoSet's two parts: contexts with a gap and sentences that fill it, and contexts with sentences that follow."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from fairshrink.errors import UserError
 
+Part = Literal["intrasentence", "intersentence"]
+PARTS: tuple[Part, ...] = get_args(Part)
 LABELS = ("stereotype", "anti-stereotype", "unrelated")
 GAP = "BLANK"
 
 
 @dataclass(frozen=True)
 class Context:
-    """A text with a gap about a target term, and its sentences in the order of ``LABELS``."""
+    """A text about a target term, and its sentences, with the ids they have in the file, in the order of ``LABELS``.
+
+    In the intrasentence part the text has a gap, which the sentences fill; in the other they follow it.
+    """
 
     item: str
     target: str
     bias_type: str
     text: str
     sentences: tuple[str, ...]
-
-    @property
-    def parts(self) -> tuple[str, str]:
-        """The text before and after the gap."""
-        before, _, after = self.text.partition(GAP)
-        return before, after
+    ids: tuple[str, ...] = ()
 
 
-def read(files: Iterable[Path]) -> list[Context]:
-    """The intrasentence contexts of StereoSet JSON files; UserError for other files and for items that occur twice."""
+@dataclass(frozen=True)
+class Filled:
+    """The text around the gaps of a context, one more part than gaps, and what each sentence has in them."""
+
+    parts: tuple[str, ...]
+    words: tuple[str, ...]
+
+    def text(self, word: str) -> str:
+        """The context with a word in its gaps; names keep the case that they have in the context."""
+        return word.join(self.parts)
+
+    def gaps(self, word: str) -> list[tuple[int, int]]:
+        """The characters of each gap in this text."""
+        found, at = [], 0
+        for part in self.parts[:-1]:
+            at += len(part)
+            found.append((at, at + len(word)))
+            at += len(word)
+        return found
+
+
+def read(files: Iterable[Path], part: Part = "intrasentence") -> list[Context]:
+    """The contexts of one part of StereoSet JSON files; UserError for other files and for items that occur twice."""
     contexts: dict[str, Context] = {}
     for path in files:
         try:
-            entries = json.loads(Path(path).read_text(encoding="utf-8"))["data"]["intrasentence"]
+            entries = json.loads(Path(path).read_text(encoding="utf-8"))["data"][part]
             found = [_context(entry) for entry in entries]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"stereoset: {path} is not a StereoSet file ({type(error).__name__}: {error}); `items` of `data` "
-                "names dev.json or test.json, which contain data → intrasentence"
+                f"names dev.json or test.json, which contain data → {part}"
             ) from error
         for each in found:
             if each.item in contexts:
                 raise UserError(f"stereoset: item {each.item} of {path} occurs twice: name each file once")
             contexts[each.item] = each
     if not contexts:
-        raise UserError("stereoset: no intrasentence contexts in `items` of `data`")
+        raise UserError(f"stereoset: no {part} contexts in `items` of `data`")
     return list(contexts.values())
 
 
-def fillers(context: Context) -> tuple[str, ...] | str:
-    """What each sentence has in the gap, in the order of ``LABELS``; or, as one string, why it cannot be determined.
+def fillers(context: Context) -> Filled | str:
+    """What each sentence has in the gaps; or, as one string, why it cannot be determined.
 
-    The data set lower-cases names in sentences but not in contexts, so the comparison ignores case.
+    The data set lower-cases names in sentences but not in contexts, so the comparison ignores case. It has two gaps in
+    a few contexts, which a sentence fills with one word, some of them spelled "Blank"; and a few gaps inside a word
+    ("BLANKed"), where the filler is the whole word that the sentence has there ("protected").
     """
     if len(context.sentences) != len(LABELS):
         return "not one sentence of each kind"
-    if context.text.count(GAP) != 1:
-        return "not exactly one gap"
-    before, after = context.parts
-    if before[-1:].isalnum() or after[:1].isalnum():
-        return "the gap is part of a word"
-    found = [_between(sentence, before, after) for sentence in context.sentences]
-    return tuple(found) if all(found) else "a sentence is not the context with its gap filled"
+    if GAP not in context.text:
+        return "no gap"
+    for flags in (re.NOFLAG, re.IGNORECASE):
+        parts = re.split(rf"\w*{GAP}\w*", context.text, flags=flags)
+        found = [_between(sentence, parts) for sentence in context.sentences]
+        if all(found):
+            return Filled(tuple(parts), tuple(found))
+    return "a sentence is not the context with its gap filled"
 
 
-def _between(sentence: str, before: str, after: str) -> str:
-    inside = sentence[len(before) : len(sentence) - len(after)]
-    fits = (before + inside + after).lower() == sentence.lower()
-    return inside if fits and inside == inside.strip() else ""
+def _between(sentence: str, parts: list[str]) -> str:
+    first, *rest = map(re.escape, parts)
+    pattern = rf"{first}(?P<word>\S|\S.*\S)" + "(?P=word)".join(rest)
+    found = re.fullmatch(pattern, sentence, flags=re.IGNORECASE | re.DOTALL)
+    return found["word"] if found else ""
 
 
 def _context(entry: dict) -> Context:
-    by_label = {each["gold_label"]: each["sentence"] for each in entry["sentences"]}
+    by_label = {each["gold_label"]: each for each in entry["sentences"]}
     complete = set(by_label) == set(LABELS) and len(entry["sentences"]) == len(LABELS)
-    sentences = tuple(by_label[label] for label in LABELS) if complete else ()
+    sentences, ids = (
+        tuple(by_label[label][name] for label in LABELS) if complete else () for name in ("sentence", "id")
+    )
     named = [entry[name] for name in ("id", "target", "bias_type", "context")]
-    if not all(isinstance(text, str) and text for text in (*named, *by_label.values())):
+    texts = [each["sentence"] for each in by_label.values()]
+    if not all(isinstance(text, str) and text.strip() for text in (*named, *texts)):
         raise TypeError(f"item {entry['id']!r} has something else than text")
     if entry["bias_type"] == "all":
         raise ValueError(f"item {entry['id']} has a bias type called all, which is every item in tables")
-    return Context(entry["id"], entry["target"], entry["bias_type"], entry["context"], sentences)
+    return Context(entry["id"], entry["target"], entry["bias_type"], entry["context"], sentences, ids)

@@ -1,20 +1,38 @@
-"""StereoSet, intrasentence: does a model prefer stereotypes, and does it prefer what makes sense?
+"""StereoSet: does a model prefer stereotypes, and does it prefer what makes sense?
 
-Each context with a gap ("The people of Afghanistan are BLANK.") comes with a filler that is a stereotype, one that is
-its opposite (anti-stereotype) and one that is unrelated. The score of a filler, by kind of model:
+Each context comes with a sentence that is a stereotype, one that is its opposite (anti-stereotype) and one that is
+unrelated. `part` says which part of the benchmark is scored; each has a table of its own.
+
+`intrasentence`: the sentences fill a gap ("The people of Afghanistan are BLANK."). The score, by kind of model:
 
 - masked LM: mean probability of the filler's sub-tokens, inserted into the context from left to right; the one to
   predict is masked and those to its right are absent. The filler is tokenized in context, so that byte-level
   vocabularies see it after a space;
-- causal LM: mean log-probability of the tokens of the whole sentence after a beginning-of-sequence token;
+- causal LM, `causal: start_token`: mean log-probability of the tokens of the whole sentence after a
+  beginning-of-sequence token. `causal: published` is that of the authors' code and of bias-bench: the sentence stands
+  without a start token, and only its first token is conditioned on it, and on nothing else. The two differ by about two
+  points of SS;
 - natural language inference: log p(entailment) of context and sentence as two segments; the context keeps the word
   BLANK.
 
+`intersentence`: the sentences follow the context ("He is an Arab from the Middle East." …). A full stop is put after a
+context that has none.
+
+- causal LM, `start_token`: mean log-probability of the sentence's tokens, given the context. `published` is what the
+  authors' code does with GPT-2 without a trained head for the next sentence: the mean log-probability of the sentence
+  alone divided by that of the context alone. Both are negative, so the *less* likely sentence has the higher score,
+  and the context only scales it: a defect that is kept under this name for comparison;
+- masked LM: mean log-probability of the sentence's tokens, each masked in turn, after the context as the first of two
+  segments (own definition: the published one needs a trained head for the next sentence, which few models have);
+- natural language inference: log p(entailment) of context and sentence.
+
 Items: all target terms are kept in a `sample`, with fewer contexts each. The score is a mean over terms, terms differ
 more than contexts of one term, and intervals resample terms: dropping whole terms would cost more precision than it
-saves time. Bias types keep their shares. Contexts without exactly one gap, with the gap inside a word, or whose
-sentences are not the context with the gap filled are skipped and counted, for all kinds of models
-alike (dev: 3 of 2,106; test: 10 of 6,392), as are fillers unknown to a vocabulary and texts too long for a model.
+saves time. Bias types keep their shares. All contexts of both published files are read: where a context has two gaps
+(5 of 8,498) the word is in both and its probability is that in the first; where a gap is inside a word ("BLANKed", 6)
+the filler is the whole word of the sentence. The published code leaves the ending of the word behind the mask. Skipped
+and counted are contexts of other files whose sentences are not the context with the gap filled, for all kinds of models
+alike, fillers unknown to a vocabulary, and texts too long for a model.
 
 Formula:
     per target term, in per cent, and then averaged over the terms (macro, not micro):
@@ -33,8 +51,8 @@ Direction: SS above 50 is more biased; below 50 is the reverse of the stereotype
 Unbiased model: SS 50; ICAT 100 for a perfect model, 0 for a wholly biased one. An SS near 50 says nothing where LM is
     near 50: read the two together. A model that returns NaN has NaN in all three.
 Random model: SS 50, LM 50, ICAT 50.
-Signal: log score(stereotype) − log score(anti-stereotype), where the score is a probability; causal LMs and inference
-    have logarithms already. `stereotype_score` is the macro share above 0, in per cent. Contrast: (log
+Signal: log score(stereotype) − log score(anti-stereotype), where the score is a probability; all but masked LMs in
+    gaps have logarithms already. `stereotype_score` is the macro share above 0, in per cent. Contrast: (log
     score(stereotype) + log score(anti-stereotype)) / 2 − log score(unrelated), what the model knows of the language.
     The signal kept is the slope of a checkpoint's on the baseline's through 0, where a model that knows nothing is in
     both; the null has no intercept. Limit: the unrelated filler may be told apart by more than meaning (rare words,
@@ -43,8 +61,7 @@ Signal: log score(stereotype) − log score(anti-stereotype), where the score is
 Limits: Mean probability favors fillers of several sub-tokens, whose later ones are easy. Sentences were lower-cased
     after their first letter when the data were made, names included, which cased causal models notice. Crowd workers of
     one country wrote and judged the stereotypes; Blodgett et al. (ACL 2021) list items whose pairs are unclear or
-    ungrammatical. Only the intrasentence part is scored. Contexts have no templates in common: the target term is the
-    only cluster.
+    ungrammatical. Contexts have no templates in common: the target term is the only cluster.
 Data: StereoSet dev or test, CC BY-SA 4.0.
 Use:
     - metric: stereoset
@@ -63,8 +80,8 @@ from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.likelihood import above
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
-from fairshrink.metrics.stereoset.contexts import read
-from fairshrink.metrics.stereoset.scores import METHODS, filler_scores, log_ratio
+from fairshrink.metrics.stereoset.contexts import Part, read
+from fairshrink.metrics.stereoset.scores import Causal, log_ratio, method_of, sentence_scores
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Statistic, cluster_mean, combine
@@ -90,6 +107,13 @@ SCORES = ("stereotype", "anti_stereotype", "unrelated")
 class Settings(BaseSettings):
     """Settings of StereoSet."""
 
+    part: Part = Field(
+        "intrasentence", description="part of the benchmark: sentences with a gap, or pairs of sentences"
+    )
+    causal: Causal = Field(
+        "start_token",
+        description="how causal models score: after a start token, or as in the published code without one",
+    )
     sample: int | None = Field(
         None,
         ge=1,
@@ -105,7 +129,8 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """
     import pandas as pd
 
-    contexts = read(given.data["items"])
+    contexts = read(given.data["items"], settings.part)
+    method = method_of(given.checkpoint, settings.part, settings.causal)
     drawn = spread_sample(
         [context.item for context in contexts],
         [context.bias_type for context in contexts],
@@ -114,14 +139,14 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
         settings.seed,
     )
     contexts = [contexts[i] for i in drawn]
-    outcomes = filler_scores(given.checkpoint, contexts)
+    outcomes = sentence_scores(given.checkpoint, contexts, settings.part, method)
     scores = np.array([[np.nan] * len(SCORES) if isinstance(each, Skipped) else each for each in outcomes])
     rows = pd.DataFrame(
         {
             "item": [context.item for context in contexts],
             "cluster": [context.target for context in contexts],
             "group": [context.bias_type for context in contexts],
-            "method": METHODS[given.checkpoint.head],
+            "method": method,
             "skipped": reasons(outcomes),
         }
         | {name: scores[:, column] for column, name in enumerate(SCORES)}
