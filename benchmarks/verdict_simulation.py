@@ -44,12 +44,20 @@ class Scenario:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Studies ``first`` to ``last`` (not included) of a scenario."""
+
+    scenario: Scenario
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Judged:
     """The cells of all studies of a scenario: columns study, kept, planted, verdict, residual."""
 
     scenario: Scenario
     cells: pd.DataFrame
-    seconds: float
 
     @property
     def studies(self) -> int:
@@ -69,15 +77,13 @@ def main() -> None:
         each for each in scenarios() if any(re.search(part, f"{each.table}: {each.name}") for part in options.only)
     ]
     counts = [SMALL if options.small else max(1, round(options.studies * each.share)) for each in chosen]
+    parts = [part for each, count in zip(chosen, counts, strict=True) for part in parts_of(each, count)]
     with ProcessPoolExecutor(options.processes) as pool:
-        judged = []
-        for each in pool.map(partial(resumed, seed=options.seed, folder=options.keep), chosen, counts):
-            rate = false_changes(each)
-            text = (
-                f"{each.scenario.table}: {each.scenario.name}: changed in {100 * rate:.1f}% of {each.studies} studies"
-            )
-            print(f"{text} ({each.seconds:.0f} s)", file=sys.stderr, flush=True)
-            judged.append(each)
+        found = list(pool.map(partial(resumed, seed=options.seed, folder=options.keep), parts))
+    judged = [
+        Judged(each, pd.concat([cells for part, cells in zip(parts, found, strict=True) if part.scenario is each]))
+        for each in chosen
+    ]
     for table in dict.fromkeys(each.table for each in chosen):
         print(f"\n### {table}\n")
         print(markdown([each for each in judged if each.scenario.table == table]))
@@ -103,34 +109,42 @@ def scenarios() -> Iterator[Scenario]:
             yield Scenario("Power", name, kind, Design(cells, between=between, splits=splits), 0.1)
 
 
-def resumed(scenario: Scenario, studies: int, seed: int, folder: Path | None) -> Judged:
-    """As `run`, in parts that are kept in a folder."""
+def parts_of(scenario: Scenario, studies: int) -> list[Part]:
+    """All studies of a scenario, a few at a time."""
+    return [Part(scenario, first, min(first + PART, studies)) for first in range(0, studies, PART)]
+
+
+def resumed(part: Part, seed: int, folder: Path | None) -> pd.DataFrame:
+    """The cells of a part, read if they are in the folder, else put there."""
     if folder is None:
-        return run(scenario, studies, seed)
+        return cells_of(part, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    began, found = time.perf_counter(), []
-    for first in range(0, studies, PART):
-        last = min(first + PART, studies)
-        name = re.sub(r"\W+", "-", f"{scenario.table} {scenario.name} {seed} {first} {last}")
-        path = folder / f"{name}.parquet"
-        if not path.is_file():
-            run(scenario, last, seed, first).cells.to_parquet(path.with_suffix(".part"))
-            path.with_suffix(".part").rename(path)
-        found.append(pd.read_parquet(path))
-    return Judged(scenario, pd.concat(found, ignore_index=True), time.perf_counter() - began)
+    name = f"{part.scenario.table} {part.scenario.name} {seed} {part.first} {part.last}"
+    path = folder / (re.sub(r"\W+", "-", name) + ".parquet")
+    if not path.is_file():
+        began = time.perf_counter()
+        cells_of(part, seed).to_parquet(path.with_suffix(".part"))
+        path.with_suffix(".part").rename(path)
+        print(f"{name} ({time.perf_counter() - began:.0f} s)", file=sys.stderr, flush=True)
+    return pd.read_parquet(path)
 
 
-def run(scenario: Scenario, studies: int, seed: int, first: int = 0) -> Judged:
-    """Studies from ``first`` on. Each has its own generator: it is the same however many are run."""
+def run(scenario: Scenario, studies: int, seed: int) -> Judged:
+    """The first studies of a scenario, judged."""
+    return Judged(scenario, cells_of(Part(scenario, 0, studies), seed))
+
+
+def cells_of(part: Part, seed: int) -> pd.DataFrame:
+    """The cells of a part. Each study has its own generator: it is the same however many are run."""
+    scenario, found = part.scenario, []
     salt = zlib.crc32(f"{scenario.table}/{scenario.name}".encode())
-    began, found = time.perf_counter(), []
-    for i in range(first, studies):
+    for i in range(part.first, part.last):
         design = replace(scenario.design, law=LAWS[i % len(LAWS)])
         table = study(KINDS[scenario.kind], design, np.random.default_rng((seed, salt, i)))
         columns = {name: table[name].to_numpy() for name in ("verdict", "residual", "n_controls")}
         kept, planted = zip(*((cell.kept, cell.planted) for cell in design.compressions), strict=True)
         found.append(pd.DataFrame({"study": i, "law": design.law, "kept": kept, "planted": planted, **columns}))
-    return Judged(scenario, pd.concat(found, ignore_index=True), time.perf_counter() - began)
+    return pd.concat(found, ignore_index=True)
 
 
 def false_changes(judged: Judged, verdicts: Sequence[str] = kinds.CHANGED) -> float:
