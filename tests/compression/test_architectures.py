@@ -7,7 +7,6 @@ a dense model behind closed gates.
 
 import copy
 import dataclasses
-from functools import cache
 
 import numpy as np
 import pytest
@@ -15,13 +14,13 @@ import torch
 import transformers
 import zoo
 from compression_case import compress, context, logits, reread, task
+from every_architecture import ALL, built, checkpoint
 from transformers.pytorch_utils import Conv1D
 
 from fairshrink import registry
 from fairshrink.compression.structured.head_pruning.gates import importance
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
-from fairshrink.models import task_heads
 from fairshrink.models.architecture.blocks import blocks, linear_names
 from fairshrink.models.architecture.families import FAMILIES, refusals
 from fairshrink.models.architecture.heads import head_units
@@ -31,7 +30,6 @@ from fairshrink.models.ledger import ledger
 from fairshrink.models.stored_forms import int8, removed_heads
 from fairshrink.models.support import ARCHITECTURES
 
-ALL = (*zoo.ENCODERS, *zoo.CAUSAL, *zoo.ENCODER_DECODERS)
 WITH_HEADS = [name for name in ALL if not refusals({"model_type": name}, "heads")]
 WIDTH = 32
 THIRDS = {
@@ -57,20 +55,6 @@ VARIANTS = {
     "albert": {"num_hidden_groups": 2, "inner_group_num": 2},
 }
 """Settings with which architectures compute otherwise than the models of the tests usually do."""
-
-
-@cache
-def _built(name: str, head: str) -> Checkpoint:
-    published = zoo.built(name, head, with_decoder=False)
-    model = task_heads.build(published.config, head)
-    model.load_state_dict({key: value for key, value in published.state_dict().items() if key in model.state_dict()})
-    return Checkpoint(model, zoo._ALL[name].tokenizer(), head, zoo.LABELS if head == "classification" else ())
-
-
-def built(name: str, turn: int) -> Checkpoint:
-    """A copy of the architecture's model, with another task head in each turn."""
-    heads = ARCHITECTURES[name].heads
-    return copy.deepcopy(_built(name, heads[(ALL.index(name) + turn) % len(heads)]))
 
 
 def stored(cp: Checkpoint, scope: str) -> dict[str, np.ndarray]:
@@ -276,7 +260,7 @@ def test_heads_that_stay_are_refused(name, method, settings, tmp_path):
 @pytest.mark.parametrize("name", [name for name in WITH_HEADS if "classification" in ARCHITECTURES[name].heads])
 def test_least_important_heads(name, tmp_path):
     """The importance of a unit of the first layer is the mean slope of the loss as its output is scaled."""
-    cp, about = copy.deepcopy(_built(name, "classification")), task(tmp_path, "classification")
+    cp, about = copy.deepcopy(checkpoint(name, "classification")), task(tmp_path, "classification")
     cp.model.double()
     frame = frames(about)["train"].head(2)
     module = registry.load("tasks", "classification")
@@ -305,7 +289,7 @@ def test_least_important_heads(name, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in ALL if "classification" in ARCHITECTURES[name].heads])
 def test_iterative_pruning_removes_the_smallest_and_trains_the_rest(name, tmp_path):
-    cp = _built(name, "classification")
+    cp = checkpoint(name, "classification")
     wanted = stored(cp, "encoder")
     without_nearest_to_zero(list(wanted.values()), round(0.5 * sum(part.size for part in wanted.values())))
     about = context(task(tmp_path, "classification", train_items=4), source=lambda: copy.deepcopy(cp))
@@ -333,7 +317,7 @@ def test_copies_of_other_architectures_lose_heads_as_they_do(kind):
 @pytest.mark.parametrize("name", WITH_HEADS)
 def test_attention_can_be_read_from_models_with_fewer_heads(name):
     """Layers with other numbers of heads are averages over the heads that they have."""
-    cp = copy.deepcopy(_built(name, "encoder"))
+    cp = copy.deepcopy(checkpoint(name, "encoder"))
     removed_heads.apply(cp.model, {"0": [1]})
     words = list(range(5, 13))
     (received,) = attention_received(cp, [words])
@@ -358,11 +342,11 @@ def test_fixed_outputs(name, tmp_path):
     """The same for every word or text: the most frequent label, or no preference."""
     heads = ARCHITECTURES[name].heads
     if "classification" in heads:
-        constant = copy.deepcopy(_built(name, "classification"))
+        constant = copy.deepcopy(checkpoint(name, "classification"))
         outputs = logits(compress("constant", constant, context(task(tmp_path, "classification"))))
         assert (outputs == outputs[:1]).all() and outputs[0].exp().sum() == pytest.approx(1, abs=1e-5)
     for head in {"masked_lm", "causal_lm"} & set(heads):
-        guesser = compress("uniform", copy.deepcopy(_built(name, head)))
+        guesser = compress("uniform", copy.deepcopy(checkpoint(name, head)))
         (ids,) = torch.randint(5, 50, (1, 9)).tolist()
         found = (
             causal_log_probs(guesser, [ids])[0] if head == "causal_lm" else masked_log_probs(guesser, [ids], [2], [7])
@@ -378,7 +362,7 @@ def test_fixed_outputs(name, tmp_path):
     ],
 )
 def test_controls_that_train(method, name, tmp_path):
-    cp = _built(name, "classification")
+    cp = checkpoint(name, "classification")
     about = context(task(tmp_path, "classification", train_items=4), source=lambda *_: copy.deepcopy(cp))
     after = compress(method, copy.deepcopy(cp), about)
     assert not torch.equal(logits(after), logits(cp)) and logits(after).isfinite().all()

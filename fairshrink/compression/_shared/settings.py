@@ -23,3 +23,18 @@ class ScopedSparsitySettings(SparsitySettings):
     """How many weights are removed, and from which layers."""
 
     scope: Scope = Field("encoder", description=SCOPE)
+
+
+class CalibratedSettings(Settings):
+    """Texts that a method runs through the model to see the inputs of its layers: training examples of the task."""
+
+    calibration_items: int = Field(
+        128,
+        ge=1,
+        description="training examples of the task whose inputs to each layer are looked at, drawn by the split",
+    )
+    calibration_length: int = Field(
+        128,
+        ge=2,
+        description="tokens of such an example; longer ones are truncated, as they are by the task's own limit",
+    )

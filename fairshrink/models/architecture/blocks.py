@@ -33,9 +33,10 @@ class Block:
     Roles that share a matrix have one name; ``fused`` says how query, key and value are in it, a ``gate`` is above
     ``up``. ``n_heads`` query heads share ``kv_heads`` key and value heads; both are the numbers after any removal of
     heads. ``head_dim``: width of one attention head. ``neurons``: inner width of the feed-forward part. ``uses``: how
-    often a text passes through the block, more than once where layers share their weights.
+    often a text passes through the block, more than once where layers share their weights. ``name``: the block's own.
     """
 
+    name: str
     query: str
     key: str
     value: str
@@ -208,6 +209,7 @@ def _block(model: torch.nn.Module, modules: dict[str, torch.nn.Module], prefix: 
     width = (sizes(modules[f"{prefix}.{names.query}"]) or (0, 0))[1]
     kv_heads = width // (head_dim * (group + 2 if names.fused else group))
     return Block(
+        name=prefix,
         query=f"{prefix}.{names.query}",
         key=f"{prefix}.{names.key}",
         value=f"{prefix}.{names.value}",
