@@ -90,7 +90,20 @@ def about(job: AggregateJob, metrics: Metrics) -> dict[str, Any]:
         "level": job.level,
         "metrics": described,
         "methods": {each.identity.method: each.identity.method_family for each in job.checkpoints},
+        "shared_rows": shared_rows(job),
     }
+
+
+def shared_rows(job: AggregateJob) -> dict[str, dict[str, list[int]]]:
+    """By task and part that is tested on: rows with texts that were trained on, of how many; the most of any split."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for each in job.checkpoints:
+        if each.key != each.baseline_key:
+            continue
+        parts = found.setdefault(each.identity.task, {})
+        for name, (both, rows) in provenance(each).get("shared_rows", {}).items():
+            parts[name] = max(parts.get(name, [0, rows]), [both, rows])
+    return {task: dict(sorted(parts.items())) for task, parts in sorted(found.items()) if parts}
 
 
 def measurements(job: AggregateJob) -> pd.DataFrame:

@@ -27,6 +27,15 @@ def said(value: object) -> str:
     raise ValueError(f"{value!r} is no label: labels are texts, numbers, true or false; put quotes around it")
 
 
+def each_once(value: str | list[str] | None) -> list[str]:
+    """The names as a list. Raises ValueError for a file that is named twice."""
+    names = [posixpath.normpath(name) for name in value] if isinstance(value, list) else [value] if value else []
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)}: named twice, so that its rows would count twice; name each file once")
+    return names
+
+
 class TableFormat(Settings):
     """How a table of examples is read."""
 
@@ -89,12 +98,7 @@ class TableFormat(Settings):
     @field_validator("file")
     @classmethod
     def _each_once(cls, value: str | list[str] | None) -> str | list[str] | None:
-        names = [posixpath.normpath(name) for name in value] if isinstance(value, list) else []
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(
-                f"{', '.join(twice)}: named twice, so that its rows would count twice; name each file once"
-            )
+        each_once(value)
         return value
 
     @field_validator("separator")
@@ -151,8 +155,6 @@ class TableFormat(Settings):
         named = [column for role, column in self.columns.items() if role != "label"]
         if len(set(named)) != len(named):
             raise ValueError(f"text and text_pair are both the column {named[0]!r}; name the other one")
-        if len(set(self.files)) != len(self.files):
-            raise ValueError("a file is named twice, so its rows would count twice; name each once")
         kept = sorted(set(self.drop_labels) & set(self.labels or ()))
         if kept:
             raise ValueError(f"{', '.join(kept)}: under `labels` and `drop_labels`; leave one of the two out")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -33,6 +34,17 @@ def _unresolved(rows: pd.DataFrame) -> Iterator[str]:
         yield f"{_name(row)}: {needed(row)}."
     if len(open_) > MOST_SHOWN:
         yield f"What would settle the other {len(open_) - MOST_SHOWN} is in the table of cells."
+
+
+def shared_rows(about: Mapping[str, Any]) -> list[str]:
+    """A sentence for each task that is tested on texts that it was trained on. ``about`` is `results.about`."""
+    found = []
+    for task, parts in about.get("shared_rows", {}).items():
+        said = ", ".join(
+            f"{both:,} of {rows:,} rows of {part.replace('_', ' ', 1)}" for part, (both, rows) in parts.items()
+        )
+        found.append(f"Known from training: {said} of task {task} have the texts of rows that were trained on.")
+    return found
 
 
 def needed(row: pd.Series) -> str:

@@ -82,4 +82,5 @@ def _fill(
 def _record_of(path: Path) -> dict[str, Any]:
     """What tables need to know about a checkpoint, stored with its scores so that they can be rebuilt without it."""
     record = artifacts.read_provenance(path)
-    return {name: record[name] for name in ("key", "name", "identity", "ledger", "measurements", "made")}
+    named = ("key", "name", "identity", "ledger", "measurements", "made", "shared_rows")
+    return {name: record[name] for name in named if name in record}

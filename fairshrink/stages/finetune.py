@@ -10,6 +10,7 @@ from typing import Any
 
 from fairshrink.contracts import TrainedTask
 from fairshrink.data.examples import frames
+from fairshrink.data.shared_rows import described, shared_rows
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
@@ -35,10 +36,16 @@ def _fill(folder: Path, job: FinetuneJob, device: str, state: TrainingState) -> 
     task = open_task(job.task)
     checkpoint = open_pretrained(job.model, task.seed, task)
     checkpoint.model.to(device)
+    shared: dict[str, list[int]] = {}
     if job.model.trained and isinstance(task.module, TrainedTask):
-        task.module.train(checkpoint, frames(task), task.settings, task.seed, log, state=state)
+        parts = frames(task)
+        shared = shared_rows(parts, task.name)
+        if shared:
+            log(described(shared, task.name))
+        task.module.train(checkpoint, parts, task.settings, task.seed, log, state=state)
     checkpoints.save(checkpoint, folder)
     return {
+        "shared_rows": shared,
         "identity": asdict(job.identity),
         "ledger": ledger.ledger(checkpoint, checkpoint),
         "measurements": ledger.measure(checkpoint, checkpoint),

@@ -14,6 +14,7 @@ from fairshrink.study.catalog import Catalog
 from fairshrink.study.control_checks import check_control, check_dose
 from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
 from fairshrink.study.ready_made import check_examples, check_ready_made
+from fairshrink.study.same_rows import check_same_rows
 from fairshrink.study.schema import Model
 from fairshrink.study.study import CompressionEntry, MetricEntry, Study, TaskEntry
 from fairshrink.study.table_checks import check_others, check_table, has_named_classes
@@ -76,6 +77,7 @@ def check(
         for role, files in metric.keys.data.items():
             refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
     check_others(study, mistakes)
+    check_same_rows(study, mistakes)
     _check_names(study, mistakes)
     tests = {f"tasks.{task.name}.test": list(task.tests) for task in study.tasks.values()}
     for section, names in {"downloads": downloads, "models": models, "tasks": tasks, **tests}.items():

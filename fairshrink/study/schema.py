@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from fairshrink.contracts import ModelFamily, Precision, RestorePolicy, StoredType
-from fairshrink.data.table import Said, Table, said
+from fairshrink.data.table import Said, Table, each_once, said
 from fairshrink.settings import Below, Inside, Settings
 
 
@@ -20,6 +21,15 @@ class Files(Settings):
     file: Below | Annotated[list[Below], Field(min_length=1)] = Field(
         description="file(s) or folder inside the download"
     )
+
+    @field_validator("file")
+    @classmethod
+    def _each_once(cls, value: str | list[str]) -> str | list[str]:
+        names = each_once(value)
+        for outer, inner in itertools.permutations(names, 2):
+            if outer == "." or inner.startswith(f"{outer}/"):
+                raise ValueError(f"{inner} is in the folder {outer}, which is named too; name one of the two")
+        return value
 
     @property
     def files(self) -> list[str]:

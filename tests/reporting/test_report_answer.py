@@ -14,7 +14,7 @@ from fairshrink.analysis import results_file
 from fairshrink.analysis import verdict_kinds as kinds
 from fairshrink.reporting import wording
 from fairshrink.reporting.answer import ORDER, answer, by_compression
-from fairshrink.reporting.limits import limits
+from fairshrink.reporting.limits import limits, shared_rows
 
 
 def cell(**changes) -> dict:
@@ -134,3 +134,9 @@ def test_settings_in_words():
     assert wording.compression("low_rank", "rank=64") == "low rank, rank 64"
     assert wording.compression("wanda", "scope=all, sparsity=0.55") == "wanda, scope all, 55% sparsity"
     assert wording.compression("x", "sparsity=many; y") == "x, sparsity many, y"
+
+
+def test_rows_that_are_known_from_training_are_said():
+    (said,) = shared_rows({"shared_rows": {"nli": {"test": [3, 1200], "test_matched": [1, 5]}}})
+    assert "3 of 1,200 rows of test, 1 of 5 rows of test matched of task nli" in said
+    assert shared_rows({"shared_rows": {}}) == shared_rows({}) == []

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from fairshrink.analysis.verdict_kinds import MEANING
 from fairshrink.reporting import answer
-from fairshrink.reporting.limits import limits
+from fairshrink.reporting.limits import limits, shared_rows
 from fairshrink.reporting.report import cell_table
 from fairshrink.reporting.report.payload import Items, as_json, payload
 from fairshrink.reporting.report.side_tables import side_table
@@ -50,7 +50,7 @@ def write(
         "about": about,
         "summary": answer.summary(cells),
         "answers": list(answer.by_compression(cells)),
-        "limits": limits(cells),
+        "limits": [*limits(cells), *shared_rows(about)],
         "columns": cell_table.COLUMNS,
         "verdicts": [look(each) | {"meaning": MEANING[each]} for each in LOOKS],
         "style": Markup(text_file(__file__, "report.css")),
