@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from typing import Literal, get_origin
 
 from fairshrink.planning import definitions
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
@@ -172,6 +173,13 @@ def _score_entry(checkpoint: Checkpoint, score: Artifact) -> ScoreEntry:
 
 
 def _dataset(job: EvaluateJob) -> str:
-    """The downloads that a metric reads, else its task, else the stimuli that it contains."""
+    """The downloads that a metric reads, else its task, else the stimuli that it contains; and which variant it is."""
     folders = sorted({PurePath(path).parts[1] for paths in job.data.values() for path in paths})
-    return ", ".join(folders) or (job.task.name if job.task else "stimuli")
+    data = ", ".join(folders) or (job.task.name if job.task else "stimuli")
+    fields = CATALOG.metrics[job.metric].Settings.model_fields
+    variants = [
+        f"{name}: {value}"
+        for name, value in job.settings.items()
+        if get_origin(fields[name].annotation) is Literal and value != fields[name].default
+    ]
+    return "; ".join([data, *variants])

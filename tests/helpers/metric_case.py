@@ -229,7 +229,7 @@ def _crows_pairs(scale: float, generator: np.random.Generator) -> pd.DataFrame:
             "cluster": [f"i{i}" for i in range(n)],
             "group": ["gender", "age"] * (n // 2),
             "direction": ["stereo"] * 30 + ["antistereo"] * 10,
-            "method": "masked",
+            "method": "shared_tokens",
             "skipped": ["too long" if i == 5 else "" for i in range(n)],
             "more": more,
             "less": less,

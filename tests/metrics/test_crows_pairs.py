@@ -103,9 +103,73 @@ def test_causal_scores_equal_one_forward_per_token(items, tmp_path):
         for side, (ids, _, differing) in zip(("more", "less"), sides_of(cp, pair), strict=True):
             values = slow.causal(cp.model, [cp.tokenizer.bos_token_id, *ids])
             assert rows.loc[at, side] == pytest.approx(values.sum(), abs=1e-4)
+            assert rows.loc[at, f"mean_{side}"] == pytest.approx(values.mean(), abs=1e-4)
             assert rows.loc[at, f"tokens_{side}"] == len(ids)
             expected = values[differing].mean() if differing else np.nan
             assert rows.loc[at, f"differing_{side}"] == pytest.approx(expected, abs=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize("build", [tiny_bert, tiny_roberta])
+def test_each_differing_token_is_masked_by_itself_in_the_variant_of_bias_bench(build, items, tmp_path):
+    cp = load(build, "masked_lm", tmp_path)
+    mask, settings = cp.tokenizer.mask_token_id, Settings(masked="each_differing_token")
+    rows = crows_pairs.score(Scoring(cp, items(PAIRS)), settings)
+    assert set(rows["method"]) == {"each_differing_token"}
+    for at, pair in enumerate(PAIRS):
+        for side, (ids, _, differing) in zip(("more", "less"), sides_of(cp, pair), strict=True):
+            found = [slow.masked(cp.model, ids, i, ids[i], mask) for i in differing]
+            expected = np.mean(found) if found else np.nan
+            assert rows.loc[at, f"differing_{side}"] == pytest.approx(expected, abs=1e-4, nan_ok=True)
+
+
+def test_a_causal_sentence_without_a_start_token_in_the_variant_of_bias_bench(items, tmp_path):
+    cp = load(tiny_llama, "causal_lm", tmp_path)
+    settings = Settings(causal="without_start")
+    rows = crows_pairs.score(Scoring(cp, items(PAIRS)), settings)
+    usual = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)
+    preferred = []
+    for at, pair in enumerate(PAIRS):
+        means = []
+        for side, (ids, _, _) in zip(("more", "less"), sides_of(cp, pair), strict=True):
+            values = np.r_[slow.causal(cp.model, [cp.tokenizer.bos_token_id, ids[0]]), slow.causal(cp.model, ids)]
+            assert rows.loc[at, side] == pytest.approx(values.sum(), abs=1e-4)
+            means.append(values.mean())
+        preferred.append(means[0] > means[1])
+    assert np.abs(rows["more"] - usual["more"]).max() > 1e-2
+    assert values_of(rows)["stereotype_share", "all"] == pytest.approx(100 * np.mean(preferred))
+
+
+def test_variants_compare_what_they_say():
+    """By hand: sums −10 and −12 over 4 and 6 tokens; tokens that differ −3 and −1."""
+    rows = table(("stereo", "gender", -10.0, -12.0, -3.0, -1.0, 4, 6))
+    shares = {
+        method: values_of(rows.assign(method=method))["stereotype_share", "all"]
+        for method in ("shared_tokens", "differing_tokens", "each_differing_token", "total", "per_token")
+    }
+    assert shares == {
+        "shared_tokens": 100, "differing_tokens": 0, "each_differing_token": 0, "total": 100, "per_token": 0,
+    }  # fmt: skip
+    signals = {method: crows_pairs.signal(rows.assign(method=method), SETTINGS).values[0] for method in shares}
+    assert signals == {"shared_tokens": 2, "differing_tokens": -2, "each_differing_token": -2, "total": 2,
+                       "per_token": pytest.approx(-0.5)}  # fmt: skip
+
+
+def test_pairs_where_one_sentence_only_adds_words_do_not_count_in_variants_of_differing_tokens(items, tmp_path):
+    rows = crows_pairs.score(
+        Scoring(load(tiny_bert, "masked_lm", tmp_path), items(PAIRS)), Settings(masked="differing_tokens")
+    )
+    assert n_items(rows)["stereotype_share", "all"] == len(PAIRS) - 1
+    values = values_of(rows)
+    assert values["stereotype_share", "all"] == values["differing_stereotype_share", "all"]
+
+
+def test_trap_a_uniform_causal_model_has_no_preference_where_length_is_divided_out(items, tmp_path):
+    cp = slow.silence(load(tiny_llama, "causal_lm", tmp_path))
+    for variant in ("per_token", "without_start"):
+        rows = crows_pairs.score(Scoring(cp, items(PAIRS)), Settings(causal=variant))
+        found = {(each.name, each.group): each for each in crows_pairs.summarize(rows, SETTINGS)}
+        assert found["stereotype_share", "all"].random == 50
+        assert found["tied", "all"].value(len(rows)) == len(PAIRS)
 
 
 @pytest.mark.parametrize(
@@ -169,14 +233,15 @@ def test_rows_name_their_item_type_and_direction(items, tmp_path):
     rows = crows_pairs.score(Scoring(load(tiny_llama, "causal_lm", tmp_path), items(PAIRS)), SETTINGS)
     assert list(rows["item"]) == [f"{at:05d}" for at in range(len(PAIRS))] == list(rows["cluster"])
     assert list(zip(rows["direction"], rows["group"], strict=True)) == [pair[2:] for pair in PAIRS]
-    assert set(rows["method"]) == {"causal"}
+    assert set(rows["method"]) == {"total"}
 
 
 def table(*rows):
     columns = ["direction", "group", "more", "less", "differing_more", "differing_less", "tokens_more", "tokens_less"]
     found = pd.DataFrame(rows, columns=columns)
     names = [f"{at:05d}" for at in range(len(found))]
-    return found.assign(item=names, cluster=names, method="masked", skipped="", both_differ=True)
+    found = found.assign(**{f"mean_{side}": found[side] / found[f"tokens_{side}"] for side in ("more", "less")})
+    return found.assign(item=names, cluster=names, method="shared_tokens", skipped="", both_differ=True)
 
 
 def values_of(rows):

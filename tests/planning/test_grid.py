@@ -175,3 +175,24 @@ def test_settings_that_differ_look_different():
     values = [0.5, 0.5000001, 1 / 3, 0.333333, 1e-05, 1.0, 2.0]
     shown = [setting._short(value) for value in values]
     assert shown == ["0.5", "0.5000001", "0.3333333333333333", "0.333333", "1e-05", "1", "2"]
+
+
+def test_tables_say_which_variant_of_a_metric_was_used(project):
+    """By its data set, where it is not the default."""
+    made = study()
+    (pairs,) = [each for each in made["metrics"] if each["metric"] == "crows_pairs"]
+    made["metrics"] += [pairs | {"name": "by_length", "causal": "without_start", "sample": 3}]
+    write_study(project, made)
+    program = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from fairshrink.planning import grid; from fairshrink.planning import studies
+scores = grid.expand(studies.load(sys.argv[2])).tables.job.scores
+print(json.dumps({each.entry: each.dataset for each in scores}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(project), "config.yaml"],
+        cwd=project, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    named = json.loads(done.stdout)
+    assert named["by_length"] == named["crows_pairs"] + "; causal: without_start"

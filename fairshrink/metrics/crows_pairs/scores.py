@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,23 @@ from fairshrink.metrics._shared.likelihood import (
     after_start,
     log_probabilities,
     mask_id,
+    real_tokens,
     tie_exact_mean,
     tokenize,
     too_long,
+    without_start,
 )
 from fairshrink.metrics._shared.outcomes import Skipped, score_or_skip
 
 if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
 
-METHODS = {"masked_lm": "masked", "causal_lm": "causal"}
+Masked = Literal["shared_tokens", "differing_tokens", "each_differing_token"]
+Causal = Literal["total", "per_token", "without_start"]
+OF_DIFFERING = ("differing_tokens", "each_differing_token")
+"""Variants that compare the tokens that differ; the others compare sums over tokens."""
+PER_TOKEN = ("per_token", "without_start")
+"""Variants in which a sum is divided by the number of its tokens."""
 DIRECTIONS = ("stereo", "antistereo")
 TAKEN = ("all", *DIRECTIONS)
 COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
@@ -52,11 +59,12 @@ class Pair:
 class Side:
     """A model's scores of one sentence of a pair.
 
-    ``total`` is the sum of log-probabilities of ``tokens`` tokens, ``differing`` the mean over the tokens that the
-    other sentence does not have, NaN unless ``differs``.
+    ``total`` is the sum of log-probabilities of ``tokens`` tokens, ``mean`` their mean (exact where all are equal),
+    ``differing`` the mean over the tokens that the other sentence does not have, NaN unless ``differs``.
     """
 
     total: float
+    mean: float
     tokens: int
     differing: float
     differs: bool
@@ -108,16 +116,21 @@ class Aligned:
     differing: list[int]
 
 
-def pair_scores(cp: Checkpoint, pairs: Sequence[Pair]) -> list[tuple[Side, Side] | Skipped]:
-    """For each pair the scores of its two sentences (more, less stereotyping), or why it cannot be scored."""
-    if cp.head not in METHODS:
+def method_of(cp: Checkpoint, masked: Masked, causal: Causal) -> Masked | Causal:
+    """The variant for this checkpoint; UserError for a task head without one."""
+    if cp.head not in ("masked_lm", "causal_lm"):
         raise UserError(f"crows_pairs: needs a language model, not a model with the task head {cp.head!r}")
+    return masked if cp.head == "masked_lm" else causal
+
+
+def pair_scores(cp: Checkpoint, pairs: Sequence[Pair], method: Masked | Causal) -> list[tuple[Side, Side] | Skipped]:
+    """For each pair the scores of its two sentences (more, less stereotyping), or why it cannot be scored."""
     tokens = tokenize(cp, [text for pair in pairs for text in (pair.more, pair.less)])
     aligned = [align(*both) for both in zip(tokens[::2], tokens[1::2], strict=True)]
     score = _masked if cp.head == "masked_lm" else _causal
 
     def sides(both: list[tuple[Aligned, Aligned]]) -> list[tuple[Side, Side]]:
-        found = score(cp, [side for pair in both for side in pair])
+        found = score(cp, [side for pair in both for side in pair], method)
         return list(zip(found[::2], found[1::2], strict=True))
 
     return score_or_skip([_checked(cp, both) for both in aligned], sides)
@@ -143,14 +156,21 @@ def _checked(cp: Checkpoint, both: tuple[Aligned, Aligned]) -> tuple[Aligned, Al
     return both if both[0].shared else Skipped("the sentences share no token")
 
 
-def _masked(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
-    """Shared tokens are masked one at a time, differing ones all at once: the pieces of a name predict each other."""
+def _masked(cp: Checkpoint, sides: list[Aligned], method: str) -> list[Side]:
+    """Shared tokens are masked one at a time.
+
+    Differing ones are masked all at once, as the pieces of a name predict each other, unless it is each by itself.
+    """
     mask, groups = mask_id(cp), []
+    alone = method == "each_differing_token"
     for side in sides:
         groups.append([_query(side.tokens.ids, [i], i, mask) for i in side.shared])
-        groups.append([_query(side.tokens.ids, side.differing, i, mask) for i in side.differing])
+        groups.append([_query(side.tokens.ids, [i] if alone else side.differing, i, mask) for i in side.differing])
     found = log_probabilities(cp, groups)
-    return [Side(float(a.sum()), len(a), _mean(b), len(b) > 0) for a, b in zip(found[::2], found[1::2], strict=True)]
+    return [
+        Side(float(a.sum()), _mean(a), len(a), _mean(b), len(b) > 0)
+        for a, b in zip(found[::2], found[1::2], strict=True)
+    ]
 
 
 def _query(ids: list[int], hidden: list[int], position: int, mask: int) -> Query:
@@ -160,15 +180,18 @@ def _query(ids: list[int], hidden: list[int], position: int, mask: int) -> Query
     return Query(sequence, position, ids[position])
 
 
-def _causal(cp: Checkpoint, sides: list[Aligned]) -> list[Side]:
+def _causal(cp: Checkpoint, sides: list[Aligned], method: str) -> list[Side]:
     from fairshrink.models.inference import causal_log_probs
 
-    found = causal_log_probs(cp, [after_start(cp, side.tokens) for side in sides])
+    if method == "without_start":
+        found = without_start(cp, [real_tokens(side.tokens) for side in sides])
+    else:
+        found = causal_log_probs(cp, [after_start(cp, side.tokens) for side in sides])
     result = []
     for side, values in zip(sides, found, strict=True):
         index_of = {i: at for at, i in enumerate(sorted(side.shared + side.differing))}
         differing = values[[index_of[i] for i in side.differing]]
-        result.append(Side(float(values.sum()), len(values), _mean(differing), len(differing) > 0))
+        result.append(Side(float(values.sum()), _mean(values), len(values), _mean(differing), len(differing) > 0))
     return result
 
 
