@@ -30,6 +30,7 @@ import torch
 from fairshrink.models.architecture.blocks import blocks, multiply_adds
 from fairshrink.models.batching import collate
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
+from fairshrink.models.stored_forms._shared.coded import Coded
 
 TEXTS, TOKENS, SEED = 8, 32, 0
 MAX_TURNS, MIN_TURNS, ENOUGH_S, MAX_S = 7, 3, 0.5, 2.0
@@ -41,6 +42,7 @@ TOKEN_HEADS = ("masked_lm", "causal_lm")
 class Tensor:
     """A stored tensor: the module it belongs to, its name there, bits per entry and how many entries are not zero.
 
+    Entries of packed codes are weights, so that their bits are those of the file: padding and all.
     ``overhead``: it is needed to decode other entries (a scale) and is not a parameter.
     """
 
@@ -48,18 +50,18 @@ class Tensor:
     name: str
     size: int
     nonzero: int
-    bits: int
+    bits: float
     overhead: bool
 
     @property
     def dense_bits(self) -> int:
         """Bits in dense form."""
-        return self.size * self.bits
+        return round(self.size * self.bits)
 
     @property
     def compressed_bits(self) -> int:
         """Bits in the smaller of the two lossless forms."""
-        return min(self.dense_bits, self.size + self.nonzero * self.bits)
+        return min(self.dense_bits, self.size + round(self.nonzero * self.bits))
 
 
 def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
@@ -84,14 +86,20 @@ def stored(cp: Checkpoint) -> list[Tensor]:
     stored_type = getattr(torch, cp.dtype)
     found: dict[int, Tensor] = {}
     for full_name, value in cp.model.state_dict().items():
+        if value.data_ptr() in found:
+            continue
         module, _, name = full_name.rpartition(".")
+        owner = cp.model.get_submodule(module)
         as_stored = stored_type if full_name in parameters and value.is_floating_point() else value.dtype
-        overhead = name in getattr(cp.model.get_submodule(module), "overhead", ())
-        nonzero = int(torch.count_nonzero(value))
-        found.setdefault(
-            value.data_ptr(), Tensor(module, name, value.numel(), nonzero, as_stored.itemsize * 8, overhead)
-        )
+        entries = _packed(owner, name) or (value.numel(), int(torch.count_nonzero(value)))
+        bits = value.numel() * as_stored.itemsize * 8 / entries[0]
+        found[value.data_ptr()] = Tensor(module, name, *entries, bits, name in getattr(owner, "overhead", ()))
     return list(found.values())
+
+
+def _packed(owner: torch.nn.Module, name: str) -> tuple[int, int] | None:
+    """How many weights, and how many that are not zero, are packed in a tensor; None if its entries are the weights."""
+    return owner.counts().get(name) if isinstance(owner, Coded) else None
 
 
 def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:

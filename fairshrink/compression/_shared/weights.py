@@ -1,0 +1,40 @@
+"""Which matrices a method stores in another form: settings without torch, and the choice of modules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from fairshrink.compression._shared.settings import SCOPE, Scope
+from fairshrink.settings import Settings
+
+if TYPE_CHECKING:
+    from fairshrink.models.checkpoint import Checkpoint
+
+EMBEDDINGS = "also the word embeddings, and with them an output layer that is tied to them; never position embeddings"
+
+
+class WeightsSettings(Settings):
+    """Which matrices are stored in another form."""
+
+    scope: Scope = Field("encoder", description=SCOPE)
+    embeddings: bool = Field(False, description=EMBEDDINGS)
+
+
+def chosen(cp: Checkpoint, settings: WeightsSettings) -> list[str]:
+    """Names of the dense modules in scope, one of those that share a parameter; UserError if there is none."""
+    from fairshrink.errors import UserError
+    from fairshrink.models.architecture.blocks import linear_names
+    from fairshrink.models.stored_forms._shared.coded import word_embeddings
+
+    embeddings = [word_embeddings(cp.model)] if settings.embeddings else []
+    owners: dict[int, str] = {}
+    for name in [*embeddings, *linear_names(cp.model, settings.scope)]:
+        owners.setdefault(id(cp.model.get_submodule(name).weight), name)
+    if len(owners) == len(embeddings):
+        raise UserError(
+            f"scope {settings.scope!r}: there is no dense linear layer; it has been compressed by another method, "
+            "which has to come last"
+        )
+    return list(owners.values())

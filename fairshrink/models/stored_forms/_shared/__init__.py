@@ -1,0 +1,1 @@
+"""What several stored forms share; never found as one."""
