@@ -272,6 +272,14 @@ class Formed(Protocol):
 
 
 @runtime_checkable
+class Fitting(Protocol[S_contra]):
+    """What a method says besides whose settings have to fit the sizes of a model."""
+
+    def misfits(self, settings: S_contra, config: Mapping[str, Any], /) -> Sequence[tuple[str, str, str]]:
+        """What does not fit, seen from the content of config.json: a setting, the reason, and what to write instead."""
+
+
+@runtime_checkable
 class Removal(Protocol):
     """What a method that removes parts of a model says besides: which, because some architectures cannot lose them."""
 
@@ -360,6 +368,10 @@ def holds_fitting_method(module: FittingMethod) -> None:
 
 def holds_formed(module: Formed) -> None:
     """Accepted by the type checker for methods that say which forms of weights they take and give; does nothing."""
+
+
+def holds_fitting(module: Fitting[S]) -> None:
+    """Accepted by the type checker for methods whose settings have to fit a model; does nothing."""
 
 
 def holds_removal(module: Removal) -> None:

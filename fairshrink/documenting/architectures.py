@@ -16,10 +16,11 @@ every architecture and compares it with a slow definition; `benchmarks/architect
 product of methods, architectures and task heads.
 
 - **Linear layers** are those of the blocks; with `scope: all` also those of the task head and around the embeddings.
-  Embeddings and decoders tied to them are never changed. Where query, key and value, or gate and up, are stored as
+  Word embeddings and decoders tied to them are changed only by methods with the setting `embeddings`, if it is true;
+  position embeddings never are. Where query, key and value, or gate and up, are stored as
   one matrix, each is a matrix of its own for methods that go matrix by matrix, such as `magnitude_layerwise`; the
-  scope `attention` is all of query, key and value. GPT-2's transposed layers (`Conv1D`) count as linear; in 8 bits
-  they are stored like all others, with a scale for each output.
+  scope `attention` is all of query, key and value. GPT-2's transposed layers (`Conv1D`) count as linear; as codes of
+  few bits they are stored like all others, with a scale for each output.
 - **Heads** are removed from the matrices, from normalizations that belong to single heads, from relative positions
   and from ALiBi slopes, so that a model computes what it computes with the outputs of these heads multiplied by 0.
   Where query heads share keys and values, a key and value head goes with its query heads. A model with one key and

@@ -91,9 +91,9 @@ def stored(cp: Checkpoint) -> list[Tensor]:
         module, _, name = full_name.rpartition(".")
         owner = cp.model.get_submodule(module)
         as_stored = stored_type if full_name in parameters and value.is_floating_point() else value.dtype
-        entries = _packed(owner, name) or (value.numel(), int(torch.count_nonzero(value)))
-        bits = value.numel() * as_stored.itemsize * 8 / entries[0]
-        found[value.data_ptr()] = Tensor(module, name, *entries, bits, name in getattr(owner, "overhead", ()))
+        size, nonzero = _packed(owner, name) or (value.numel(), int(torch.count_nonzero(value)))
+        bits, overhead = value.numel() * as_stored.itemsize * 8 / size, name in getattr(owner, "overhead", ())
+        found[value.data_ptr()] = Tensor(module, name, size, nonzero, bits, overhead)
     return list(found.values())
 
 

@@ -27,6 +27,7 @@ OPTIONAL = {
         "FITS": "holds_fitting_method",
         "FORMS": "holds_formed",
         "REMOVES": "holds_removal",
+        "misfits": "holds_fitting",
     },
     "tasks": {"loss": "holds_loss", "train": "holds_training"},
     "metrics": {"signal": "holds_bias_metric"},

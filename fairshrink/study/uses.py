@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from fairshrink.contracts import Part, Removal, TaskHead
+from fairshrink.contracts import Fitting, Part, Removal, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table, TableReference
 from fairshrink.data.tables import examples, find, read
 from fairshrink.models import folder as model_folder
 from fairshrink.models.architecture.families import refusals, removable_heads
+from fairshrink.settings import Settings
 from fairshrink.store import lfs
 from fairshrink.study.mistakes import Mistake
 from fairshrink.study.study import Study, TaskEntry
 
 SHOWN = 10
+Misfits = Callable[[Any, Mapping[str, Any]], Sequence[tuple[str, str, str]]]
 Scale = tuple[float, float]
 """The lowest and the highest of the labels that are numbers."""
 
@@ -28,6 +30,7 @@ class ModelUse:
     """A model in a folder of a download; ``key`` is its place in the study, as in the others.
 
     ``parts``: what is compressed of it, after the place of the compression or control, and which share is removed.
+    ``fitting``: places and settings of methods whose settings have to fit its sizes, and what says whether they do.
     """
 
     key: str
@@ -35,6 +38,7 @@ class ModelUse:
     gguf_file: str | None
     heads: tuple[TaskHead, ...]
     parts: tuple[tuple[str, Part, float | None], ...] = ()
+    fitting: tuple[tuple[str, Settings, Misfits], ...] = ()
     kind: Literal["model"] = "model"
 
 
@@ -73,7 +77,8 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
     for name, model in study.models.items():
         heads = dict.fromkeys(study.tasks[task].module.HEAD for task in model.tasks if task in study.tasks)
         parts = tuple(dict.fromkeys(_parts(study, name)))
-        yield model.download, ModelUse(f"models.{name}", model.folder, model.gguf_file, tuple(heads), parts)
+        fitting = tuple(dict.fromkeys(_fitting(study, name)))
+        yield model.download, ModelUse(f"models.{name}", model.folder, model.gguf_file, tuple(heads), parts, fitting)
     for name, task in study.tasks.items():
         for path, table in task.tables():
             yield table.download, TableUse(f"tasks.{name}.{path}", table, _has_classes(task))
@@ -98,6 +103,12 @@ def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]
         if isinstance(control.module, Removal) and any(each == model for each, _ in study.controlled(control)):
             share = getattr(control.settings, "sparsity", None)
             yield f"controls.{control.method}", control.module.REMOVES, share
+
+
+def _fitting(study: Study, model: str) -> Iterator[tuple[str, Settings, Misfits]]:
+    for entry in study.compressions:
+        if isinstance(entry.module, Fitting) and any(each == model for each, _ in study.compressed(entry)):
+            yield f"compressions.{entry.method}", entry.settings, entry.module.misfits
 
 
 def _has_classes(task: TaskEntry) -> bool:
@@ -185,6 +196,9 @@ def _compressed(use: ModelUse, config: Mapping[str, Any]) -> Iterator[Mistake]:
         if most is not None and share is not None and share > most:
             reason = f"{use.key} can lose {most:.0%} of its heads, as each layer keeps one"
             yield Mistake(f"{place}.sparsity", reason, f"at most {most:.4g}, or other `models`")
+    for place, settings, misfits in use.fitting:
+        for setting, reason, remedy in misfits(settings, config):
+            yield Mistake(f"{place}.{setting}", f"{use.key}: {reason}", remedy)
 
 
 def _folders(use: ModelUse, root: Path) -> str:

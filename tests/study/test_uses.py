@@ -112,3 +112,16 @@ def test_spellings_of_one_place_are_one(folder):
         content["metrics"][4]["data"]["words"]["file"] = ["word_lists/"]
 
     assert keys(other) == keys(lambda content: None)
+
+
+def test_settings_that_do_not_fit_the_sizes_of_a_model(folder):
+    config = {"model_type": "bert", "num_attention_heads": 2, "hidden_size": 96, "intermediate_size": 384}
+    (folder / "local/bert/config.json").write_text(json.dumps(config))
+    entry = {"method": "int4_weight_only", "group": 64, "models": ["bert"]}
+    found = mistakes(folder, lambda c: c["compressions"].append(entry))
+    assert found["compressions.int4_weight_only.group"] == (
+        "models.bert: groups of 64 weights do not divide rows of 96",
+        "16, 32, or other `models`",
+    )
+    found = mistakes(folder, lambda c: c["compressions"].append({"method": "linear_quantization", "bits": 0}))
+    assert any("bits" in key for key in found)

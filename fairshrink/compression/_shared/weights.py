@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from fairshrink.compression._shared.settings import SCOPE, Scope
+from fairshrink.models.architecture.families import row_lengths
 from fairshrink.settings import Settings
 
 if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
 
+GROUPS = (16, 32, 64, 128, 256)
 EMBEDDINGS = "also the word embeddings, and with them an output layer that is tied to them; never position embeddings"
 
 
@@ -20,6 +23,16 @@ class WeightsSettings(Settings):
 
     scope: Scope = Field("encoder", description=SCOPE)
     embeddings: bool = Field(False, description=EMBEDDINGS)
+
+
+def misfits_of_group(group: int | None, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What `misfits` of a method says of groups of inputs that do not divide the rows of a model."""
+    wrong = [each for each in row_lengths(config) if group and each % group]
+    if not wrong:
+        return []
+    fitting = [each for each in GROUPS if not any(length % each for length in row_lengths(config))]
+    remedy = f"{', '.join(map(str, fitting)) or 'another group'}, or other `models`"
+    return [("group", f"groups of {group} weights do not divide rows of {wrong[0]}", remedy)]
 
 
 def chosen(cp: Checkpoint, settings: WeightsSettings) -> list[str]:

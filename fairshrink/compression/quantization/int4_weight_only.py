@@ -22,17 +22,20 @@ Use:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from fairshrink.compression._shared.weights import WeightsSettings
+from fairshrink.compression._shared.weights import WeightsSettings, misfits_of_group
+from fairshrink.contracts import Forms
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+FORMS = Forms(gives="packed")
 
 
 class Settings(WeightsSettings):
@@ -40,6 +43,11 @@ class Settings(WeightsSettings):
 
     group: int = Field(64, ge=8, description="how many neighboring weights of a row share a scale; divides the rows")
     symmetric: bool = Field(False, description="15 levels around zero without a zero point, instead of 16")
+
+
+def misfits(settings: Settings, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """A group that does not divide the rows of a model with this config.json."""
+    return misfits_of_group(settings.group, config)
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:

@@ -21,17 +21,20 @@ Use:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from fairshrink.compression._shared.weights import WeightsSettings
+from fairshrink.compression._shared.weights import WeightsSettings, misfits_of_group
+from fairshrink.contracts import Forms
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
     from fairshrink.models.checkpoint import Checkpoint
 
 NEEDS_TASK = False
+FORMS = Forms(gives="packed")
 
 
 class Settings(WeightsSettings):
@@ -42,6 +45,11 @@ class Settings(WeightsSettings):
         None, ge=8, description="how many neighboring weights of a row share a scale; by default the whole row"
     )
     symmetric: bool = Field(True, description="levels around zero without a zero point")
+
+
+def misfits(settings: Settings, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """A group that does not divide the rows of a model with this config.json."""
+    return misfits_of_group(settings.group, config)
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:

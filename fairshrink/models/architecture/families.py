@@ -235,6 +235,17 @@ _HEADS = ("num_key_value_heads", "num_attention_heads", "num_heads", "n_heads", 
 """What config.json calls the number of key and value heads, or of all heads where each has its own."""
 
 
+_WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
+_INNER = ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "hidden_dim")
+"""What config.json calls the width of a model, and of its feed-forward layers."""
+
+
+def row_lengths(config: Mapping[str, Any]) -> list[int]:
+    """How many inputs linear layers of the blocks have, as far as config.json says it."""
+    found = (next(filter(None, map(config.get, names)), None) for names in (_WIDTH, _INNER))
+    return sorted({each for each in found if isinstance(each, int)})
+
+
 def refusals(config: Mapping[str, Any], part: Part = "linears") -> list[str]:
     """Why this part of a model with this content of config.json cannot be treated; empty if it can.
 
