@@ -16,8 +16,7 @@ Saves: Disk and memory: with groups of 64 a seventh of float32, for what is in s
 Limits: The group has to divide the rows (576 of SmolLM2-135M: 32 or 64). Embeddings are most of a small model; without
     `embeddings: true` they keep their size. A tied output layer uses the same codes, so its logits are rounded too.
 Use:
-    - {method: int4_weight_only, group: [32, 128]}
-    - {method: int4_weight_only, embeddings: true}
+    - {method: int4_weight_only, group: [32, 128], embeddings: [false, true]}
 """
 
 from __future__ import annotations

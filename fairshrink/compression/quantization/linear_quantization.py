@@ -15,8 +15,7 @@ Saves: Disk and memory: k / 32 of float32 for what is in scope, and a scale for 
 Limits: At 3 bits and fewer most models break without training (`quantization_aware_training`). Embeddings are most of a
     small model: `embeddings: true` has them in scope, with one scale for each word, and a tied output layer with them.
 Use:
-    - {method: linear_quantization, bits: [8, 6, 4, 3, 2]}
-    - {method: linear_quantization, bits: 8, embeddings: true}
+    - {method: linear_quantization, bits: [8, 6, 4, 3, 2], embeddings: [false, true]}
 """
 
 from __future__ import annotations
