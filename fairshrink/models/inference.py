@@ -16,6 +16,7 @@ import torch
 
 from fairshrink.contracts import Pooling, TaskHead
 from fairshrink.errors import UserError
+from fairshrink.log import progress
 from fairshrink.models.batching import batches, collate, encode, token_budget, token_ids
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.forward import hidden_states, token_logits
@@ -52,7 +53,7 @@ def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> n
     none = np.zeros(cp.model.config.hidden_size)
     vectors = [none] * len(texts)
     with _computing(cp):
-        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+        for rows in _rounds(cp, sequences):
             hidden = _hidden(cp, [sequences[i] for i in rows])
             for at, row in enumerate(rows):
                 vectors[row] = _pool(hidden[at, : len(sequences[row])], special[row], pooling).cpu().double().numpy()
@@ -68,7 +69,7 @@ def sequence_logits(
     sequences, types = encoded["input_ids"], encoded.get("token_type_ids")
     logits = np.zeros((len(texts), cp.model.config.num_labels))
     with _computing(cp):
-        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+        for rows in _rounds(cp, sequences):
             segments = [types[i] for i in rows] if types else None
             out = cp.model(**collate(cp, [sequences[i] for i in rows], segments)).logits
             logits[rows] = out.float().cpu().double().numpy()
@@ -90,7 +91,7 @@ def masked_log_probs(
     unique = list(wanted)
     result = np.zeros(len(sequences))
     with _computing(cp):
-        for batch in batches([len(ids) for ids in unique], token_budget(cp)):
+        for batch in _rounds(cp, unique):
             hidden = _hidden(cp, [unique[i] for i in batch])
             rows = [row for i in batch for row in wanted[unique[i]]]
             at = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
@@ -108,7 +109,7 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
     _require(cp, ("causal_lm",))
     result = [np.zeros(0)] * len(sequences)
     with _computing(cp):
-        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+        for rows in _rounds(cp, sequences):
             chosen = [sequences[i] for i in rows]
             hidden = _hidden(cp, chosen)
             states = torch.cat([hidden[at, : len(ids) - 1] for at, ids in enumerate(chosen)])
@@ -142,7 +143,7 @@ def compared_log_probs(
     starts = np.cumsum([0, *map(len, positions)])
     found, places = [np.zeros((0, 0))], [np.zeros(0, dtype=int)]
     with _arithmetic(cp), _arithmetic(baseline):
-        for batch in batches([len(ids) for ids in sequences], budget):
+        for batch in _rounds(cp, sequences, budget):
             at = torch.tensor([k for k, i in enumerate(batch) for _ in positions[i]], dtype=torch.long)
             place = torch.tensor([position for i in batch for position in positions[i]], dtype=torch.long)
             right = torch.tensor([token for i in batch for token in targets[i]], dtype=torch.long)
@@ -168,7 +169,7 @@ def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> li
     cp.model.set_attn_implementation("eager")  # the fused kernels do not return weights
     try:
         with _computing(cp):
-            for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+            for rows in _rounds(cp, sequences):
                 inputs = collate(cp, [sequences[i] for i in rows])
                 layers = cp.model.base_model(**inputs, output_attentions=True).attentions
                 received = torch.stack([layer.float().mean(1) for layer in layers]).mean(0)
@@ -178,6 +179,16 @@ def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> li
     finally:
         cp.model.set_attn_implementation(before)
     return result
+
+
+def _rounds(cp: Checkpoint, sequences: Sequence[Sequence[int]], budget: int | None = None) -> Iterator[list[int]]:
+    """The numbers of the sequences of each batch; how many are done is shown."""
+    done = 0
+    with progress("scoring", len(sequences), "texts") as show:
+        for rows in batches([len(ids) for ids in sequences], budget or token_budget(cp)):
+            yield rows
+            done += len(rows)
+            show(done)
 
 
 def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:

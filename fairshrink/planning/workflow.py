@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
-from fairshrink.log import log
+from fairshrink.log import TERMINAL, log
 from fairshrink.planning import arrivals, grid, package_files, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
@@ -161,6 +161,8 @@ def begin(workflow: Any, made: plan.Plan) -> None:
             "Some of what this run would compute exists already: another run has finished it in the meantime, or the "
             "plan was made with `full=true`, which is for diagrams of the whole graph. Nothing was started; run again."
         )
+    if workflow.local_exec and sys.stderr.isatty():
+        os.environ[TERMINAL] = os.ttyname(sys.stderr.fileno())
     due = {job.rule.name for job in workflow.dag.needrun_jobs()}
     if workflow.local_exec and _forks_pay([job for job in made.jobs if job.name in due]):
         socket = plan_files.FOLDER / f"warm-{os.getpid()}.socket"

@@ -10,12 +10,12 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from fairshrink.errors import UserError
-from fairshrink.log import left, log
+from fairshrink.log import left, log, progress
 from fairshrink.store.artifacts import Recipe, disk_full, write_json
 
 FOLDER = Path(".snakemake/fairshrink/failed")
@@ -24,8 +24,9 @@ FOLDER = Path(".snakemake/fairshrink/failed")
 class Failures:
     """The artifacts of a job that failed, with the reason."""
 
-    def __init__(self, of: int) -> None:
+    def __init__(self, of: int, shown: Callable[[int], None]) -> None:
         self.of = of
+        self._shown = shown
         self.reasons: dict[str, str] = {}
         self._began = time.monotonic()
         self._done: set[str] = set()
@@ -58,14 +59,16 @@ class Failures:
         if self.of > 1 and not paths <= self._done:
             self._done |= paths
             done = len(self._done)
+            self._shown(done)
             log(f"{done} of {self.of} artifacts of this job{left(done, self.of, time.monotonic() - self._began)}")
 
 
 @contextmanager
 def collected(of: int) -> Iterator[Failures]:
     """For a job that makes ``of`` artifacts. Raises UserError at the end if some have failed."""
-    found = Failures(of)
-    yield found
+    with progress("artifacts of this job", of, "artifacts", lines=False) if of > 1 else nullcontext(lambda done: None) as shown:
+        found = Failures(of, shown)
+        yield found
     if found.reasons:
         listed = "\n".join(f"  {path}: {reason}" for path, reason in found.reasons.items())
         made = of - len(found.reasons)

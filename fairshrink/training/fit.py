@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from fairshrink.errors import UserError
-from fairshrink.log import left
+from fairshrink.log import left, progress
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.training import termination
 from fairshrink.training.settings import TrainingSettings
@@ -122,6 +122,7 @@ def fit(
     with (
         torch.random.fork_rng(devices=[cp.device] if cp.device.type == "cuda" else []),
         termination.recorded() if state else nullcontext(lambda: False) as termination_requested,
+        progress("training", stop, "steps", lines=False) as show,
     ):
         for step in range(start_step, stop):
             for group in optimizer.param_groups:
@@ -136,6 +137,7 @@ def fit(
             optimizer.step()
             _zero(masked)
             recent.append(value)
+            show(step + 1)
             seen += sum(loss.lengths[row] for row in steps[step])
             if (step + 1) % every == 0 or step + 1 == stop:
                 seconds = time.monotonic() - began

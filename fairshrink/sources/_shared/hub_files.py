@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fairshrink.errors import UserError
+from fairshrink.log import arriving, log
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -47,8 +47,7 @@ def open_repository(name: str, kind: Literal["model", "dataset"], revision: str)
     if endpoint != HUB:
         # The Xet protocol uses Hugging Face's own servers; a mirror serves files by plain HTTP.
         os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # there is one for all files
     return Repository(name, kind, revision, endpoint)
 
 
@@ -74,7 +73,8 @@ def fetch_files(repository: Repository, wanted: Mapping[str, RepoFile], target: 
     UserError if the hub does not serve one, or another one than it lists.
     """
     partial = target / ".partial"
-    _download(repository, sorted(wanted), partial)
+    with arriving(repository.what, partial, sum(each.size for each in wanted.values())):
+        _download(repository, sorted(wanted), partial)
     for path, listed in wanted.items():
         _compare(repository, partial / path, path, listed)
         (target / path).parent.mkdir(parents=True, exist_ok=True)
@@ -102,8 +102,6 @@ def _download(repository: Repository, wanted: Collection[str], folder: Path) -> 
     import httpx2
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    from fairshrink.log import log
 
     for attempt in range(1, TRIES + 1):
         try:

@@ -15,15 +15,13 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from fairshrink.errors import UserError
-from fairshrink.log import log
+from fairshrink.log import log, progress
 from fairshrink.store.artifacts import file_digest
 
 TRIES = 3
 BACKOFF_S = 0.5
 TIMEOUT_S = 60
 CHUNK = 1 << 20
-PROGRESS_S = 5.0
-MB = 1e6
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -121,10 +119,7 @@ def _request(url: str, accept: str, done: int) -> urllib.request.Request:
 
 
 def _copy(response: BinaryIO, sink: BinaryIO, expected: int | None, what: str) -> None:
-    reported_at = time.monotonic()
-    while chunk := response.read(CHUNK):
-        sink.write(chunk)
-        if time.monotonic() - reported_at >= PROGRESS_S:
-            reported_at = time.monotonic()
-            of = f" of {expected / MB:.0f}" if expected else ""
-            log(f"{what}: {sink.tell() / MB:.0f}{of} MB")
+    with progress(what, expected, "B") as report:
+        while chunk := response.read(CHUNK):
+            sink.write(chunk)
+            report(sink.tell())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
+from fairshrink.log import progress
 from fairshrink.models.architecture.blocks import Block, blocks
 from fairshrink.models.batching import batches
 from fairshrink.models.checkpoint import Checkpoint
@@ -55,13 +56,16 @@ def importance(cp: Checkpoint, loss: Loss, alive: Sequence[np.ndarray], seed: in
     """
     open_gates = [torch.tensor(each, dtype=torch.float32, device=cp.device) for each in alive]
     totals = [np.zeros(len(each)) for each in alive]
-    with _gradients_only_for_gates(cp.model):
+    done = 0
+    with _gradients_only_for_gates(cp.model), progress("importance of heads", len(loss.lengths), "examples") as show:
         for number, rows in enumerate(batches(loss.lengths, TOKENS_PER_BATCH)):
             gates = [each.repeat(len(rows), 1).requires_grad_() for each in open_gates]
             with gated(cp.model, gates):
                 gradients = torch.autograd.grad(loss(rows, seed + number) * len(rows), gates)
             for total, gradient in zip(totals, gradients, strict=True):
                 total += gradient.abs().double().sum(0).cpu().numpy()
+            done += len(rows)
+            show(done)
     return [total / len(loss.lengths) for total in totals]
 
 
