@@ -24,7 +24,7 @@ FOLDER = Path(".snakemake/fairshrink/failed")
 class Failures:
     """The artifacts of a job that failed, with the reason."""
 
-    def __init__(self, of: int, shown: Callable[[int], None]) -> None:
+    def __init__(self, of: int, shown: Callable[[int], None] | None) -> None:
         self.of = of
         self._shown = shown
         self.reasons: dict[str, str] = {}
@@ -59,14 +59,16 @@ class Failures:
         if self.of > 1 and not paths <= self._done:
             self._done |= paths
             done = len(self._done)
-            self._shown(done)
+            if self._shown:
+                self._shown(done)
             log(f"{done} of {self.of} artifacts of this job{left(done, self.of, time.monotonic() - self._began)}")
 
 
 @contextmanager
 def collected(of: int) -> Iterator[Failures]:
     """For a job that makes ``of`` artifacts. Raises UserError at the end if some have failed."""
-    with progress("artifacts of this job", of, "artifacts", lines=False) if of > 1 else nullcontext(lambda done: None) as shown:
+    bar = progress("artifacts of this job", of, "artifacts", lines=False) if of > 1 else nullcontext()
+    with bar as shown:
         found = Failures(of, shown)
         yield found
     if found.reasons:
