@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import io
 import os
 import sys
@@ -27,16 +28,25 @@ POLL_S = 1.0
 MB = 1e6
 REDRAW_S, DELAY_S = 0.2, 0.5
 """A bar is drawn so often; work that is done within the second gets none."""
-_open: list[Any] = []
-"""The bars that are drawn now, the inner ones last."""
-_terminal: list[TextIO] = []
+
+
+@functools.cache
+def _drawn() -> list[Any]:
+    """The bars that are drawn now, the inner ones last."""
+    return []
+
+
+@functools.cache
+def _terminals() -> list[TextIO]:
+    """The terminal of the run, once this process has it."""
+    return []
 
 
 def log(message: str) -> None:
     """Print one line to standard error, above the bars that are there."""
     line = f"{time.strftime('%H:%M:%S')} {message}"
-    if _open and sys.stderr.isatty():
-        _open[-1].write(line, file=sys.stderr)
+    if _drawn() and sys.stderr.isatty():
+        _drawn()[-1].write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr, flush=True)
 
@@ -79,7 +89,7 @@ def progress(what: str, total: int | None, unit: str, *, lines: bool = True) -> 
         yield report
     finally:
         if bar is not None:
-            _open.remove(bar)
+            _drawn().remove(bar)
             bar.close()
 
 
@@ -131,7 +141,7 @@ def _bar(what: str, total: int | None, unit: str, terminal: TextIO) -> Any:
         mininterval=REDRAW_S,
         delay=DELAY_S,
     )
-    _open.append(bar)
+    _drawn().append(bar)
     return bar
 
 
@@ -139,9 +149,9 @@ def _watched() -> TextIO | None:
     """Where somebody sees this process's bars: standard error, or the terminal of the run; None if nowhere."""
     if sys.stderr.isatty():
         return sys.stderr
-    if not _terminal and os.environ.get(TERMINAL):
-        _terminal.extend(_terminal_of_run(os.environ[TERMINAL]))
-    return _terminal[0] if _terminal else None
+    if not _terminals() and os.environ.get(TERMINAL):
+        _terminals().extend(_terminal_of_run(os.environ[TERMINAL]))
+    return next(iter(_terminals()), None)
 
 
 def _terminal_of_run(name: str) -> Iterator[TextIO]:

@@ -22,11 +22,7 @@ from fairshrink.planning.scopes import Function, Reader, Scopes, children
 APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "upkeep"})
 """Folders of code that no job reaches: they plan, explain, document and maintain artifacts. Not examined."""
 _ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
-_SHOWN = "what is drawn on the terminal"
 DECLARED: Mapping[tuple[str, str, str], str] = {
-    ("log", "_bar", "change of a module's value"): _SHOWN,
-    ("log", "_watched", "change of a module's value"): _SHOWN,
-    ("log", "progress", "change of a module's value"): _SHOWN,
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
     ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
     "checkpoint's key, which is an input of all that reads it, covers the form",

@@ -134,6 +134,8 @@ def test_no_contents_are_named_twice(folder, place):
 
 @pytest.mark.parametrize("files", [["pairs.csv", "./pairs.csv"], ["word_lists", "word_lists/nouns"], [".", "a"]])
 def test_data_of_a_metric_are_named_once(folder, files):
-    wrong = found(folder, lambda c: c["metrics"][DATA].update(data={"items": {"download": "benchmarks", "file": files}}))
+    wrong = found(
+        folder, lambda c: c["metrics"][DATA].update(data={"items": {"download": "benchmarks", "file": files}})
+    )
     ((key, (reason, _)),) = wrong.items()
     assert key.endswith("data.items.file") and ("named twice" in reason or "named too" in reason)
