@@ -52,6 +52,8 @@ HEADS = {
     "bias_nli": "classification",
     "stereoset": "masked_lm",
     "crows_pairs": "masked_lm",
+    "aul": "masked_lm",
+    "aula": "masked_lm",
     "weat": "encoder",
     "seat": "encoder",
     "task_score": "regression",
@@ -137,6 +139,8 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "bias_nli": _write_words,
     "stereoset": _write_contexts,
     "crows_pairs": _write_pairs,
+    "aul": _write_pairs,
+    "aula": _write_pairs,
 }
 
 
@@ -242,6 +246,10 @@ def _crows_pairs(scale: float, generator: np.random.Generator) -> pd.DataFrame:
     )
 
 
+def _unmasked(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    return _crows_pairs(scale, generator).assign(p_more=0.5, p_less=0.5)
+
+
 def _associations(prefix: str) -> Callable[[float, np.random.Generator], pd.DataFrame]:
     def table(scale: float, generator: np.random.Generator) -> pd.DataFrame:
         parts = []
@@ -266,6 +274,8 @@ _TABLES = {
     "bias_nli": _bias_nli,
     "stereoset": _stereoset,
     "crows_pairs": _crows_pairs,
+    "aul": _unmasked,
+    "aula": _unmasked,
     "weat": _associations("weat"),
     "seat": _associations("seat"),
 }

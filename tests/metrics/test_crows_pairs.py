@@ -11,8 +11,8 @@ from tiny import tiny_bert, tiny_llama, tiny_roberta
 
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared import sentence_pairs
 from fairshrink.metrics.crows_pairs import metric as crows_pairs
-from fairshrink.metrics.crows_pairs import scores
 from fairshrink.metrics.crows_pairs.metric import Settings
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.stats.estimates import bootstrap_weights
@@ -366,4 +366,4 @@ def test_files_whose_rows_would_be_mixed_up_are_refused(tmp_path, line, said):
     path = tmp_path / "pairs.csv"
     path.write_text(f"sent_more,sent_less,stereo_antistereo,bias_type\nHe.,She.,stereo,gender\n{line}\n")
     with pytest.raises(UserError, match=said):
-        scores.read([path])
+        sentence_pairs.read([path])

@@ -16,7 +16,7 @@ from fairshrink.stats.signals import Margin, OwnSkill, Signal, kept
 
 METRICS = registry.names("metrics")
 OF_BIAS = [name for name in METRICS if registry.load("metrics", name).KIND in BIAS_KINDS]
-OWN_INTERCEPT = {"bias_nli", "crows_pairs"}
+OWN_INTERCEPT = {"bias_nli", "crows_pairs", "aul", "aula"}
 """Metrics whose null has the level of the contrast."""
 
 
@@ -98,6 +98,8 @@ def test_only_stereoset_presupposes_skill_of_its_own():
 def test_margins():
     assert {name: load(name).MARGIN for name in OF_BIAS} == {
         "crows_pairs": Margin(absolute=5.0),
+        "aul": Margin(absolute=5.0),
+        "aula": Margin(absolute=5.0),
         "stereoset": Margin(absolute=5.0),
         "bias_nli": Margin(absolute=0.02),
         "weat": Margin(absolute=0.2),
@@ -125,7 +127,8 @@ def test_a_model_that_returns_nan_has_an_unknown_functional(name):
     items = with_signals(name)
     column = {
         "sentiment_gap": "prediction_first", "bias_sts": "similarity_man", "bias_nli": "p_neutral",
-        "crows_pairs": "more", "stereoset": "stereotype", "weat": "association", "seat": "association",
+        "crows_pairs": "more", "aul": "more", "aula": "more", "stereoset": "stereotype",
+        "weat": "association", "seat": "association",
     }[name]  # fmt: skip
     at = len(items) - 1 if name in ("weat", "seat") else 0
     items.loc[at, column] = np.nan
@@ -363,6 +366,8 @@ def test_statistics_that_are_shares_of_items_say_so():
         ("bias_nli", "threshold_0.7"): 1.0,
         ("crows_pairs", "stereotype_share"): 100.0,
         ("crows_pairs", "differing_stereotype_share"): 100.0,
+        ("aul", "stereotype_share"): 100.0,
+        ("aula", "stereotype_share"): 100.0,
         ("stereoset", "stereotype_score"): 100.0,
         ("stereoset", "language_modeling_score"): 100.0,
     }

