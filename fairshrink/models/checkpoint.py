@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, get_args
 import torch
 import transformers
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from transformers.initialization import no_init_weights
 
 from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
-from fairshrink.models import own_labels, reference
+from fairshrink.models import own_labels, reference, weights_file
 from fairshrink.models.pretrained import Published, plain_lengths, quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import TASK_HEADS, build, with_head
 
@@ -71,9 +70,8 @@ def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu"
     try:
         metadata = json.loads((path / "checkpoint.json").read_text())
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
-        weights = load_file(path / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{path} is not a complete checkpoint ({error}): delete it and run again") from error
+    except (OSError, ValueError) as error:
+        raise _incomplete(path, error) from error
     if metadata.get("format") != FORMAT:
         raise UserError(
             f"{path}/checkpoint.json: format {metadata.get('format')}, expected {FORMAT}: delete it and run again"
@@ -85,7 +83,10 @@ def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu"
         from fairshrink.models import structure
 
         structure.apply(model, metadata["structure"])
-    _fill(model, weights, path)
+    try:
+        weights_file.fill(model, path, _shared(model))
+    except (OSError, SafetensorError) as error:
+        raise _incomplete(path, error) from error
     return Checkpoint(
         model=model.to(device).eval(),
         tokenizer=read_tokenizer(path),
@@ -99,10 +100,11 @@ def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu"
 
 
 def save(checkpoint: Checkpoint, folder: Path | str) -> None:
-    """Write ``config.json``, ``model.safetensors``, the tokenizer and ``checkpoint.json``.
+    """Write ``config.json``, the weights, the tokenizer and ``checkpoint.json``.
 
-    The same checkpoint always gives the same bytes, and one without ``structure`` can be read by plain
-    transformers. Parameters that share memory are written once.
+    The same checkpoint always gives the same bytes. One without ``structure`` or sparse matrices can be read by plain
+    transformers; any other is refused by it (see ``models/weights_file.py``). Parameters that share memory are written
+    once.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,8 +115,7 @@ def save(checkpoint: Checkpoint, folder: Path | str) -> None:
         for name, value in model.state_dict().items()
         if name not in _shared(model)
     }
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)  # safetensors makes it readable only for the owner
+    weights_file.write(tensors, folder, plain=not checkpoint.structure)
     config = model.config.to_diff_dict()
     for private in [key for key in config if key.startswith("_")]:
         del config[private]
@@ -250,14 +251,8 @@ def _adopt(
     return new
 
 
-def _fill(model: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
-    expected = model.state_dict()
-    reshaped = [name for name in weights if name in expected and weights[name].shape != expected[name].shape]
-    absent = expected.keys() - weights.keys() - _shared(model)
-    if reshaped or absent or weights.keys() - expected.keys():
-        first = sorted(reshaped or absent or weights.keys() - expected.keys())[0]
-        raise UserError(f"{path}: weights and structure do not match (at {first}): delete the folder and run again")
-    model.load_state_dict(weights, strict=False)
+def _incomplete(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is not a complete checkpoint ({error}): delete it and run again")
 
 
 def _shared(model: torch.nn.Module) -> set[str]:

@@ -7,16 +7,16 @@ Counted (`ledger`, the same on every machine):
 - `zero_fraction_prunable`, `zero_fraction_total`: share of zeros among them. Removed weights do not count as zeros;
 - `effective_bits`: bits of the prunable weights in compressed form / number of prunable weights of the *baseline*, so
   that zeros, fewer bits and removed heads all lower it;
-- `bytes`: everything stored, in compressed form;
+- `bytes`: all tensors as they are stored, that is the size of the file without its header;
 - `flops_per_token`: 2 x multiply-adds of the linear layers of the blocks and of a language-model head. Zeros are not
   skipped, since dense kernels do not skip them; layers that are used several times (ALBERT) count each time. Not
   counted: attention's own products (they grow with the length of the text), embeddings, normalization, and what is
   applied once per text: task heads, projections of relative positions.
 
-Compressed form: each tensor in the smaller of two lossless forms: dense at its stored type, or one bit per entry plus
-the non-zero entries; with 8-bit codes their scales count too.
+Compressed form: as it is stored (`models/weights_file.py`), each matrix in the smaller of two lossless forms: dense at
+its stored type, or one bit per entry plus the non-zero entries; with codes of few bits their scales count too.
 
-Measured (`measure`, differs from run to run): latency and bytes on disk.
+Measured (`measure`, differs from run to run): latency.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from fairshrink.models.architecture.blocks import blocks, multiply_adds
 from fairshrink.models.batching import collate
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
 from fairshrink.models.stored_forms._shared.coded import Coded
+from fairshrink.models.weights_file import stored_bits
 
 TEXTS, TOKENS, SEED = 8, 32, 0
 MAX_TURNS, MIN_TURNS, ENOUGH_S, MAX_S = 7, 3, 0.5, 2.0
@@ -40,9 +41,9 @@ TOKEN_HEADS = ("masked_lm", "causal_lm")
 
 @dataclass(frozen=True)
 class Tensor:
-    """A stored tensor: the module it belongs to, its name there, bits per entry and how many entries are not zero.
+    """A stored tensor: the module it belongs to, its name there, how many entries, how many not zero, bits in the file.
 
-    Entries of packed codes are weights, so that their bits are those of the file: padding and all.
+    Entries of packed codes are weights; their bits are those of the file, padding and all.
     ``overhead``: it is needed to decode other entries (a scale) and is not a parameter.
     """
 
@@ -50,18 +51,8 @@ class Tensor:
     name: str
     size: int
     nonzero: int
-    bits: float
+    stored_bits: int
     overhead: bool
-
-    @property
-    def dense_bits(self) -> int:
-        """Bits in dense form."""
-        return round(self.size * self.bits)
-
-    @property
-    def compressed_bits(self) -> int:
-        """Bits in the smaller of the two lossless forms."""
-        return min(self.dense_bits, self.size + round(self.nonzero * self.bits))
 
 
 def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
@@ -74,8 +65,8 @@ def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
         "prunable_params": _parameters(prunable),
         "zero_fraction_prunable": _zero_fraction(prunable),
         "zero_fraction_total": _zero_fraction(everything),
-        "effective_bits": sum(each.compressed_bits for each in prunable) / baseline_weights,
-        "bytes": sum(-(-each.compressed_bits // 8) for each in everything),
+        "effective_bits": sum(each.stored_bits for each in prunable) / baseline_weights,
+        "bytes": sum(each.stored_bits for each in everything) // 8,
         "flops_per_token": 2 * multiply_adds(cp.model, outside=cp.head in TOKEN_HEADS),
     }
 
@@ -92,8 +83,8 @@ def stored(cp: Checkpoint) -> list[Tensor]:
         owner = cp.model.get_submodule(module)
         as_stored = stored_type if full_name in parameters and value.is_floating_point() else value.dtype
         size, nonzero = _packed(owner, name) or (value.numel(), int(torch.count_nonzero(value)))
-        bits, overhead = value.numel() * as_stored.itemsize * 8 / size, name in getattr(owner, "overhead", ())
-        found[value.data_ptr()] = Tensor(module, name, size, nonzero, bits, overhead)
+        bits = stored_bits(tuple(value.shape), int(torch.count_nonzero(value)), as_stored.itemsize * 8)
+        found[value.data_ptr()] = Tensor(module, name, size, nonzero, bits, name in getattr(owner, "overhead", ()))
     return list(found.values())
 
 
@@ -105,8 +96,8 @@ def _packed(owner: torch.nn.Module, name: str) -> tuple[int, int] | None:
 def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:
     """Median time of a forward pass of 8 texts of 32 tokens, alternating with the baseline in this process.
 
-    ``latency_ms``, ``baseline_latency_ms``, ``latency_ratio`` (below 1 is faster), ``disk_bytes`` (the tensors in
-    ``model.safetensors``). There is one turn to warm up and then up to 7; it stops after the third or a later one when
+    ``latency_ms``, ``baseline_latency_ms``, ``latency_ratio`` (below 1 is faster), ``disk_bytes`` (as
+    `bytes`). There is one turn to warm up and then up to 7; it stops after the third or a later one when
     they have taken half a second, and earlier only when they have taken two seconds.
     """
     times: tuple[list[float], list[float]] = ([], [])
@@ -125,7 +116,7 @@ def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:
         "latency_ms": own,
         "baseline_latency_ms": other,
         "latency_ratio": own / other,
-        "disk_bytes": float(sum(each.dense_bits // 8 for each in stored(cp))),
+        "disk_bytes": float(sum(each.stored_bits for each in stored(cp)) // 8),
     }
 
 

@@ -68,7 +68,7 @@ def artifacts(folder: Path) -> set[str]:
 
 def science(folder: Path) -> dict[str, bytes]:
     """What must not differ between two runs: scores, weights, tables."""
-    patterns = ("results/scores/*/*/items.parquet", "results/*/*/model.safetensors", "results/tables/results.parquet")
+    patterns = ("results/scores/*/*/items.parquet", "results/*/*/*.safetensors", "results/tables/results.parquet")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for each in patterns for path in folder.glob(each)}
 
 
@@ -181,7 +181,7 @@ def test_new_tables_fetch_scores_and_no_checkpoint(cloned, finished):
     snakemake(cloned)
     assert not [path for path in artifacts(cloned) if path.split("/")[1] in ("baselines", "compressed")]
     fetched = {path.name for path in (cloned / ".dvc/cache/files/md5").glob("*/*")}
-    weights = {_md5_name(path) for path in finished.glob("results/*/*/model.safetensors")}
+    weights = {_md5_name(path) for path in finished.glob("results/*/*/*.safetensors")}
     assert fetched
     assert not fetched & weights
     assert todo(cloned) == {}
@@ -344,7 +344,7 @@ def test_snakemakes_own_records_deleted(copied):
 
 
 def test_incomplete_pull_is_not_taken_for_complete(copied):
-    (weights,) = copied.glob("results/compressed/bert-similarity-random-sparsity0.5-*/model.safetensors")
+    (weights,) = copied.glob("results/compressed/bert-similarity-random-sparsity0.5-*/*.safetensors")
     (scores,) = copied.glob("results/scores/bert-similarity-random-sparsity0.5-*/bias_sts-*/")
     shutil.rmtree(next(copied.glob("results/published/*/")))
     shutil.rmtree(scores)

@@ -9,8 +9,8 @@ Formula:
 Paper: Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural Networks*, NeurIPS 2015;
     one threshold for all layers as in Frankle and Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019.
 Cost: A pass over the weights: seconds. No data, no training.
-Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
-    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Saves: Disk: a matrix with many zeros is stored as one bit for each weight and the weights that are not zero. In memory
+    it is dense, and zeros are multiplied like other weights, so memory and latency stay the same.
 Limits: One-shot: no training follows. Whole matrices can vanish at high sparsity where layers differ in scale.
 Use:
     - {method: magnitude_global, sparsity: [0.4, 0.8]}

@@ -6,8 +6,8 @@ Formula:
     in each matrix of n entries:  w ← 0 for the round(sparsity × n) smallest |w|
 Paper: Han, Pool, Tran and Dally, *Learning both Weights and Connections for Efficient Neural Networks*, NeurIPS 2015.
 Cost: A pass over the weights: seconds. No data, no training.
-Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
-    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Saves: Disk: a matrix with many zeros is stored as one bit for each weight and the weights that are not zero. In memory
+    it is dense, and zeros are multiplied like other weights, so memory and latency stay the same.
 Limits: One-shot: no training follows. It looks at weights alone: a small weight on a large input counts as unimportant.
 Use:
     - {method: magnitude_layerwise, sparsity: [0.4, 0.8]}

@@ -10,8 +10,8 @@ Formula:
 Paper: A baseline in Gale, Elsen and Hooker, *The State of Sparsity in Deep Neural Networks*, 2019.
 Deviations: Here one draw covers the whole scope.
 Cost: A pass over the weights: seconds. No data, no training.
-Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
-    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Saves: Disk: a matrix with many zeros is stored as one bit for each weight and the weights that are not zero. In memory
+    it is dense, and zeros are multiplied like other weights, so memory and latency stay the same.
 Limits: One-shot: no training follows.
 Use:
     - {method: random, sparsity: [0.4, 0.8]}

@@ -16,8 +16,8 @@ Paper: Frankle and Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019; rewinding
     Pre-trained BERT Networks*, NeurIPS 2020 (who remove 10 % of what is left in each round: 7 rounds for 0.5, 22 for
     0.9).
 Cost: `rounds` fine-tunings for each sparsity.
-Saves: Nothing by itself: matrices stay dense, zeros are stored and multiplied like other weights, so disk, memory and
-    latency stay the same. The ledger's `bytes` and `effective_bits` say what a sparse form would take.
+Saves: Disk: a matrix with many zeros is stored as one bit for each weight and the weights that are not zero. In memory
+    it is dense, and zeros are multiplied like other weights, so memory and latency stay the same.
 Limits: The optimizer's moments start from zero after each reset.
 Use:
     - {method: iterative_magnitude, sparsity: [0.5], rounds: 7}
