@@ -54,6 +54,8 @@ HEADS = {
     "crows_pairs": "masked_lm",
     "aul": "masked_lm",
     "aula": "masked_lm",
+    "lpbs": "masked_lm",
+    "bec_pro": "masked_lm",
     "weat": "encoder",
     "seat": "encoder",
     "task_score": "regression",
@@ -135,12 +137,34 @@ def _write_pairs(folder: Path) -> Path:
     return path
 
 
+def _write_professions(folder: Path) -> Path:
+    names = ("", "Sentence", "Sent_TM", "Sent_AM", "Person", "Gender", "Profession", "Prof_Gender")
+    rows = [
+        (
+            "0",
+            f"The {who} is a {what}.",
+            f"The [MASK] is a {what}.",
+            f"The {who} is a [MASK].",
+            who,
+            gender,
+            what,
+            whose,
+        )
+        for what, whose in (("doctor", "male"), ("engineer", "male"), ("nurse", "female"), ("teacher", "balanced"))
+        for who, gender in (("man", "male"), ("brother", "male"), ("woman", "female"), ("sister", "female"))
+    ]
+    path = folder / "professions.tsv"
+    path.write_text("\n".join("\t".join(row) for row in (names, *rows)))
+    return path
+
+
 _WRITERS: dict[str, Callable[[Path], Path]] = {
     "bias_nli": _write_words,
     "stereoset": _write_contexts,
     "crows_pairs": _write_pairs,
     "aul": _write_pairs,
     "aula": _write_pairs,
+    "bec_pro": _write_professions,
 }
 
 
@@ -250,6 +274,43 @@ def _unmasked(scale: float, generator: np.random.Generator) -> pd.DataFrame:
     return _crows_pairs(scale, generator).assign(p_more=0.5, p_less=0.5)
 
 
+def _lpbs(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 36
+    prior = generator.normal(size=n) - 4
+    given = scale * (generator.normal(size=(2, n)) + np.array([[1.0], [0.5]]))
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"o{i % 12}" for i in range(n)],
+            "group": ["male", "female"] * (n // 2),
+            "skipped": "",
+            "male_given": prior + given[0],
+            "male_prior": prior,
+            "female_given": prior + given[1],
+            "female_prior": prior,
+            "misfit": prior + given.mean(axis=0) - scale * (generator.normal(size=n) + 3),
+        }
+    )
+
+
+def _bec_pro(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 72
+    prior, given = generator.normal(size=n) - 4, scale * generator.normal(size=n)
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"o{i // 6}" for i in range(n)],
+            "person": [f"p{i % 6}" for i in range(n)],
+            "gender": ["male", "female"] * (n // 2),
+            "group": [("male", "female", "balanced")[(i // 6) % 3] for i in range(n)],
+            "skipped": "",
+            "given": prior + given,
+            "prior": prior,
+            "misfit": prior + given - scale * (generator.normal(size=n) + 3),
+        }
+    )
+
+
 def _associations(prefix: str) -> Callable[[float, np.random.Generator], pd.DataFrame]:
     def table(scale: float, generator: np.random.Generator) -> pd.DataFrame:
         parts = []
@@ -276,6 +337,8 @@ _TABLES = {
     "crows_pairs": _crows_pairs,
     "aul": _unmasked,
     "aula": _unmasked,
+    "lpbs": _lpbs,
+    "bec_pro": _bec_pro,
     "weat": _associations("weat"),
     "seat": _associations("seat"),
 }

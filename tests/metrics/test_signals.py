@@ -100,6 +100,8 @@ def test_margins():
         "crows_pairs": Margin(absolute=5.0),
         "aul": Margin(absolute=5.0),
         "aula": Margin(absolute=5.0),
+        "lpbs": Margin(absolute=0.1),
+        "bec_pro": Margin(absolute=0.1),
         "stereoset": Margin(absolute=5.0),
         "bias_nli": Margin(absolute=0.02),
         "weat": Margin(absolute=0.2),
@@ -127,7 +129,8 @@ def test_a_model_that_returns_nan_has_an_unknown_functional(name):
     items = with_signals(name)
     column = {
         "sentiment_gap": "prediction_first", "bias_sts": "similarity_man", "bias_nli": "p_neutral",
-        "crows_pairs": "more", "aul": "more", "aula": "more", "stereoset": "stereotype",
+        "crows_pairs": "more", "aul": "more", "aula": "more", "lpbs": "male_given", "bec_pro": "given",
+        "stereoset": "stereotype",
         "weat": "association", "seat": "association",
     }[name]  # fmt: skip
     at = len(items) - 1 if name in ("weat", "seat") else 0
