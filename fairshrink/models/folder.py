@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink.contracts import TaskHead
+from fairshrink.models import gguf_header
 from fairshrink.models.support import supported
 from fairshrink.store import lfs
 
@@ -36,15 +37,20 @@ def wrong(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None = None)
         return [f"{error.filename or folder} cannot be read ({error.strerror}); change its permissions"]
 
 
-def config_of(folder: Path) -> dict[str, Any]:
-    """The content of config.json, empty if it cannot be read."""
+def config_of(folder: Path, gguf_file: str | None = None) -> dict[str, Any]:
+    """The content of config.json, or what a GGUF file says instead; empty if it cannot be read."""
+    if gguf_file:
+        try:
+            return gguf_header.read(folder / gguf_file).config
+        except (OSError, gguf_header.DamagedError):
+            return {}
     return _json(folder / CONFIG) or {}
 
 
 def _reasons(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None) -> Iterator[str]:
     here = sorted(each.name for each in folder.iterdir() if each.is_file())
     if gguf_file:
-        yield from _gguf(folder, gguf_file, here)
+        yield from _gguf(folder, gguf_file, here, heads)
         return
     pointers = [name for name in here if name.endswith((".json", ".safetensors")) and lfs.is_pointer(folder / name)]
     if pointers:
@@ -77,7 +83,7 @@ def _instead(folder: Path, here: list[str]) -> str:
     return f"name the folder of a model that transformers has saved; here is {_listed(here)}"
 
 
-def _gguf(folder: Path, gguf_file: str, here: list[str]) -> Iterator[str]:
+def _gguf(folder: Path, gguf_file: str, here: list[str], heads: Sequence[TaskHead]) -> Iterator[str]:
     if gguf_file not in here:
         likely = [name for name in here if name.endswith(".gguf")] or here
         yield f"there is no file '{gguf_file}' in it; {_meant(gguf_file, likely)}"
@@ -85,9 +91,34 @@ def _gguf(folder: Path, gguf_file: str, here: list[str]) -> Iterator[str]:
     if lfs.is_pointer(folder / gguf_file):
         yield lfs.missing([gguf_file])
         return
-    with (folder / gguf_file).open("rb") as stream:
-        if stream.read(4) != b"GGUF":
-            yield f"{gguf_file} is not a GGUF file; get the file again, or leave `gguf_file` out"
+    try:
+        header = gguf_header.read(folder / gguf_file)
+    except gguf_header.DamagedError as error:
+        yield f"{gguf_file} is not a GGUF file, or not a whole one: {error}; get the file again"
+        return
+    for reason in _of_header(header, heads):
+        yield f"{gguf_file}: {reason}"
+
+
+def _of_header(header: gguf_header.Header, heads: Sequence[TaskHead]) -> Iterator[str]:
+    """What is wrong with the model inside a GGUF file."""
+    name, parts = header.architecture, header.fields.get("split.count", 1)
+    if name not in gguf_header.ARCHITECTURES:
+        known = ", ".join(gguf_header.ARCHITECTURES)
+        yield f"the architecture {name!r} is not supported in GGUF files; use one of {known}, or safetensors"
+        return
+    if parts != 1:
+        yield f"it is one of {parts} parts of a model; join them into one file first (`llama-gguf-split --merge`)"
+        return
+    for head in heads:
+        yield from supported(header.config, head)
+    tokens, embeddings = header.counts.get("tokenizer.ggml.tokens"), header.shapes.get("token_embd.weight")
+    if not tokens:
+        yield "it has no tokenizer; take a file that llama.cpp's converter has written with its vocabulary"
+    elif embeddings is None:
+        yield "it has no weights of a language model (token_embd.weight); name the file with the model itself"
+    elif tokens > embeddings[-1]:
+        yield f"its tokenizer has {tokens:,} tokens, the model embeddings for {embeddings[-1]:,}; get the file again"
 
 
 def _weights(folder: Path, here: list[str]) -> Iterator[str]:

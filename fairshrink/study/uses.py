@@ -170,20 +170,22 @@ def _of_table(use: TableUse, error: TableError) -> Iterator[Mistake]:
 
 
 def _model(use: ModelUse, root: Path) -> list[Mistake]:
-    if root.is_file():
-        if use.gguf_file == root.name and use.folder == ".":
-            return [_mistake(f"{use.key}.gguf_file", each) for each in model_folder.wrong(root.parent, (), root.name)]
-        reason = f"the download is the one file {root.name}; name the folder of a model, or a GGUF file by `gguf_file`"
-        return [_mistake(f"{use.key}.download", reason)]
     folder = root / use.folder
+    if root.is_file():
+        if use.gguf_file != root.name or use.folder != ".":
+            reason = (
+                f"the download is the one file {root.name}; name the folder of a model, or a GGUF file by `gguf_file`"
+            )
+            return [_mistake(f"{use.key}.download", reason)]
+        folder = root.parent
     if not folder.is_dir():
         return [
             _mistake(f"{use.key}.folder", f"there is no folder '{use.folder}' in the download; {_folders(use, root)}")
         ]
     key = f"{use.key}.gguf_file" if use.gguf_file else use.key
     reasons = model_folder.wrong(folder, use.heads, use.gguf_file)
-    if not reasons and not use.gguf_file:
-        return list(_compressed(use, model_folder.config_of(folder)))
+    if not reasons:
+        return list(_compressed(use, model_folder.config_of(folder, use.gguf_file)))
     return [_mistake(key, f"the model in {folder.as_posix()}: {each}") for each in reasons]
 
 

@@ -90,7 +90,7 @@ def test_a_folder_without_config_says_where_the_model_is(folder, tmp_path):
 def test_gguf_files(tmp_path):
     (tmp_path / "model-q8.gguf").write_bytes(b"GGUF" + b"\0" * 20)
     assert "`gguf_file: model-q8.gguf`" in one(tmp_path)
-    assert wrong(tmp_path, ("causal_lm",), "model-q8.gguf") == []
+    assert "is not a GGUF file, or not a whole one" in one(tmp_path, gguf_file="model-q8.gguf")
     assert "did you mean 'model-q8.gguf'?" in one(tmp_path, gguf_file="model-q4.gguf")
     (tmp_path / "model-q8.gguf").write_text(POINTER)
     assert "git lfs pull" in one(tmp_path, gguf_file="model-q8.gguf")
