@@ -6,9 +6,11 @@ import dataclasses
 
 import torch
 
+from fairshrink.compression._shared.patterns import Pattern, removed
 from fairshrink.compression._shared.selection import Keys, KeysOf, count, magnitude_keys, smallest
 from fairshrink.errors import UserError
 from fairshrink.models.architecture.blocks import linear_names, matrices
+from fairshrink.models.architecture.linear import matrix
 from fairshrink.models.checkpoint import Checkpoint
 
 
@@ -16,6 +18,17 @@ def prune(cp: Checkpoint, sparsity: float, scope: str, keys_of: KeysOf = magnitu
     """Zero the round(sparsity x N) weights with the smallest keys of all N in scope, in place."""
     weights = _weights(cp, scope)
     _zero(weights, keys_of(weights), count(sparsity, sum(weight.numel() for weight in weights)))
+    return dataclasses.replace(cp, path=None)
+
+
+def prune_groups(cp: Checkpoint, scope: str, pattern: Pattern) -> Checkpoint:
+    """Zero half of the weights of each group of a pattern in each output, those nearest to zero, in place.
+
+    UserError where a group does not divide a layer's inputs.
+    """
+    for name in dense_names(cp, scope):
+        weight = matrix(cp.model.get_submodule(name))
+        weight.masked_fill_(removed(weight.abs(), 0.5, pattern), 0.0)
     return dataclasses.replace(cp, path=None)
 
 
