@@ -16,6 +16,7 @@ from fairshrink.contracts import CONTROLS, DOSE
 from fairshrink.data.table import Table
 from fairshrink.documenting import cards
 from fairshrink.study.schema import (
+    ChainKeys,
     CompressionKeys,
     ControlKeys,
     DoseKeys,
@@ -53,6 +54,16 @@ SECTIONS: list[tuple[str, str, type[BaseModel]]] = [
         "`compressions`",
         "A list; with the settings of the method, below. A list of values for a setting makes one checkpoint for each.",
         CompressionKeys,
+    ),
+    (
+        "Chains",
+        "Among `compressions`: several methods, each applied to what the one before it made, for example `- chain: "
+        "[{method: magnitude_global, sparsity: [0.5, 0.7]}, {method: recovery, epochs: 1}, {method: int8_dynamic}]`. "
+        "A list of values makes one chain for each. What two chains begin with in common, or what is a compression of "
+        "the study by itself, is computed once. Each step is stored, so that another chain can begin with it later; "
+        "only the end of a chain is scored, and the ledger counts it. A setting that more than one step has is shown "
+        "with its step. Some orders make no sense, such as pruning what is packed in few bits: they are refused.",
+        ChainKeys,
     ),
     (
         "`controls`",
@@ -98,6 +109,10 @@ def schema() -> dict[str, Any]:
     }
     for kind, (section, common) in lists.items():
         top["properties"][section] = {"type": "array", "items": _variants(kind, common, definitions)}
+    step = _variants("compression", None, definitions)
+    chain = _schema_of(ChainKeys, definitions)
+    chain["properties"]["chain"] = {"type": "array", "minItems": 2, "items": step}
+    top["properties"]["compressions"]["items"]["anyOf"].append(chain)
     top["properties"]["doses"] = {"type": "array", "items": _schema_of(DoseKeys, definitions)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from fairshrink.contracts import BASELINE, Capability, CodeEntry
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
-from fairshrink.planning.setting import setting_text
+from fairshrink.planning.setting import chain_identity, setting_text, trains_long
 from fairshrink.planning.task import inputs_of, on_split, reference, untrained
 from fairshrink.registry import CATALOG
 from fairshrink.study.jobs import CompressJob, ControlRecipe, FinetuneJob, Identity, PretrainedModel
-from fairshrink.study.study import CompressionEntry, ControlEntry, MetricEntry, Study, TaskEntry
+from fairshrink.study.study import ChainEntry, CompressionEntry, ControlEntry, MetricEntry, Study, TaskEntry
 
 Downloads = Mapping[str, Artifact]
+LONGEST_SETTING = 60
+"""Characters in a folder's name, which the file system limits; the key tells apart what is cut off."""
 MAKES_CONTROLS = CodeEntry("stages.controls", "make")
 
 
@@ -21,9 +23,9 @@ MAKES_CONTROLS = CodeEntry("stages.controls", "make")
 class Checkpoint:
     """A checkpoint of the grid: its identity in tables, and the artifact that is loaded to score it.
 
-    ``baseline`` is the one that it is made from, or itself. A control that is not stored has no artifact: ``artifact``
-    is its baseline's, ``control`` says how it is made of it, by which code (``entries``) and from what else
-    (``inputs``).
+    ``baseline`` is the one that it is made from, or itself; ``steps`` are the checkpoints in between, of a chain. A
+    control that is not stored has no artifact: ``artifact`` is its baseline's, ``control`` says how it is made of it,
+    by which code (``entries``) and from what else (``inputs``).
     """
 
     artifact: Artifact
@@ -34,6 +36,7 @@ class Checkpoint:
     control: ControlRecipe | None = None
     entries: Sequence[CodeEntry] = ()
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
+    steps: Sequence[Artifact] = ()
 
     @property
     def key(self) -> str:
@@ -55,9 +58,16 @@ def every_checkpoint(study: Study, downloads: Downloads) -> Iterator[Checkpoint]
     for baseline in _baselines(study, downloads):
         pair = (baseline.identity.model, baseline.identity.task)
         yield baseline
+        made: dict[str, Artifact] = {}
         for compression in study.compressions:
             if pair in study.compressed(compression):
-                yield _compression(study, compression, baseline, downloads)
+                single = _compression(study, compression, baseline, downloads)
+                made[single.key] = single.artifact
+                yield single
+        # Shorter ones first, so that what is a result of its own has its own name also as a step of another.
+        for chain in sorted(study.chains, key=lambda each: len(each.steps)):
+            if pair in study.compressed(chain):
+                yield _chain(study, chain, baseline, downloads, made)
         for control in study.controls:
             if pair in study.controlled(control):
                 yield _control(study, control, baseline, downloads)
@@ -94,16 +104,53 @@ def _baseline(study: Study, model_name: str, task: TaskEntry, split: int, downlo
 
 
 def _compression(study: Study, entry: CompressionEntry, baseline: Checkpoint, downloads: Downloads) -> Checkpoint:
-    job = _job(study, entry, setting_text(entry, study.compressions), baseline, downloads)
-    made_from = _inputs(study, entry, baseline, downloads)
-    name, entries = _name(baseline, job.identity), _entries(study, entry, baseline)
-    artifact = keyed("compress", name, entries, made_from, job, batch=baseline.artifact.batch)
-    return Checkpoint(artifact, baseline.artifact, job.identity, baseline.model)
+    identity = _identity(baseline, entry, setting_text(entry, study.compressions))
+    return _step(study, entry, identity, baseline, baseline.artifact, downloads)
+
+
+def _chain(
+    study: Study, chain: ChainEntry, baseline: Checkpoint, downloads: Downloads, made: dict[str, Artifact]
+) -> Checkpoint:
+    """The end of a chain; each step is an artifact, found in ``made`` by its key or added to it.
+
+    A step that nobody asked for by itself is kept like any other: it is what the next chain begins with, and it is
+    only made again when something that is missing needs it.
+    """
+    before, steps = baseline.artifact, list[Artifact]()
+    for number, entry in enumerate(chain.steps, start=1):
+        identity = chain_identity(
+            baseline.identity, chain if number == len(chain.steps) else chain.until(number), study
+        )
+        each = _step(study, entry, identity, baseline, before, downloads)
+        before = made.setdefault(each.key, each.artifact)
+        steps.append(before)
+    return replace(each, artifact=before, steps=steps[:-1])
+
+
+def _step(
+    study: Study,
+    entry: CompressionEntry,
+    identity: Identity,
+    baseline: Checkpoint,
+    before: Artifact,
+    downloads: Downloads,
+) -> Checkpoint:
+    """What a method makes of the checkpoint ``before``, which is the baseline or made of it."""
+    job = replace(_job(study, entry, identity, baseline, downloads), checkpoint=before.path)
+    made_from = _inputs(study, entry, baseline, downloads) | {"checkpoint": before}
+    if before != baseline.artifact:
+        made_from |= {"baseline": baseline.artifact}
+    name, entries = _name(baseline, identity), _entries(study, entry, baseline)
+    trains = trains_long(entry.module)
+    batch = name if trains else baseline.artifact.batch
+    artifact = keyed("compress", name, entries, made_from, job, batch=batch, trains=trains)
+    return Checkpoint(artifact, baseline.artifact, identity, baseline.model)
 
 
 def _control(study: Study, entry: ControlEntry, baseline: Checkpoint, downloads: Downloads) -> Checkpoint:
     """A control, which is an artifact where it is stored; else its key is that of how it is made."""
-    job = _job(study, entry, entry.setting or setting_text(entry, study.controls), baseline, downloads)
+    identity = _identity(baseline, entry, entry.setting or setting_text(entry, study.controls))
+    job = _job(study, entry, identity, baseline, downloads)
     made_from = _inputs(study, entry, baseline, downloads)
     name, entries = _name(baseline, job.identity), _entries(study, entry, baseline)
     if entry.stored:
@@ -121,8 +168,18 @@ def _control(study: Study, entry: ControlEntry, baseline: Checkpoint, downloads:
     )
 
 
+def _identity(baseline: Checkpoint, entry: CompressionEntry | ControlEntry, setting: str) -> Identity:
+    return replace(
+        baseline.identity,
+        method=entry.method,
+        method_family=CATALOG.compression.family(entry.method),
+        setting=setting,
+        sparsity=entry.settings.model_dump().get("sparsity"),
+    )
+
+
 def _job(
-    study: Study, entry: CompressionEntry | ControlEntry, setting: str, baseline: Checkpoint, downloads: Downloads
+    study: Study, entry: CompressionEntry | ControlEntry, identity: Identity, baseline: Checkpoint, downloads: Downloads
 ) -> CompressJob:
     before, settings = baseline.identity, entry.settings.model_dump(mode="json")
     needs_task = entry.module.NEEDS_TASK
@@ -134,13 +191,7 @@ def _job(
         method=entry.method,
         settings=settings,
         seed=before.seed,
-        identity=replace(
-            before,
-            method=entry.method,
-            method_family=CATALOG.compression.family(entry.method),
-            setting=setting,
-            sparsity=settings.get("sparsity"),
-        ),
+        identity=identity,
     )
 
 
@@ -166,5 +217,5 @@ def _entries(study: Study, entry: CompressionEntry | ControlEntry, baseline: Che
 
 
 def _name(baseline: Checkpoint, identity: Identity) -> str:
-    setting = identity.setting.replace("=", "")
+    setting = identity.setting.replace("=", "")[:LONGEST_SETTING]
     return "-".join([baseline.artifact.name, identity.method, *([setting] if setting else [])])

@@ -61,7 +61,8 @@ def expand(study: Study) -> Grid:
     scores = [(each, score) for each in checkpoints for score in _scores(study, each, downloads)]
     tables = _tables(study, checkpoints, scores)
     definitions.keep()
-    made = [*(each.artifact for each in checkpoints if not each.control), *(score for _, score in scores)]
+    stored = [each for checkpoint in checkpoints for each in _stored(checkpoint)]
+    made = [*stored, *(score for _, score in scores)]
     used = {path for artifact in made for path in artifact.inputs.values()}
     needed = [each for each in downloads.values() if each.path in used]
     expected: dict[str, list[Use]] = {}
@@ -69,6 +70,13 @@ def expand(study: Study) -> Grid:
         expected.setdefault(downloads[name].path, []).append(use)
     local = {downloads[name].path: each.settings.local for name, each in study.downloads.items() if each.settings.local}
     return Grid({each.path: each for each in (*needed, *made, tables)}, tables, expected, local)
+
+
+def _stored(checkpoint: Checkpoint) -> Iterator[Artifact]:
+    """The artifacts of a checkpoint: the steps of a chain before its end."""
+    yield from checkpoint.steps
+    if not checkpoint.control:
+        yield checkpoint.artifact
 
 
 def _download(entry: Download) -> Artifact:

@@ -133,7 +133,7 @@ def make(
         mine = [artifact for artifact in grid.values() if artifact.stage == stage and artifact.path in computed]
         jobs += [
             _job(stage, batch, grid, dependent_work, run)
-            for batch in _batches(stage, mine, computed, run.checkpoints_per_job)
+            for batch in _batches(stage, mine, grid, computed, run.checkpoints_per_job)
         ]
     if tables.path not in restored:
         jobs.append(_final_job(grid, study, computed))
@@ -204,27 +204,36 @@ def _dependent_work(grid: Grid, needed: set[str]) -> Counter[str]:
 
 
 def _batches(
-    stage: str, missing: list[Artifact], computed: set[str], checkpoints_per_job: int
+    stage: str, missing: list[Artifact], grid: Grid, computed: set[str], checkpoints_per_job: int
 ) -> Iterator[list[Artifact]]:
     """Checkpoints of one baseline share a job: the baseline is loaded once, the libraries are imported once.
 
     Scoring existing checkpoints does not wait for other jobs, so these share jobs across baselines. What is trained has
-    a job of its own.
+    a job of its own, and what is made of that another one.
     """
     if stage in ("download", "finetune"):
         yield from ([each] for each in missing)
         return
-    groups: dict[str, dict[str, list[Artifact]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, int], dict[str, list[Artifact]]] = defaultdict(lambda: defaultdict(list))
     for each in missing:
         checkpoint = each.inputs["checkpoint"]
         ready = stage == "evaluate" and not {checkpoint, each.inputs.get("baseline")} & computed
         # Scores are below the name of what is scored, also where that is made of a baseline and not stored.
         scored = each.path.rpartition("/")[0]
-        groups["" if ready else each.batch][each.path if stage == "compress" else scored].append(each)
+        group = ("" if ready else each.batch, _changes(grid, each) if stage == "compress" else 0)
+        groups[group][each.path if stage == "compress" else scored].append(each)
     for checkpoints in groups.values():
         bundles = list(checkpoints.values())
         for part in _evenly(bundles, checkpoints_per_job):
             yield [artifact for bundle in part for artifact in bundle]
+
+
+def _changes(grid: Grid, artifact: Artifact) -> int:
+    """How often the batch changes along a chain: jobs with fewer changes wait for none with more."""
+    before = grid[artifact.inputs["checkpoint"]]
+    if before.stage != "compress":
+        return 0
+    return _changes(grid, before) + (before.batch != artifact.batch)
 
 
 def _order(artifact: Artifact) -> Order[StageJob]:
@@ -242,7 +251,8 @@ def _evenly(items: Sequence[T], at_most: int) -> Iterator[Sequence[T]]:
 
 
 def _job(stage: str, batch: list[Artifact], grid: Grid, dependent_work: Counter[str], run: Execution) -> Job:
-    inputs = dict.fromkeys(grid[path].marker for each in batch for path in each.inputs.values())
+    own = {each.path for each in batch}  # a later step of a chain is made of an earlier one in the same job
+    inputs = dict.fromkeys(grid[path].marker for each in batch for path in each.inputs.values() if path not in own)
     labels = sorted({each.batch or each.name for each in batch})
     label = labels[0] if len(labels) == 1 else f"{len(labels)}_baselines"
     identity = keys.digest([each.path for each in batch])[:6]

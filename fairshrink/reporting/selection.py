@@ -79,7 +79,7 @@ def above_the_cut(cells: pd.DataFrame, kept: pd.Series) -> pd.DataFrame:
 
 def method_name(method: str) -> str:
     """A method as readers see it."""
-    return "baseline" if method == BASELINE else method.replace("_", " ")
+    return "baseline" if method == BASELINE else method.replace("_", " ").replace("+", " + ")
 
 
 def _methods(cells: pd.DataFrame) -> list[str]:

@@ -10,8 +10,8 @@ MISSING = "–"
 
 
 def words(name: str) -> str:
-    """An identifier as words: ``sentiment_gap`` is ``sentiment gap``."""
-    return name.replace("_", " ")
+    """An identifier as words: ``sentiment_gap`` is ``sentiment gap``, the chain ``wanda+int8`` is ``wanda + int8``."""
+    return name.replace("_", " ").replace("+", " + ")
 
 
 def compression(method: str, setting: str) -> str:
@@ -23,6 +23,9 @@ def _setting(part: str) -> str:
     name, separator, value = part.partition("=")
     if not separator:
         return words(part)
+    step, _, of_step = name.rpartition(".")
+    if step:
+        return f"{_setting(f'{of_step}={value}')} ({words(step)})"
     if name == "sparsity" and (share := _share(value)):
         return f"{share} sparsity"
     return f"{words(name)} {value}"

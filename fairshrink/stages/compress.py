@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink.contracts import Context
+from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
@@ -32,6 +33,9 @@ def run(orders: Iterable[Order[CompressJob]], device: str = "cpu", save_minutes:
         for order in wanted:
             with failed.noted([order.recipe]):
                 needed = {order.job.checkpoint, order.job.baseline}
+                for path in sorted(needed):
+                    if not artifacts.exists(Path(path)):
+                        raise UserError(f"{path}, of which it is made, is not there: see why that failed")
                 loaded = {path: each for path, each in loaded.items() if path in needed}
                 for path in needed - loaded.keys():
                     loaded[path] = checkpoints.load(Path(path), device=device)

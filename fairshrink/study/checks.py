@@ -11,6 +11,7 @@ from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.store.layout import FOLDERS
 from fairshrink.study.catalog import Catalog
+from fairshrink.study.chain_checks import check_chain, check_single, hint_control
 from fairshrink.study.control_checks import check_control, check_dose
 from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
 from fairshrink.study.ready_made import check_examples, check_ready_made
@@ -64,6 +65,9 @@ def check(
         key = f"compressions.{compression.method}"
         check_where(compression.keys.models, compression.keys.tasks, models, tasks, key, mistakes)
         _check_compression(study, compression, key, mistakes)
+    for chain in study.chains:
+        check_where(chain.keys.models, chain.keys.tasks, models, tasks, f"compressions.{chain.method}", mistakes)
+        check_chain(study, chain, mistakes)
     for control in study.controls:
         if control.dose is None:
             check_control(study, control, models, tasks, mistakes)
@@ -78,6 +82,7 @@ def check(
             refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
     check_others(study, mistakes)
     check_same_rows(study, mistakes)
+    hint_control(study)
     _check_names(study, mistakes)
     tests = {f"tasks.{task.name}.test": list(task.tests) for task in study.tasks.values()}
     for section, names in {"downloads": downloads, "models": models, "tasks": tasks, **tests}.items():
@@ -201,6 +206,7 @@ def _check_compression(study: Study, entry: CompressionEntry, key: str, mistakes
     if study.whole and not pairs:
         mistakes.append(Mistake(key, "no model of the study has such a task", "other `models` or `tasks`"))
     check_examples(study, entry, pairs, key, mistakes)
+    check_single(entry, key, mistakes)
 
 
 def _check_metric(study: Study, entry: MetricEntry, key: str, mistakes: list[Mistake]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, TypeVar
 
 from fairshrink.contracts import CONTROLS, DOSE, AnyMethod
@@ -19,15 +19,15 @@ Entries = Iterable[dict[str, Any]]
 
 
 def compressions(entries: Entries, catalog: Catalog, mistakes: list[Mistake]) -> Iterator[CompressionEntry]:
-    """One entry for each point of each grid; equal points and controls are mistakes."""
-    kind = Kind("compressions", "method", _methods(catalog, controls=False), CompressionKeys)
+    """One entry for each point of each grid but chains; equal points and controls are mistakes."""
+    kind = Kind("compressions", "method", named(catalog, controls=False), CompressionKeys)
     for each in _points(kind, entries, catalog, mistakes):
         yield CompressionEntry(each.module_name, each.module, each.settings, each.keys, each.explicit)
 
 
 def controls(entries: Entries, catalog: Catalog, mistakes: list[Mistake]) -> Iterator[ControlEntry]:
     """One entry for each point of each grid; equal points, compressions and doses are mistakes."""
-    kind = Kind("controls", "method", _methods(catalog, controls=True), ControlKeys)
+    kind = Kind("controls", "method", named(catalog, controls=True), ControlKeys)
     for each in _points(kind, entries, catalog, mistakes):
         yield ControlEntry(each.module_name, each.module, each.settings, each.keys, each.explicit)
 
@@ -58,11 +58,16 @@ def _amounts(keys: DoseKeys, catalog: Catalog) -> Iterator[ControlEntry]:
         yield ControlEntry(DOSE, module, settings, where, frozenset({"amount"}), keys.table, setting)
 
 
-def _methods(catalog: Catalog, *, controls: bool) -> Chosen[AnyMethod]:
+def named(catalog: Catalog, *, controls: bool) -> Chosen[AnyMethod]:
     """The methods that are controls and not doses, or those that are no controls."""
     modules = catalog.compression
-    named = [name for name in modules.names() if (modules.family(name) == CONTROLS) == controls and name != DOSE]
-    return Chosen(modules, tuple(named))
+    names = [name for name in modules.names() if (modules.family(name) == CONTROLS) == controls and name != DOSE]
+    return Chosen(modules, tuple(names))
+
+
+def is_chain(values: object) -> bool:
+    """Whether an entry under ``compressions`` is a chain."""
+    return isinstance(values, dict) and "chain" in values
 
 
 def _points(
@@ -71,12 +76,12 @@ def _points(
     seen: dict[tuple[str, str, str], str] = {}
     for position, values in enumerate(entries):
         key, method = f"{kind.section}[{position}]", values.get("method")
-        if isinstance(method, str) and method in catalog.compression and method not in kind.modules:
-            mistakes.append(_misplaced(method, f"{key}.method", catalog))
+        if is_chain(values) and kind.common is CompressionKeys:
             continue
-        for name in [name for name, value in values.items() if value == [] and name not in kind.common.model_fields]:
-            reason = "an empty list, so that nothing would be made of this entry"
-            mistakes.append(Mistake(f"{key}.{name}", reason, "a value, or leave the entry out"))
+        if isinstance(method, str) and method in catalog.compression and method not in kind.modules:
+            mistakes.append(misplaced(method, f"{key}.method", catalog))
+            continue
+        check_values(values, kind.common.model_fields, key, mistakes)
         for point in grid(values, kind.modules):
             each = read_entry(kind, str(method), point, key, mistakes)
             if each is None:
@@ -92,7 +97,15 @@ def _points(
                 yield each
 
 
-def _misplaced(method: str, key: str, catalog: Catalog) -> Mistake:
+def check_values(values: dict[str, Any], common: Container[str], key: str, mistakes: list[Mistake]) -> None:
+    """Add a mistake for each setting that is an empty list; ``common`` are the keys that are no settings."""
+    for name in [name for name, value in values.items() if value == [] and name not in common]:
+        reason = "an empty list, so that nothing would be made of this entry"
+        mistakes.append(Mistake(f"{key}.{name}", reason, "a value, or leave the entry out"))
+
+
+def misplaced(method: str, key: str, catalog: Catalog) -> Mistake:
+    """A control among compressions, or the other way round."""
     if method == DOSE:
         reason = f"{DOSE} needs a name, a task and a table"
         return Mistake(key, reason, "`doses:` with `name`, `task`, `table` and `amounts`")

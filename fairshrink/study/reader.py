@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink.settings import Settings, SourceSettings
-from fairshrink.study import methods, validity, yaml_file
+from fairshrink.study import chains, methods, validity, yaml_file
 from fairshrink.study.catalog import Catalog
 from fairshrink.study.checks import check
 from fairshrink.study.entries import Kind, read_entry
@@ -55,6 +55,7 @@ def validate(
         models=models,
         tasks=tasks,
         compressions=list(methods.compressions(keys.compressions, catalog, mistakes)),
+        chains=list(chains.chains(keys.compressions, catalog, mistakes)),
         metrics=_metrics(keys, catalog, mistakes),
         controls=[
             *methods.controls(keys.controls, catalog, mistakes),

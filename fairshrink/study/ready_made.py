@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from fairshrink.contracts import TrainingMethod
+from fairshrink.contracts import FittingMethod, LossTask, TrainingMethod
 from fairshrink.models.classes import matched
 from fairshrink.study.mistakes import Mistake
 from fairshrink.study.schema import Model
@@ -46,8 +46,15 @@ def check_examples(
     key: str,
     mistakes: list[Mistake],
 ) -> None:
-    """Add a mistake where a method trains as baselines were and these are not, or where there are no examples."""
+    """Add a mistake where a method trains as baselines were and these are not, or lacks a loss or examples."""
     tasks = {task for _, task in pairs}
+    if isinstance(entry.module, FittingMethod) and entry.module.FITS:
+        unfit = {task for task in tasks if not isinstance(study.tasks[task].module, LossTask)}
+        if unfit:
+            reason = f"{entry.method} trains, and there is no loss to train on in {', '.join(sorted(unfit))}"
+            fitting = ", ".join(sorted(tasks - unfit))
+            mistakes.append(Mistake(f"{key}.tasks", reason, f"`tasks: [{fitting}]`" if fitting else "leave it out"))
+            tasks -= unfit
     untrained = {task for task in tasks if not study.tasks[task].trained}
     without = {task for task in tasks if study.tasks[task].keys.train is None}
     if isinstance(entry.module, TrainingMethod) and entry.module.TRAINS:

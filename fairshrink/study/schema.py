@@ -93,6 +93,21 @@ class CompressionKeys(Settings):
     tasks: list[str] | None = Field(None, description="tasks whose baselines it is applied to; by default all")
 
 
+class ChainKeys(Settings):
+    """Several compressions, one after another."""
+
+    chain: Annotated[list[dict[str, Any]], Field(min_length=2)] = Field(
+        description="the steps in their order, each a `method` with its settings; a list of values makes a grid"
+    )
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_]{1,40}$",
+        description="its name in the tables: letters, digits and _; by default its methods, joined by +",
+    )
+    models: list[str] | None = Field(None, description="models it is applied to; by default all")
+    tasks: list[str] | None = Field(None, description="tasks whose baselines it is applied to; by default all")
+
+
 class ControlKeys(Settings):
     """Keys of a control that do not depend on its method."""
 

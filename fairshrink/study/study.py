@@ -9,7 +9,16 @@ from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask, Capab
 from fairshrink.data.table import Table
 from fairshrink.settings import Settings, SourceSettings
 from fairshrink.study.jobs import ValidityEntry
-from fairshrink.study.schema import CompressionKeys, ControlKeys, Execution, MetricKeys, Model, Statistics, TaskKeys
+from fairshrink.study.schema import (
+    ChainKeys,
+    CompressionKeys,
+    ControlKeys,
+    Execution,
+    MetricKeys,
+    Model,
+    Statistics,
+    TaskKeys,
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,23 @@ class CompressionEntry:
 
 
 @dataclass(frozen=True)
+class ChainEntry:
+    """One point of the grid of a chain under ``compressions``: two or more steps, in their order."""
+
+    steps: tuple[CompressionEntry, ...]
+    keys: ChainKeys
+
+    @property
+    def method(self) -> str:
+        """What it is called in tables, in the column of methods."""
+        return self.keys.name or "+".join(step.method for step in self.steps)
+
+    def until(self, number: int) -> ChainEntry:
+        """The chain of its first steps, which has no name."""
+        return ChainEntry(self.steps[:number], self.keys.model_copy(update={"name": None}))
+
+
+@dataclass(frozen=True)
 class ControlEntry:
     """One point of the grid of an entry under ``controls``, or one amount of one under ``doses``.
 
@@ -124,6 +150,7 @@ class Study:
     tasks: Mapping[str, TaskEntry]
     compressions: Sequence[CompressionEntry]
     metrics: Sequence[MetricEntry]
+    chains: Sequence[ChainEntry] = ()
     controls: Sequence[ControlEntry] = ()
     statistics: Statistics = field(default_factory=Statistics)
     execution: Execution = field(default_factory=Execution)
@@ -140,7 +167,7 @@ class Study:
                 if (tasks is None or task in tasks) and task in self.tasks:
                     yield model_name, self.tasks[task]
 
-    def compressed(self, entry: CompressionEntry) -> list[tuple[str, str]]:
+    def compressed(self, entry: CompressionEntry | ChainEntry) -> list[tuple[str, str]]:
         """(model, task) that a compression is applied to."""
         return [(model, task.name) for model, task in self.pairs(entry.keys.models, entry.keys.tasks)]
 

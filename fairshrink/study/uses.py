@@ -99,6 +99,11 @@ def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]
         if any(each == model for each, _ in study.compressed(entry)):
             removes = entry.module.REMOVES if isinstance(entry.module, Removal) else "linears"
             yield f"compressions.{entry.method}", removes, getattr(entry.settings, "sparsity", None)
+    for chain in study.chains:
+        if any(each == model for each, _ in study.compressed(chain)):
+            for step in chain.steps:
+                removes = step.module.REMOVES if isinstance(step.module, Removal) else "linears"
+                yield f"compressions.{chain.method}", removes, getattr(step.settings, "sparsity", None)
     for control in study.controls:
         if isinstance(control.module, Removal) and any(each == model for each, _ in study.controlled(control)):
             share = getattr(control.settings, "sparsity", None)
@@ -109,6 +114,11 @@ def _fitting(study: Study, model: str) -> Iterator[tuple[str, Settings, Misfits]
     for entry in study.compressions:
         if isinstance(entry.module, Fitting) and any(each == model for each, _ in study.compressed(entry)):
             yield f"compressions.{entry.method}", entry.settings, entry.module.misfits
+    for chain in study.chains:
+        if any(each == model for each, _ in study.compressed(chain)):
+            for step in chain.steps:
+                if isinstance(step.module, Fitting):
+                    yield f"compressions.{chain.method}", step.settings, step.module.misfits
 
 
 def _has_classes(task: TaskEntry) -> bool:

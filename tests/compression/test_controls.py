@@ -425,6 +425,13 @@ def test_another_seed_is_a_baseline_trained_with_that_seed_on_the_same_split(tmp
     assert not torch.equal(state(made)["classifier.weight"], before["classifier.weight"])
 
 
+def similarity(folder):
+    """A task without a loss, with examples."""
+    return dataclasses.replace(
+        task(folder, "regression"), module=registry.load("tasks", "similarity"), kind="similarity"
+    )
+
+
 def test_training_further_is_one_more_training_from_where_the_baseline_is(tmp_path):
     about, folder = separable(tmp_path, "regression", 60), tiny("bert", tmp_path, "masked_lm").path
     main = trained_by_hand(about, folder, "regression", about.seed)
@@ -437,7 +444,7 @@ def test_training_further_is_one_more_training_from_where_the_baseline_is(tmp_pa
         "trained_further", copy.deepcopy(main), context(about), epochs=2, learning_rate=1e-3, control_seed=0
     )
     assert not torch.equal(state(other)["classifier.weight"], state(made)["classifier.weight"])
-    with pytest.raises(UserError, match="cannot train"):
-        compress("trained_further", tiny("llama", tmp_path), context(task(tmp_path, "causal_lm")))
+    with pytest.raises(UserError, match="no loss to train on"):
+        compress("trained_further", tiny("bert", tmp_path, "encoder"), context(similarity(tmp_path)))
     with pytest.raises(UserError, match="uncompressed"):
         compress("trained_further", compress("int8_dynamic", tiny("bert", tmp_path)), context(about))

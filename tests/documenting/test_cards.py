@@ -6,7 +6,7 @@ import yaml
 from fairshrink import registry
 from fairshrink.contracts import CONTROLS, DOSE
 from fairshrink.documenting import cards
-from fairshrink.study.schema import CompressionKeys, ControlKeys, DoseKeys, MetricKeys, TaskKeys
+from fairshrink.study.schema import ChainKeys, CompressionKeys, ControlKeys, DoseKeys, MetricKeys, TaskKeys
 
 MODULES = [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
 COMMON = {"metrics": MetricKeys, "compression": CompressionKeys, "tasks": TaskKeys, "sources": None}
@@ -30,6 +30,9 @@ def test_yaml_of_a_card_is_valid(kind, name):
         return
     (entry,) = entries.values() if isinstance(entries, dict) else entries
     assert isinstance(entries, list) == (kind in ("metrics", "compression"))
+    if "chain" in entry:  # a method that only makes sense after another one
+        ChainKeys.model_validate(entry)
+        (entry,) = [step for step in entry["chain"] if step["method"] == name]
     assert entry.pop(SELECTORS[kind]) == name
     is_control = kind == "compression" and registry.modules(kind).family(name) == CONTROLS
     common = ControlKeys if is_control else COMMON[kind]

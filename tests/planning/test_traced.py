@@ -47,6 +47,8 @@ def _content():
         *({"method": each, "tasks": ["nli"]} for each in ("constant", "uniform", "other_seed", "shuffled_labels")),
         *({"method": each, "tasks": ["mlm"]} for each in ("noise_floor", "trained_further")),
     ]
+    steps = [{"method": "random", "sparsity": 0.5}, {"method": "recovery", "counterfactual": True}]
+    made["compressions"].append({"chain": [*steps, {"method": "int8_weight_only"}], "tasks": ["nli", "lm"]})
     made["downloads"]["said"] = {"source": "generated", "generator": "stereotyped_text", "size": 9}
     table = {"download": "said", "file": "stereotyped_text.parquet", "format": "parquet", "columns": {"text": "text"}}
     made["doses"] = [{"name": "said", "task": "mlm", "table": table, "amounts": [3]}]

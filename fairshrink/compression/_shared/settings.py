@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from fairshrink.contracts import Scope
@@ -37,4 +39,25 @@ class CalibratedSettings(Settings):
         128,
         ge=2,
         description="tokens of such an example; longer ones are truncated, as they are by the task's own limit",
+    )
+
+
+class FittingSettings(Settings):
+    """How a method trains by itself, on the loss of the task."""
+
+    epochs: int = Field(1, ge=1, description="passes over the training examples")
+    learning_rate: float | None = Field(
+        None, gt=0, description="peak learning rate; by default the task's, or 5e-5 where it has none"
+    )
+    batch_size: int | None = Field(
+        None, ge=1, description="examples per step; by default the task's, or 32 where it has none"
+    )
+    train_items: int | None = Field(
+        None, ge=1, description="at most this many of the training examples; by default all of them"
+    )
+    layers: list[Annotated[int, Field(ge=0)]] = Field(
+        [], description="numbers of the blocks that are trained, from 0, and nothing else; by default the whole model"
+    )
+    counterfactual: bool = Field(
+        False, description="train on each text with gendered words a second time, with these words exchanged"
     )

@@ -85,6 +85,11 @@ def blocks(model: torch.nn.Module) -> list[Block]:
     return [_block(model, modules, prefix, names) for prefix in prefixes]
 
 
+def prefixes(model: torch.nn.Module) -> list[str]:
+    """Dotted names of the modules that are the blocks, in the order of `blocks`."""
+    return list(_blocks_and_names(model)[0])
+
+
 def linear_names(model: torch.nn.Module, scope: str) -> list[str]:
     """Names of the dense linear layers in a scope, in the model's order.
 

@@ -1,0 +1,1 @@
+"""Methods that follow another compression, such as training what it left."""
