@@ -22,10 +22,57 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from fairshrink.data.examples import Task
+    from fairshrink.judging.call import Judged
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.study.study import Study
 
-__all__ = ["load_checkpoint", "load_study", "open_task", "read_results", "score", "summarize"]
+__all__ = [
+    "judge",
+    "load_checkpoint",
+    "load_study",
+    "open_task",
+    "read_items",
+    "read_results",
+    "score",
+    "summarize",
+]
+
+
+def judge(
+    baseline: Path | str,
+    compressed: Path | str | Sequence[Path | str] = (),
+    *,
+    controls: Sequence[Path | str] = (),
+    damage: Mapping[str, float] | None = None,
+    metric: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    select: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    margins: Mapping[str | None, float] | None = None,
+    level: float | None = None,
+    shared_items: bool = False,
+) -> Judged:
+    """Rows and verdicts of compressed models against their baseline, from per-item logs, as `fairshrink judge`.
+
+    Each log is a file or a folder of files (docs/judging.md). ``damage``: by path or name of a log; ``columns``: column
+    of a table, by its meaning; ``margins``: by the metric, or None for the only one. The result has ``cells``,
+    ``results``, ``verdicts`` and ``notes``. Raises UserError for logs that do not carry what is needed.
+    """
+    from fairshrink.judging import call as judging
+
+    return judging.judge(
+        baseline,
+        compressed,
+        controls=controls,
+        damage=damage,
+        metric=metric,
+        columns=columns,
+        select=select,
+        settings=settings,
+        margins=margins,
+        level=level,
+        shared_items=shared_items,
+    )
 
 
 def load_checkpoint(path: Path | str, *, device: str = "cpu") -> Checkpoint:
@@ -93,6 +140,23 @@ def summarize(
     from fairshrink.api import scoring
 
     return scoring.summarize(items, metric, settings or {}, level)
+
+
+def read_items(
+    path: Path | str,
+    metric: str | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    select: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> DataFrame:
+    """The table of items of a log, one row each, sorted, as `summarize` takes it.
+
+    Formats and arguments as of `judge`; ``metric`` is needed where the log does not tell. Raises UserError.
+    """
+    from fairshrink.judging import call as judging
+
+    return judging.read_items(path, metric, columns or {}, select, settings or {})
 
 
 def read_results(source: Study | Path | str) -> DataFrame:

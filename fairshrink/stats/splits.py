@@ -49,7 +49,9 @@ def over_splits(
 
     def stacked(*values: Values) -> Values:
         each = np.stack([np.atleast_2d(one) for one in values])
-        return np.concatenate([each.reshape(-1, each.shape[-1]), each.mean(axis=0)])
+        # Not -1: where an estimate reads no row there are no deletions, and 0 values have no shape to infer.
+        flat = each.reshape(each.shape[0] * each.shape[1], each.shape[2])
+        return np.concatenate([flat, each.mean(axis=0)])
 
     joint = combine(stacked, *estimates)
     found = jackknife_jointly(joint, *clusters, groups=groups, strata=strata, rows=rows, seed=seed)

@@ -18,7 +18,21 @@ from fairshrink.documenting import pages
 from fairshrink.planning import grid, plan, plan_files, studies
 from fairshrink.store import artifacts
 
-NAMES = ["docs", "explain", "gc", "list", "manifest", "partial", "plan", "report", "run", "share", "verify"]
+NAMES = [
+    "docs",
+    "explain",
+    "export-items",
+    "gc",
+    "judge",
+    "list",
+    "manifest",
+    "partial",
+    "plan",
+    "report",
+    "run",
+    "share",
+    "verify",
+]
 JOB_SCRIPTS = ["restore", "download", "finetune", "compress", "evaluate", "aggregate"]
 SCRIPTS = [*JOB_SCRIPTS, "docs", "explain", "gc", "manifest", "share", "verify"]
 
@@ -316,5 +330,5 @@ def test_a_clone_is_never_processed_with_the_code_of_another(tmp_path):
 
 def test_the_documentation_has_each_subcommand_and_each_function():
     page = (ROOT / "docs/commands.md").read_text()
-    assert sorted(re.findall(r"^\| `fairshrink (\w+)` \|", page, re.MULTILINE)) == NAMES
+    assert sorted(re.findall(r"^\| `fairshrink ([\w-]+)` \|", page, re.MULTILINE)) == NAMES
     assert set(re.findall(r"fairshrink\.(\w+)\(", page)) == set(fairshrink.__all__)

@@ -93,3 +93,11 @@ def test_too_few_controls_say_nothing():
     assert math.isnan(against_controls(math.nan, [0.1, 0.2, 0.3]).p_value())
     for controls in ([], [0.1]):
         assert all(math.isnan(each) for each in prediction_interval(controls))
+
+
+def test_an_estimate_that_reads_no_row_has_no_value():
+    """Groups of a benchmark in which nothing could be scored."""
+    nothing = st.weighted_mean(np.arange(4.0), np.zeros(4, dtype=bool))
+    (found,) = over_splits([nothing, nothing], np.arange(4))
+    assert len(found.splits) == 2
+    assert np.isnan([found.checkpoints.value, found.checkpoints.standard_error, found.splits[0].value]).all()

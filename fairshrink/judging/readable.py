@@ -1,0 +1,104 @@
+"""Judged logs for people: a table of verdicts, one of groups, and files of all columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from fairshrink.contracts import BASELINE, BIAS_KINDS
+from fairshrink.errors import UserError
+from fairshrink.reporting import csv_files, digits, marks
+from fairshrink.reporting.wording import p_value
+
+WRITTEN = (".csv", ".parquet", ".json")
+
+
+def text(cells: pd.DataFrame, results: pd.DataFrame, level: float) -> str:
+    """Each compressed model and metric: the verdict, what it rests on, and the groups."""
+    judged = cells[cells["kind"].isin(BIAS_KINDS) & (cells["method"] != BASELINE) & ~cells["control"]]
+    parts = [_one(row, results, level) for _, row in judged.iterrows()]
+    legend = marks.legend(judged["verdict"])
+    return "\n\n".join([*parts, f"{legend[:1].upper()}{legend[1:]}"])
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """All columns: CSV, Parquet, or JSON, a list of objects. UserError for other endings."""
+    if path.suffix == ".csv":
+        csv_files.write(table, path)
+    elif path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    elif path.suffix == ".json":
+        rows = json.loads(table.to_json(orient="records", double_precision=15))
+        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    else:
+        raise UserError(f"{path}: no format is called '{path.suffix}'; one of {', '.join(WRITTEN)}")
+
+
+def grid(rows: list[tuple[str, ...]], left: int) -> str:
+    """Rows of text in columns, the first ``left`` of them flush left; the first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _one(row: pd.Series, results: pd.DataFrame, level: float) -> str:
+    place = " ".join(filter(None, [str(row["method"]), str(row["setting"] or "")]))
+    where = "" if row["model"] == "given" else f"{row['model']}, {row['task']}: "
+    change = digits.with_interval(row["change"], row["change_low"], row["change_high"])
+    lines = [
+        f"{where}{place}, {row['metric']}: {row['verdict']}",
+        f"  {row['statistic']} {digits.plain(row['baseline'])} to {digits.plain(row['value'])}, change {change} "
+        f"({level:.0%} interval, {p_value(row['change_p_adjusted'])}), margin {digits.plain(row['margin'])}, "
+        f"{row['n_items']} items; {_direction(row)}",
+    ]
+    if pd.notna(row["residual"]):
+        residual = digits.with_interval(row["residual"], row["residual_low"], row["residual_high"])
+        lines.append(
+            f"  signal kept {digits.with_interval(row['kept'], row['kept_low'], row['kept_high'])}; not explained by "
+            f"lost signal {residual} ({p_value(row['residual_p_adjusted'])})"
+        )
+    lines.append(f"  because: {row['reason']}")
+    return "\n".join([*lines, *_groups(row, results)])
+
+
+def _direction(row: pd.Series) -> str:
+    if row["higher_is"] == "more_biased":
+        return "higher is more biased"
+    if row["higher_is"] == "better":
+        return "lower is more biased"
+    return "no unbiased value is known" if pd.isna(row["unbiased"]) else f"unbiased is {digits.plain(row['unbiased'])}"
+
+
+def _groups(row: pd.Series, results: pd.DataFrame) -> list[str]:
+    """The headline's statistic by group, over splits as they are, unadjusted."""
+    same = ["model", "task", "method", "statistic"]
+    mine = results[(results[same] == row[same]).all(axis=1)]
+    mine = mine[(mine["setting"].fillna("") == (row["setting"] or "")) & (mine["group"] != row["group"])]
+    mine = mine[
+        mine["metric"].map(lambda name: str(row["metric"]).startswith(name))
+        & (mine["dataset"].fillna("") == (row["dataset"] or ""))
+    ]
+    mine = mine[mine["split"] == mine["split"].min()]
+    if mine.empty:
+        return []
+    heading = ("group", "items", "baseline", "value", "change", "p (unadjusted)")
+    rows = [
+        (
+            str(each["group"]),
+            str(each["n_items"]),
+            digits.plain(each["baseline_value"]),
+            digits.plain(each["value"]),
+            digits.with_interval(each["value"] - each["baseline_value"], each["change_low"], each["change_high"]),
+            p_value(each["p_value"]),
+        )
+        for _, each in mine.iterrows()
+    ]
+    return ["", *("  " + line for line in grid([heading, *rows], 1).split("\n"))]

@@ -1,0 +1,189 @@
+"""Tables of items from the files of one checkpoint: which format, which metric, which benchmark."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import pandas as pd
+
+from fairshrink.contracts import AnyMetric
+from fairshrink.errors import UserError
+from fairshrink.judging.benchmarks import crows_pairs
+from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
+from fairshrink.judging.records import Log, json_file, json_lines
+from fairshrink.judging.scorers import paired_gap, paired_share, stated_damage
+from fairshrink.registry import CATALOG
+from fairshrink.settings import Settings
+from fairshrink.study.mistakes import Mistake, suggestion
+from fairshrink.study.mistakes import checked as check_settings
+
+SCORERS: Mapping[str, ModuleType] = {
+    "paired_share": paired_share,
+    "paired_gap": paired_gap,
+    "stated_damage": stated_damage,
+}
+BENCHMARKS: Mapping[str, ModuleType] = {"crows_pairs": crows_pairs}
+ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are read. ``metric``: None to take it from the file. ``select`` and ``names`` as the formats say."""
+
+    metric: str | None = None
+    select: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The items of one metric on one checkpoint.
+
+    ``entry``: the metric's name in a study, else the metric. ``where``: the place of each item. ``content``: of each
+    item whose text is in the log, a digest of it, so that equal names of different items are noticed.
+    """
+
+    entry: str
+    metric: str
+    items: pd.DataFrame
+    where: Mapping[str, str]
+    content: Mapping[str, str] = field(default_factory=dict)
+    dataset: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other tables of its checkpoint."""
+        return f"{self.entry} on {self.dataset}" if self.dataset else self.entry
+
+
+def module(name: str) -> AnyMetric:
+    """A metric, or a scorer of tables, by its name; UserError if there is none."""
+    if name in SCORERS:
+        return cast(AnyMetric, SCORERS[name])
+    if name not in CATALOG.metrics:
+        raise UserError(f"there is no metric '{name}'; {suggestion(name, [*CATALOG.metrics.names(), *SCORERS])}")
+    return CATALOG.metrics[name]
+
+
+def read(path: Path, options: Options) -> Table:
+    """The items of a file. UserError for what is not a per-item log, or does not carry what its metric needs."""
+    if path.suffix not in ENDINGS:
+        hint = "; convert it: `inspect log convert --to json`" if path.suffix == ".eval" else ""
+        raise UserError(f"{path}: no format is called '{path.suffix}'; one of {', '.join(ENDINGS)}{hint}")
+    if path.suffix in (".csv", ".parquet"):
+        return _of_columns(path, options)
+    return _of_log(_log(path, options.select), options)
+
+
+def _log(path: Path, select: str | None) -> Log:
+    if path.suffix == ".jsonl":
+        first = next((line for _, line in json_lines(path)), None)
+        if first is None:
+            raise UserError(f"{path}: the log has no items")
+        for form in (lm_eval, every_eval_ever):
+            if form.fits(first):
+                return form.read(path, select)
+        raise UserError(
+            f"{path}: neither samples of lm-evaluation-harness (`doc_id`, `filtered_resps`) nor instances of Every "
+            f"Eval Ever (`sample_id`, `evaluation_name`); its lines have {', '.join(sorted(first))}"
+        )
+    content = json_file(path)
+    if inspect_log.fits(content):
+        return inspect_log.read(path, select)
+    if every_eval_ever.is_aggregate(content):
+        raise UserError(f"{path}: aggregate results, without items; give the file of instances (.jsonl) beside it")
+    raise UserError(f"{path}: no log of Inspect, which has `eval`, `status` and `samples`")
+
+
+def _of_columns(path: Path, options: Options) -> Table:
+    if options.metric is None:
+        raise UserError(f"{path}: a table does not say what its columns are; write `--metric NAME`")
+    items, places = columns.read(path, options.names)
+    where = dict(zip(items["item"], places, strict=True))
+    twice = items["item"].duplicated()
+    if twice.any():
+        at = int(twice.to_numpy().argmax())
+        first = places[list(items["item"]).index(items["item"][at])]
+        raise UserError(f"{places[at]}: item {items['item'][at]!r} occurs twice, first at {first}")
+    return checked(Table(options.metric, options.metric, items, where, settings=options.settings), str(path))
+
+
+def _of_log(log: Log, options: Options) -> Table:
+    metric = options.metric or _metric_of(log)
+    where = {each.item: each.where for each in log.records}
+    rows = [each.row for each in log.records if each.row is not None]
+    if len(rows) == len(log.records):
+        return checked(Table(metric, metric, _of_rows(rows), where, settings=options.settings), str(log.path))
+    if metric not in BENCHMARKS:
+        raise UserError(
+            f"{log.path}: logs of {log.format} are not read for {metric}, only for {', '.join(sorted(BENCHMARKS))}; "
+            "write a table with one row an item, and name its columns (docs/judging.md)"
+        )
+    items = BENCHMARKS[metric].items(log.records)
+    content = {each.item: _digest(each.doc) for each in log.records}
+    entry = log.task if log.task.startswith(metric) else metric
+    return checked(Table(entry, metric, items, where, content, settings=options.settings), str(log.path))
+
+
+def _of_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(list(rows))
+    for name in [each for each in table if table[each].dtype == object and table[each].isna().any()]:
+        table[name] = table[name].astype(float)
+    return table
+
+
+def _metric_of(log: Log) -> str:
+    """By the fields of the items, else by the name of the task, which is the metric's in logs written here."""
+    fields = log.records[0].doc.keys()
+    for name, benchmark in BENCHMARKS.items():
+        if fields >= benchmark.FIELDS:
+            return name
+    if log.task in CATALOG.metrics or log.task in SCORERS:
+        return log.task
+    there = ", ".join(sorted(map(str, fields)))
+    raise UserError(
+        f"{log.path}: neither its task '{log.task}' nor the fields of its items ({there}) tell "
+        "which metric it is about; write `--metric NAME`"
+    )
+
+
+def _digest(doc: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(doc, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def settings_of(metric: str, given: Mapping[str, Any]) -> Settings:
+    """The validated settings of a metric or scorer; UserError for what it does not take."""
+    mistakes: list[Mistake] = []
+    found = check_settings(module(metric).Settings, dict(given), metric, mistakes)
+    if found is None or mistakes:
+        raise UserError("; ".join(f"{each.key}: {each.reason} ({each.remedy})" for each in mistakes))
+    return cast(Settings, found)
+
+
+def checked(table: Table, path: str) -> Table:
+    """The table itself; UserError if its metric cannot be computed from it."""
+    found = module(table.metric)
+    settings = settings_of(table.metric, table.settings)
+    items = table.items.sort_values("item", kind="stable", ignore_index=True)
+    absent = sorted({"item", "cluster", *found.CLUSTERS} - set(items.columns))
+    if absent:
+        raise UserError(f"{path}: no column {', '.join(absent)}, which {table.metric} needs; see docs/judging.md")
+    try:
+        found.summarize(items, settings)
+        if hasattr(found, "signal"):
+            found.signal(items, settings)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"no column {error}" if isinstance(error, KeyError) else str(error)
+        there = ", ".join(map(str, items.columns))
+        raise UserError(f"{path}: no table of {table.metric}: {what}; it has {there}") from error
+    return Table(table.entry, table.metric, items, table.where, table.content, table.dataset, table.settings)
