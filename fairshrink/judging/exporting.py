@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def write_job(job: AggregateJob, folder: Path, form: str) -> list[Path]:
         "name": job.study,
         "level": job.level,
         "margins": dict(job.margins),
-        "validity": [vars(each) for each in job.validity],
+        "validity": [asdict(each) for each in job.validity],
     }
     scores: dict[str, list[ScoreEntry]] = defaultdict(list)
     for each in job.scores:
