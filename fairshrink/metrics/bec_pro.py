@@ -70,7 +70,7 @@ CLUSTERS: tuple[str, ...] = ("cluster", "person")
 MARGIN = Margin(absolute=0.1)
 OWN_SKILL: OwnSkill | None = None
 
-COLUMNS = ("Sentence", "Sent_TM", "Sent_AM", "Person", "Gender", "Profession", "Prof_Gender")
+COLUMNS = ("Sentence", "Sent_TM", "Person", "Gender", "Profession", "Prof_Gender")
 GENDERS = ("male", "female")
 GROUPS = (*GENDERS, "balanced")
 MASK, MISFIT = "[MASK]", "of"
@@ -152,19 +152,22 @@ def _fault(row: Mapping[str, str | None]) -> str:
     try:
         _mention({name: str(row[name]) for name in COLUMNS})
     except ValueError:
-        return "Sent_TM or Sent_AM is not the sentence with a word masked"
+        return "Sent_TM is not the sentence with the person masked, or the profession is not in it"
     return ""
 
 
 def _mention(row: Mapping[str, str]) -> Mention:
-    """The characters of person and profession, by what is before the masks. ValueError if they are not there."""
-    spans = []
-    for masked, word in (("Sent_TM", "Person"), ("Sent_AM", "Profession")):
-        start = row[masked].index(MASK)
-        if row["Sentence"][: start + len(row[word])] != row[masked][:start] + row[word]:
-            raise ValueError(row["Sentence"])
-        spans.append((start, start + len(row[word])))
-    return Mention(row["Sentence"], *spans)
+    """The characters of person and profession. ValueError where they are not in the sentence.
+
+    The person is where the file masks it. The profession is looked for, as the file masks the word "of" before
+    "director of religious activities" too.
+    """
+    text, start = row["Sentence"], row["Sent_TM"].index(MASK)
+    end = start + len(row["Person"])
+    if text[:end] != row["Sent_TM"][:start] + row["Person"]:
+        raise ValueError(text)
+    work = text.index(row["Profession"], end)
+    return Mention(text, (start, end), (work, work + len(row["Profession"])))
 
 
 def _misfit(mention: Mention) -> Marked:

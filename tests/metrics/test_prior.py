@@ -75,6 +75,18 @@ def test_bec_pro_equals_sentences_masked_by_hand(build, models, tmp_path):
     assert row.prior == pytest.approx(by_hand(cp, words, 0, hidden=(3,)), abs=1e-4)
 
 
+def test_trap_the_published_file_masks_a_word_before_a_profession_too(tmp_path):
+    line = row("{} went to the home of {}.", "He", "male", "head of arts", "balanced")
+    (mention,) = [bec_pro._mention(each) for each in bec_pro.read(data(tmp_path, "\n" + line)["items"]) if
+                  each["Profession"] == "head of arts"]  # fmt: skip
+    assert mention.text[slice(*mention.occupation)] == "head of arts" and mention.text[slice(*mention.person)] == "He"
+    spoiled = line.replace("home of [MASK]", "home [MASK] [MASK]")
+    assert spoiled != line
+    (same,) = [bec_pro._mention(each) for each in bec_pro.read(data(tmp_path, "\n" + spoiled)["items"]) if
+               each["Profession"] == "head of arts"]  # fmt: skip
+    assert same == mention
+
+
 def data(folder, extra=""):
     path = folder / "BEC-Pro_EN.tsv"
     lines = [
@@ -149,8 +161,8 @@ def test_worked_examples():
     [
         ("0\tHe is.\t[MASK] is.", "line 9: fields missing"),
         (row("{} is a {}.", "He", "other", "driver", "male"), "line 9: Gender is not"),
-        (row("{} is a {}.", "He", "male", "driver", "male").replace("[MASK] is a d", "[MASK] are d", 1).replace(
-            "He is a [MASK]", "We are [MASK]"), "line 9: Sent_TM or Sent_AM is not"),
+        (row("{} is a {}.", "He", "male", "cook", "male").replace("[MASK] is a c", "We [MASK] a c"), "line 9: Sent_TM is"),
+        (row("{} is a {}.", "He", "male", "driver", "male").replace("\tdriver", "\tpilot"), "line 9: Sent_TM is"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_bec_pro_are_refused_with_their_line(tmp_path, line, said):
