@@ -56,6 +56,8 @@ HEADS = {
     "aula": "masked_lm",
     "lpbs": "masked_lm",
     "bec_pro": "masked_lm",
+    "winobias": "masked_lm",
+    "winogender": "masked_lm",
     "weat": "encoder",
     "seat": "encoder",
     "task_score": "regression",
@@ -101,7 +103,10 @@ def described(folder: Path, kind: str):
 
 
 def _data(name: str, folder: Path) -> dict[str, list[Path]]:
-    return {role: [_WRITERS[name](folder)] for role in registry.load("metrics", name).ROLES}
+    return {
+        role: [_WRITERS.get(f"{name}.{role}", _WRITERS.get(name))(folder)]
+        for role in registry.load("metrics", name).ROLES
+    }
 
 
 def _write_words(folder: Path) -> Path:
@@ -158,6 +163,36 @@ def _write_professions(folder: Path) -> Path:
     return path
 
 
+def _write_pronouns(path: Path, pronouns: tuple[str, str]) -> Path:
+    sentences = ("[The {}] helped the {} because [{}] was kind.", "[The {}] sold the {} a car and [{}] is happy.")
+    path.write_text(
+        "".join(
+            f"{at} {text.format(*people, pronoun)}\n"
+            for at, text in enumerate(sentences)
+            for people, pronoun in zip((("doctor", "nurse"), ("nurse", "doctor")), pronouns, strict=True)
+        )
+    )
+    return path
+
+
+def _write_schemas(path: Path) -> Path:
+    pronouns = {"male": "he", "female": "she", "neutral": "they"}
+    rows = [
+        f"{work}.patient.{number}.{kind}.txt\tThe {work} told the patient that {word} {said}."
+        for work in ("doctor", "nurse", "engineer")
+        for number, said in enumerate(("could help", "could watch"))
+        for kind, word in pronouns.items()
+    ]
+    path.write_text("\n".join(["sentid\tsentence", *rows]))
+    return path
+
+
+def _write_shares(path: Path) -> Path:
+    rows = ("doctor\t20\t30", "nurse\t80\t90", "engineer\t5\t10")
+    path.write_text("\n".join(["occupation\tbergsma_pct_female\tbls_pct_female", *rows]))
+    return path
+
+
 _WRITERS: dict[str, Callable[[Path], Path]] = {
     "bias_nli": _write_words,
     "stereoset": _write_contexts,
@@ -165,6 +200,10 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "aul": _write_pairs,
     "aula": _write_pairs,
     "bec_pro": _write_professions,
+    "winobias.pro": lambda folder: _write_pronouns(folder / "pro_type1.txt", ("he", "she")),
+    "winobias.anti": lambda folder: _write_pronouns(folder / "anti_type1.txt", ("she", "he")),
+    "winogender.sentences": lambda folder: _write_schemas(folder / "sentences.tsv"),
+    "winogender.statistics": lambda folder: _write_shares(folder / "statistics.tsv"),
 }
 
 
@@ -311,6 +350,30 @@ def _bec_pro(scale: float, generator: np.random.Generator) -> pd.DataFrame:
     )
 
 
+def _pronouns(names: tuple[str, str]) -> Callable[[float, np.random.Generator], pd.DataFrame]:
+    def table(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+        n = 36
+        scores = scale * (generator.normal(size=(3, n)) - [[9.0], [9.3], [14.0]])
+        return pd.DataFrame(
+            {
+                "item": [f"i{i}" for i in range(n)],
+                "cluster": [f"o{i % 9}" for i in range(n)],
+                "group": ["type1", "type2"] * (n // 2) if "pro" in names else ["occupation"] * 27 + ["participant"] * 9,
+                "male_is_pro": [i % 3 == 0 for i in range(n)],
+                "women": [[10.0, 90.0, 40.0][i % 3] for i in range(n)],
+                "women_in_text": [[10.0, 80.0, 30.0][i % 3] for i in range(n)],
+                "comparable": True,
+                "skipped": "",
+                names[0]: scores[0],
+                names[1]: scores[1],
+                "neutral": scores[1] - 1,
+                "misfit": scores[2],
+            }
+        )
+
+    return table
+
+
 def _associations(prefix: str) -> Callable[[float, np.random.Generator], pd.DataFrame]:
     def table(scale: float, generator: np.random.Generator) -> pd.DataFrame:
         parts = []
@@ -339,6 +402,8 @@ _TABLES = {
     "aula": _unmasked,
     "lpbs": _lpbs,
     "bec_pro": _bec_pro,
+    "winobias": _pronouns(("pro", "anti")),
+    "winogender": _pronouns(("male", "female")),
     "weat": _associations("weat"),
     "seat": _associations("seat"),
 }

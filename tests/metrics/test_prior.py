@@ -161,7 +161,7 @@ def test_worked_examples():
     [
         ("0\tHe is.\t[MASK] is.", "line 9: fields missing"),
         (row("{} is a {}.", "He", "other", "driver", "male"), "line 9: Gender is not"),
-        (row("{} is a {}.", "He", "male", "cook", "male").replace("[MASK] is a c", "We [MASK] a c"), "line 9: Sent_TM is"),
+        (row("{} is a {}.", "He", "male", "cook", "male").replace("[MASK] is", "We [MASK]"), "line 9: Sent_TM is"),
         (row("{} is a {}.", "He", "male", "driver", "male").replace("\tdriver", "\tpilot"), "line 9: Sent_TM is"),
     ],
 )  # fmt: skip

@@ -102,6 +102,8 @@ def test_margins():
         "aula": Margin(absolute=5.0),
         "lpbs": Margin(absolute=0.1),
         "bec_pro": Margin(absolute=0.1),
+        "winobias": Margin(absolute=5.0),
+        "winogender": Margin(absolute=5.0),
         "stereoset": Margin(absolute=5.0),
         "bias_nli": Margin(absolute=0.02),
         "weat": Margin(absolute=0.2),
@@ -130,7 +132,7 @@ def test_a_model_that_returns_nan_has_an_unknown_functional(name):
     column = {
         "sentiment_gap": "prediction_first", "bias_sts": "similarity_man", "bias_nli": "p_neutral",
         "crows_pairs": "more", "aul": "more", "aula": "more", "lpbs": "male_given", "bec_pro": "given",
-        "stereoset": "stereotype",
+        "winobias": "pro", "winogender": "male", "stereoset": "stereotype",
         "weat": "association", "seat": "association",
     }[name]  # fmt: skip
     at = len(items) - 1 if name in ("weat", "seat") else 0
@@ -371,6 +373,11 @@ def test_statistics_that_are_shares_of_items_say_so():
         ("crows_pairs", "differing_stereotype_share"): 100.0,
         ("aul", "stereotype_share"): 100.0,
         ("aula", "stereotype_share"): 100.0,
+        ("winobias", "stereotype_share"): 100.0,
+        ("winobias", "male_share"): 100.0,
+        ("winogender", "stereotype_share"): 100.0,
+        ("winogender", "male_share"): 100.0,
+        ("winogender", "neutral_share"): 100.0,
         ("stereoset", "stereotype_score"): 100.0,
         ("stereoset", "language_modeling_score"): 100.0,
     }
