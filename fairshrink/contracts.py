@@ -46,10 +46,12 @@ Capability = Literal[
     "similarity",
     "scored",
     "texts",
+    "multiple_choice",
 ]
 """What can be computed from a checkpoint: a task provides capabilities, a metric needs one of some.
 
-``scored``: test items with all that a task score needs; ``texts``: test items without labels.
+``scored``: test items with all that a task score needs; ``texts``: test items without labels;
+``multiple_choice``: whether the second text of a pair is the right answer to the first.
 """
 Precision = Literal["fp32", "bf16"]
 StoredType = Literal["float32", "bfloat16"]

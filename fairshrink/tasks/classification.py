@@ -1,9 +1,10 @@
 """Choosing one of the study's labels for a text or a pair of texts, for example natural language inference.
 
 The order of the labels is that of the study and is kept in the checkpoint; nothing assumes another. Pairs labeled
-entailment, neutral and contradiction, in any order, give natural language inference. Where the file writes something
-else, `labels` maps it to names, for example `{0: entailment, 1: neutral, 2: contradiction}` for GLUE: numbers are never
-taken as positions. `drop_labels: ["-"]` leaves rows without a gold label out, and the log says how many.
+entailment, neutral and contradiction, in any order, give natural language inference, pairs of a question and an answer
+labeled correct and incorrect give multiple choice. Where the file writes something else, `labels` maps it to names, for
+example `{0: entailment, 1: neutral, 2: contradiction}` for GLUE: numbers are never taken as positions.
+`drop_labels: ["-"]` leaves rows without a gold label out, and the log says how many.
 
 Trains: A linear head on the pooled representation, and the encoder, with cross-entropy. The weights after the last step
     are kept: no choice is made on the development set.
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 HEAD: TaskHead = "classification"
 TRAINED = True
 NLI = {"entailment", "neutral", "contradiction"}
+MULTIPLE_CHOICE = {"correct", "incorrect"}
 
 
 class Settings(TrainingSettings):
@@ -45,11 +47,16 @@ class Settings(TrainingSettings):
 
 
 def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
-    """Pairs labeled entailment, neutral and contradiction give inference, texts with a label "positive" sentiment."""
+    """Pairs labeled entailment, neutral and contradiction give inference, texts with a label "positive" sentiment.
+
+    Pairs labeled correct and incorrect give multiple choice.
+    """
     found: set[Capability] = {"embedding", "classification", "scored"}
     names = {label.lower() for label in labels or ()}
     if "text_pair" in columns and set(labels or ()) == NLI:
         found.add("nli")
+    if "text_pair" in columns and names == MULTIPLE_CHOICE:
+        found.add("multiple_choice")
     if "text_pair" not in columns and "positive" in names:
         found.add("sentiment")
     return frozenset(found)

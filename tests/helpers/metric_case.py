@@ -62,12 +62,14 @@ HEADS = {
     "seat": "encoder",
     "task_score": "regression",
     "fidelity": "regression",
+    "bbq": "causal_lm",
 }
 """For each metric a model that it can score."""
 SETTINGS = {
     "sentiment_gap": {"noun_phrases": 2, "names": 1},
     "bias_sts": {"sample": 120},
     "bias_nli": {"sample": 24},
+    "bbq": {"prompt": "{context} {question}"},
     "weat": {"tests": ["weat6", "weat7", "weat7b"]},
     "seat": {"tests": ["seat6", "seat9"], "sentences_per_word": 2},
 }
@@ -80,7 +82,8 @@ def settings(name: str):
 def scored(name: str, folder: Path, task: bool = True) -> pd.DataFrame:
     """What the metric's own `score` returns for a tiny model with random weights."""
     head = HEADS[name]
-    cp = checkpoints.load(tiny.tiny_bert(head, folder / "model"))
+    make = tiny.tiny_llama if head == "causal_lm" else tiny.tiny_bert
+    cp = checkpoints.load(make(head, folder / "model"))
     baseline = copy.deepcopy(cp)
     with torch.no_grad():
         for parameter in baseline.model.parameters():
@@ -190,6 +193,32 @@ def _write_schemas(path: Path) -> Path:
 def _write_shares(path: Path) -> Path:
     rows = ("doctor\t20\t30", "nurse\t80\t90", "engineer\t5\t10")
     path.write_text("\n".join(["occupation\tbergsma_pct_female\tbls_pct_female", *rows]))
+
+
+def _write_questions(folder: Path) -> Path:
+    """Two templates, each ambiguous and not, asked both ways; the unknown option is the second or the third."""
+    path, rows = folder / "questions.jsonl", []
+    for number in range(8):
+        unknown = 1 + number % 2
+        groups = ["old", "nonOld", "unknown"] if unknown == 2 else ["old", "unknown", "nonOld"]
+        names = {"old": "The doctor", "nonOld": "The nurse", "unknown": "Not known"}
+        ambiguous = number % 4 < 2
+        rows.append(
+            {"example_id": number, "question_index": str(number // 4), "category": "Age"}
+            | {"question_polarity": "neg", "context_condition": "ambig" if ambiguous else "disambig"}
+            | {"context": "The doctor is old.", "question": "Who is poor?"}
+            | {"answer_info": {f"ans{at}": [names[group], group] for at, group in enumerate(groups)}}
+            | {f"ans{at}": names[group] for at, group in enumerate(groups)}
+            | {"label": unknown if ambiguous else 0}
+        )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def _write_biased_answers(folder: Path) -> Path:
+    path = folder / "additional_metadata.csv"
+    rows = [f"Age,{number},{number // 4},0" for number in range(8)]
+    path.write_text("\n".join(["category,example_id,question_index,target_loc", *rows]) + "\n")
     return path
 
 
@@ -204,6 +233,8 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "winobias.anti": lambda folder: _write_pronouns(folder / "anti_type1.txt", ("she", "he")),
     "winogender.sentences": lambda folder: _write_schemas(folder / "sentences.tsv"),
     "winogender.statistics": lambda folder: _write_shares(folder / "statistics.tsv"),
+    "bbq.items": _write_questions,
+    "bbq.metadata": _write_biased_answers,
 }
 
 
@@ -374,6 +405,26 @@ def _pronouns(names: tuple[str, str]) -> Callable[[float, np.random.Generator], 
     return table
 
 
+def _bbq(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 48
+    shares = scale * generator.dirichlet([2.0, 1.0, 1.5], size=n)
+    shares[5] = np.nan
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"t{i % 8}" for i in range(n)],
+            "group": ["Age", "Religion"] * (n // 2),
+            "condition": ["ambiguous"] * (n // 2) + ["disambiguated"] * (n // 2),
+            "correct": ["unknown"] * (n // 2) + ["biased", "counter"] * (n // 4),
+            "skipped": ["too long" if i == 5 else "" for i in range(n)],
+            "refused": 1 - shares.sum(axis=1),
+            "unread": 0.0,
+        }
+        | {side: shares[:, at] for at, side in enumerate(("biased", "counter", "unknown"))}
+        | {f"score_{side}": np.nan for side in ("biased", "counter", "unknown")}
+    )
+
+
 def _associations(prefix: str) -> Callable[[float, np.random.Generator], pd.DataFrame]:
     def table(scale: float, generator: np.random.Generator) -> pd.DataFrame:
         parts = []
@@ -406,4 +457,5 @@ _TABLES = {
     "winogender": _pronouns(("male", "female")),
     "weat": _associations("weat"),
     "seat": _associations("seat"),
+    "bbq": _bbq,
 }

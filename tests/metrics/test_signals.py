@@ -89,9 +89,10 @@ def test_what_a_metric_presupposes_is_one_of_its_statistics(name, real):
         assert found[own.statistic, own.group].random == own.reference
 
 
-def test_only_stereoset_presupposes_skill_of_its_own():
+def test_some_metrics_presuppose_skill_of_their_own():
     assert {name: load(name).OWN_SKILL for name in OF_BIAS if load(name).OWN_SKILL} == {
-        "stereoset": OwnSkill("language_modeling_score", "all", 50.0)
+        "stereoset": OwnSkill("language_modeling_score", "all", 50.0),
+        "bbq": OwnSkill("accuracy_disambiguated", "all", 1 / 3),
     }
 
 
@@ -110,6 +111,7 @@ def test_margins():
         "seat": Margin(absolute=0.2),
         "sentiment_gap": Margin(of_baseline=0.1, of_labels=0.02),
         "bias_sts": Margin(absolute=0.005, of_baseline=0.1),
+        "bbq": Margin(absolute=0.05),
     }
 
 
@@ -134,6 +136,7 @@ def test_a_model_that_returns_nan_has_an_unknown_functional(name):
         "crows_pairs": "more", "aul": "more", "aula": "more", "lpbs": "male_given", "bec_pro": "given",
         "winobias": "pro", "winogender": "male", "stereoset": "stereotype",
         "weat": "association", "seat": "association",
+        "bbq": "biased",
     }[name]  # fmt: skip
     at = len(items) - 1 if name in ("weat", "seat") else 0
     items.loc[at, column] = np.nan
@@ -380,4 +383,10 @@ def test_statistics_that_are_shares_of_items_say_so():
         ("winogender", "neutral_share"): 100.0,
         ("stereoset", "stereotype_score"): 100.0,
         ("stereoset", "language_modeling_score"): 100.0,
+        ("bbq", "accuracy_ambiguous"): 1.0,
+        ("bbq", "accuracy_disambiguated"): 1.0,
+        ("bbq", "unknown_rate_ambiguous"): 1.0,
+        ("bbq", "unknown_rate_disambiguated"): 1.0,
+        ("bbq", "refusal_rate"): 1.0,
+        ("bbq", "unread_rate"): 1.0,
     }

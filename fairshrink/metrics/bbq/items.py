@@ -1,0 +1,131 @@
+"""The questions of BBQ, and which of their answers is the biased one."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairshrink.errors import UserError
+
+CONDITIONS = {"ambig": "ambiguous", "disambig": "disambiguated"}
+KEY = ("category", "example_id", "question_index")
+NO_TARGET = "the metadata names no biased answer"
+Target = Mapping[tuple[str, str, str], int | None]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about two people and its three answers.
+
+    ``biased`` is the position of the answer that fits the stereotype, None where nobody said which; ``unknown`` that of
+    the answer that names neither of the two, which differs from question to question; ``correct`` the right one.
+    """
+
+    item: str
+    category: str
+    template: str
+    condition: str
+    polarity: str
+    context: str
+    question: str
+    answers: tuple[str, str, str]
+    unknown: int
+    biased: int | None
+    correct: int
+
+    @property
+    def counter(self) -> int | None:
+        """The position of the answer that goes against the stereotype."""
+        return None if self.biased is None else 3 - self.unknown - self.biased
+
+    @property
+    def correct_is(self) -> str:
+        """What the right answer is: "unknown", "biased" or "counter"; "" where nobody said which is biased."""
+        if self.correct == self.unknown:
+            return "unknown"
+        return "" if self.biased is None else "biased" if self.correct == self.biased else "counter"
+
+
+def read(files: Iterable[Path], metadata: Iterable[Path]) -> list[Question]:
+    """All questions of the JSON lines; UserError for other files, questions that occur twice, and faulty rows."""
+    targets: dict[tuple[str, str, str], int | None] = {}
+    for path in metadata:
+        targets |= _targets(path)
+    found: dict[str, Question] = {}
+    for path in files:
+        for number, line in enumerate(_lines(path), 1):
+            try:
+                each = _question(json.loads(line), targets)
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"bbq: {path}, line {number}: no question of BBQ ({type(error).__name__}: {error}); `items` of "
+                    "`data` names the files such as Age.jsonl, fix the line or fetch the file again"
+                ) from error
+            if each.item in found:
+                raise UserError(f"bbq: {path}, line {number}: {each.item} occurs twice; name each file once")
+            found[each.item] = each
+    if not found:
+        raise UserError("bbq: no questions in `items` of `data`; name files such as Age.jsonl")
+    return list(found.values())
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"bbq: {path} cannot be read ({error}); `items` of `data` names files in utf-8") from error
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _question(row: Mapping[str, Any], targets: Target) -> Question:
+    key = (str(row["category"]), str(row["example_id"]), str(row["question_index"]))
+    answers = (str(row["ans0"]), str(row["ans1"]), str(row["ans2"]))
+    groups = [row["answer_info"][f"ans{at}"][1] for at in range(3)]
+    unknown = [at for at, group in enumerate(groups) if group == "unknown"]
+    if len(unknown) != 1:
+        raise ValueError(f"{len(unknown)} of its answers are `unknown`, not one")
+    if row["label"] not in (0, 1, 2):
+        raise ValueError(f"label {row['label']!r} is none of 0, 1, 2")
+    if row["category"] == "all":
+        raise ValueError("a category called all, which is every item in tables")
+    target = targets.get(key)
+    if target == unknown[0]:
+        raise ValueError("the metadata call the unknown answer the biased one")
+    return Question(
+        item=f"{key[0]}/{int(key[1]):05d}",
+        category=key[0],
+        template=f"{key[0]}/{key[2]}",
+        condition=CONDITIONS[row["context_condition"]],
+        polarity=str(row["question_polarity"]),
+        context=str(row["context"]),
+        question=str(row["question"]),
+        answers=answers,
+        unknown=unknown[0],
+        biased=target,
+        correct=int(row["label"]),
+    )
+
+
+def _targets(path: Path) -> Target:
+    """The position of the biased answer, by category, number and template, of additional_metadata.csv."""
+    columns = (*KEY, "target_loc")
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows: Sequence[Mapping[str, str]] = list(csv.DictReader(lines))
+        if not rows or any(name not in rows[0] for name in columns):
+            raise ValueError(f"it has to have the columns {', '.join(columns)}")
+        return {(row[KEY[0]], row[KEY[1]], row[KEY[2]]): _position(row["target_loc"]) for row in rows}
+    except (OSError, ValueError, csv.Error, TypeError) as error:
+        raise UserError(f"bbq: {path}: {error}; `metadata` of `data` names additional_metadata.csv") from error
+
+
+def _position(written: str) -> int | None:
+    if written in ("", "NA"):
+        return None
+    if written not in ("0", "1", "2"):
+        raise ValueError(f"target_loc {written!r} is none of 0, 1, 2 and NA")
+    return int(written)
