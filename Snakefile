@@ -1,5 +1,6 @@
 # What compressing a language model does to its social bias.
 # The study says what to compute, `fairshrink.planning.plan` what of it is missing; the rules below run just that.
+from fairshrink.explaining import remaining
 from fairshrink.planning import workflow as planner
 
 PLAN_FILE, PLAN = planner.prepare(workflow, config)
@@ -28,6 +29,8 @@ planner.tidy(workflow)
 
 onstart:
     planner.begin(workflow, PLAN)
+    if workflow.local_exec:
+        remaining.tell(planner.study_file(workflow, config), PLAN, workflow.resource_settings.cores)
 
 
 onsuccess:

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the explanation of a study's next run, or of a cell of its results. Raises UserError."""
-    from fairshrink.explaining import cell, records, report
+    from fairshrink.explaining import cell, records, remaining, report
     from fairshrink.planning import grid, studies, workflow
 
     loaded = studies.load(options.study)
@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
         described = cell.describe(rows, artifacts, found)
         print(json.dumps(described, indent=1, default=str) if options.json else cell.as_text(described))
         return 0
-    explained = report.explain(workflow.make(options.study, options.restore), artifacts, found)
+    made = workflow.make(options.study, options.restore)
+    explained = report.explain(made, artifacts, found, remaining.guess_of(loaded, artifacts))
     values = report.as_values(explained)
     print(json.dumps(values, indent=1) if options.json else report.as_text(explained, artifacts))
     return 0

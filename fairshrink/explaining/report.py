@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fairshrink.contracts import STAGES
@@ -24,7 +24,12 @@ NOUNS = {
 }
 
 
-def explain(plan: Plan, grid: Mapping[str, Artifact], records: list[Record]) -> dict[str, Any]:
+def explain(
+    plan: Plan,
+    grid: Mapping[str, Artifact],
+    records: list[Record],
+    guess: Callable[[str], float | None] = lambda path: None,
+) -> dict[str, Any]:
     """What the plan restores and computes, why, and how long computing will take."""
     computed = plan.computed
     restored = [each.recipe.path for job in plan.of("restore") for each in job.artifacts]
@@ -33,7 +38,7 @@ def explain(plan: Plan, grid: Mapping[str, Artifact], records: list[Record]) -> 
         "jobs": dict(Counter(job.stage for job in plan.jobs if job.artifacts)),
         "restored": {stage: [path for path in restored if grid[path].stage == stage] for stage in STAGES},
         "reasons": reasons(computed, grid, records),
-        "estimates": estimate(computed, grid, records),
+        "estimates": estimate(computed, grid, records, guess),
     }
 
 
@@ -109,7 +114,8 @@ def _times(estimates: Mapping[str, Estimate]) -> list[str]:
     lines = ["Expected time, one artifact after another, from the records of earlier ones:"]
     for stage, each in estimates.items():
         unknown = f"; unknown for {each.unknown} of them (no similar record)" if each.unknown else ""
-        lines.append(f"  {stage:10} {each.count:6} artifacts  {_duration(each)}{unknown}")
+        guessed = f"; for {each.guessed} of them an estimate from this machine's speed" if each.guessed else ""
+        lines.append(f"  {stage:10} {each.count:6} artifacts  {_duration(each)}{guessed}{unknown}")
     total = Estimate(
         count=sum(each.count for each in estimates.values()),
         cpu_s=sum(each.cpu_s for each in estimates.values()),
@@ -119,6 +125,8 @@ def _times(estimates: Mapping[str, Estimate]) -> list[str]:
     lines.append(f"  {'total':10} {total.count:6} artifacts  {_duration(total)}")
     if total.gpu_s:
         lines.append(f"  GPU hours: {total.gpu_s / 3600:.2f}")
+    if any(each.guessed for each in estimates.values()):
+        lines.append("  (estimates from the machine's speed can be off by a factor of three)")
     return [*lines, "  (excluding process start-up, about 5 s per job, and waiting in queues)"]
 
 

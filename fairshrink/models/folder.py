@@ -6,6 +6,7 @@ Quick and without torch, as it is looked at before any job starts and right afte
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +46,27 @@ def config_of(folder: Path, gguf_file: str | None = None) -> dict[str, Any]:
         except (OSError, gguf_header.DamagedError):
             return {}
     return _json(folder / CONFIG) or {}
+
+
+def weights(folder: Path, gguf_file: str | None = None) -> int | None:
+    """How many numbers the model's tensors hold, from the headers of its files; None if they cannot be read."""
+    try:
+        if gguf_file:
+            return gguf_header.read(folder / gguf_file).weights
+        index = _json(folder / INDEX)
+        parts = [WEIGHTS] if (folder / WEIGHTS).exists() or index is None else sorted(set(index["weight_map"].values()))
+        shapes = [each["shape"] for name in parts for each in _tensors(folder / name)]
+        return sum(math.prod(shape) for shape in shapes)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _tensors(path: Path) -> list[dict[str, Any]]:
+    """What the header of a safetensors file says of each tensor. Raises ValueError for other files."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length) if length <= path.stat().st_size - 8 else b"")
+    return [each for name, each in header.items() if name != "__metadata__"]
 
 
 def _reasons(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None) -> Iterator[str]:

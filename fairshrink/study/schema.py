@@ -47,6 +47,11 @@ class Model(Settings):
     )
     gguf_file: Below | None = Field(None, description="name of a GGUF file in `folder`, if the model is one")
     dtype: StoredType = Field("float32", description="type in which its checkpoints are stored")
+    weights: float | None = Field(
+        None,
+        gt=0,
+        description="how many it has, such as 1.7e9: time, memory and disk are told from it until its files are here",
+    )
     tasks: list[str] = Field(min_length=1, description="tasks for which a baseline of this model is made")
 
 
