@@ -25,6 +25,7 @@ product of methods, architectures and task heads.
   and from ALiBi slopes, so that a model computes what it computes with the outputs of these heads multiplied by 0.
   Where query heads share keys and values, a key and value head goes with its query heads. A model with one key and
   value head in each layer keeps all heads.
+- Low rank and codebooks take a matrix as it is stored, query, key and value together where they are one.
 - Layers that share their weights (ALBERT) are pruned, quantized and counted once; a head is removed from all of them.
 - "All" methods are those that fit the model's task head: where transformers has no classifier (Cohere, Granite, T5),
   there is none to train on shuffled labels.

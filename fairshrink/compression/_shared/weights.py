@@ -12,6 +12,8 @@ from fairshrink.models.architecture.families import row_lengths
 from fairshrink.settings import Settings
 
 if TYPE_CHECKING:
+    import torch
+
     from fairshrink.models.checkpoint import Checkpoint
 
 GROUPS = (16, 32, 64, 128, 256)
@@ -51,3 +53,10 @@ def chosen(cp: Checkpoint, settings: WeightsSettings) -> list[str]:
             "which has to come last"
         )
     return list(owners.values())
+
+
+def weights_of(module: torch.nn.Module) -> torch.Tensor:
+    """The weights of a dense linear layer as [outputs, inputs], or of embeddings as [words, width]."""
+    from fairshrink.models.architecture.linear import LINEAR, matrix
+
+    return matrix(module) if isinstance(module, LINEAR) else module.weight.detach()

@@ -147,12 +147,13 @@ def neuron_outputs(block: Block, role: Literal["gate", "up"]) -> torch.Tensor:
 def multiply_adds(model: torch.nn.Module, outside: bool) -> int:
     """Multiply-adds per token of the linear layers of the blocks, and of all others with ``outside``.
 
+    Layers that do not multiply by one matrix say how many they need: ``multiply_adds``.
     Projections of relative positions are not counted, since they are applied once per text.
     """
     uses = {name: block.uses for block in blocks(model) for name in block.linears}
     uses |= {name: 0 for block in blocks(model) for name in block.positions}
     return sum(
-        size[0] * size[1] * uses.get(name, int(outside))
+        getattr(module, "multiply_adds", size[0] * size[1]) * uses.get(name, int(outside))
         for name, module in model.named_modules()
         if (size := sizes(module))
     )

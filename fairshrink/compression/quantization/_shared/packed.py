@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 
-from fairshrink.models.architecture.linear import LINEAR, matrix
+from fairshrink.compression._shared.weights import weights_of
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.stored_forms import packed
 from fairshrink.models.stored_forms.packed import Levels, Rounded
@@ -37,8 +37,3 @@ def recorded(cp: Checkpoint, found: dict[str, Levels]) -> Checkpoint:
     cp.model.eval()
     description = cp.structure.get("packed", {}) | {name: packed.described(each) for name, each in found.items()}
     return dataclasses.replace(cp, path=None, structure={**cp.structure, "packed": description})
-
-
-def weights_of(module: torch.nn.Module) -> torch.Tensor:
-    """The weights of a dense linear layer as [outputs, inputs], or of embeddings as [words, width]."""
-    return matrix(module) if isinstance(module, LINEAR) else module.weight.detach()

@@ -1,0 +1,1 @@
+"""What methods of low rank share."""

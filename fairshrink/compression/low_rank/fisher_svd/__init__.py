@@ -1,0 +1,1 @@
+"""Low rank weighed by gradients."""

@@ -1,0 +1,1 @@
+"""Codebooks of weights found by k-means."""
