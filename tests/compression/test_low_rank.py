@@ -121,7 +121,7 @@ def test_size_and_cost_follow_the_rank(method, tmp_path):
     assert counted["effective_bits"] == pytest.approx(32 * factors / ledger(before, before)["prunable_params"])
     again = reread(after, tmp_path / "after")
     assert torch.equal(logits(again), logits(after))
-    raw = (tmp_path / "after" / "model.safetensors").read_bytes()
+    raw = (tmp_path / "after" / "compressed.safetensors").read_bytes()
     assert measure(after, after)["disk_bytes"] == len(raw) - 8 - int.from_bytes(raw[:8], "little")
     repeated = compress(method, tiny("bert", tmp_path), about, rank=4)
     assert torch.equal(logits(repeated), logits(after))

@@ -95,7 +95,7 @@ def test_bytes_on_disk_are_indices_and_codebooks(clusters, tmp_path):
     names = [*linear_names(cp.model, "encoder"), word_embeddings(cp.model)]
     after = compress("kmeans", tiny("llama", tmp_path), clusters=clusters, embeddings=True)
     reread(after, tmp_path / "after")
-    stored = load_file(tmp_path / "after" / "model.safetensors")
+    stored = load_file(tmp_path / "after" / "compressed.safetensors")
     bits = {2: 1, 3: 2, 16: 4, 20: 5, 256: 8}[clusters]
     assert bits_of(clusters) == bits
     for name in names:
@@ -126,7 +126,7 @@ def test_tied_blocks_compute_with_the_same_weights(name, order, start, tmp_path)
     counted = ledger(after, dense)
     assert counted["prunable_params"] * 2 == before["prunable_params"]
     assert counted["flops_per_token"] == before["flops_per_token"]
-    raw = (tmp_path / "after" / "model.safetensors").read_bytes()
+    raw = (tmp_path / "after" / "compressed.safetensors").read_bytes()
     assert measure(again, again)["disk_bytes"] == len(raw) - 8 - int.from_bytes(raw[:8], "little")
 
 
