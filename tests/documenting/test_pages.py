@@ -57,7 +57,7 @@ def test_families_of_the_gallery_are_described():
     text = gallery.markdown()
     for name in registry.names("compression"):
         family = registry.modules("compression").family(name)
-        heading = f"### {family.capitalize()}\n\n"
+        heading = f"### {family.replace('_', ' ').capitalize()}\n\n"
         assert text.count(heading) == 1
         assert not text.partition(heading)[2].startswith("#"), f"compression/{family}/__init__.py has no docstring"
 
