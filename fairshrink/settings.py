@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 LARGEST = 2**31 - 1
 """Of whole numbers: seeds of all libraries, and more than any count here means."""
@@ -68,6 +68,10 @@ def _leaves(annotation: Any) -> Iterator[Any]:
     yield from (leaf for each in arguments for leaf in _leaves(each)) if arguments else (annotation,)
 
 
+GB = 10**9
+"""Bytes in the unit of limits."""
+
+
 class SourceSettings(Settings):
     """The settings of a download's source."""
 
@@ -93,3 +97,14 @@ class SourceSettings(Settings):
     def anchored(self, folder: Path) -> Self:
         """The same settings with paths relative to ``folder``, not to where the workflow is started."""
         return self
+
+
+class FetchedSettings(SourceSettings):
+    """The settings of a download that comes from elsewhere; its limit is in no key."""
+
+    max_gb: float = Field(20.0, gt=0, description="the most that is fetched, and the most that it unpacks to, in GB")
+
+    @property
+    def most(self) -> int:
+        """The limit in bytes."""
+        return round(self.max_gb * GB)

@@ -8,7 +8,7 @@ import gzip
 import io
 import lzma
 from pathlib import Path
-from typing import IO, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 from fairshrink.data.faults import Fault, TableError, places
 
@@ -27,6 +27,32 @@ OTHERS = {
     b"version https://git-lfs": ("a pointer of git-lfs, not the file itself", "fetch it with `git lfs pull`"),
 }
 """What a file is that begins so, and what to do about it."""
+
+
+MOST_PACKED = 10**9, 200
+"""A packed table may be of so many bytes, or so many times as large as its file: texts are packed to a tenth."""
+
+
+class _Unpacked(io.RawIOBase):
+    """What a packed file holds, as far as it may be that large. Reading raises OSError where there is more."""
+
+    def __init__(self, stream: IO[bytes], most: int) -> None:
+        self.stream, self.left = stream, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self.stream.read(len(buffer))
+        self.left -= len(content)
+        if self.left < 0:
+            raise OSError("it unpacks to far more than a table has; unpack it yourself if it is right")
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
@@ -55,12 +81,17 @@ def open_bytes(path: Path) -> IO[bytes]:
     with path.open("rb") as stream:
         start = stream.read(2)
     if start == b"\x1f\x8b" or path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
+        return _limited(cast(IO[bytes], gzip.open(path, "rb")), path)
     if path.suffix == ".bz2":
-        return cast(IO[bytes], bz2.open(path, "rb"))
+        return _limited(cast(IO[bytes], bz2.open(path, "rb")), path)
     if path.suffix == ".xz":
-        return cast(IO[bytes], lzma.open(path, "rb"))
+        return _limited(cast(IO[bytes], lzma.open(path, "rb")), path)
     return path.open("rb")
+
+
+def _limited(stream: IO[bytes], path: Path) -> IO[bytes]:
+    size, times = MOST_PACKED
+    return io.BufferedReader(_Unpacked(stream, max(size, times * path.stat().st_size)))
 
 
 def undecodable(path: Path, encoding: str, error: UnicodeError) -> Fault:

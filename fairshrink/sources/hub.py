@@ -1,6 +1,6 @@
 """A model or data set on the Hugging Face Hub at one commit; `HF_ENDPOINT` names another hub.
 
-Only formats that cannot run code are fetched: safetensors, tokenizers, JSON, text, Parquet.
+Only formats that cannot run code are fetched (docs/security.md lists them): safetensors, tokenizers, JSON, Parquet, ….
 
 Pin: `revision`, a commit of 40 hex digits, and the chosen files. `sha256` is optional, as a commit pins its files
     already; given, it is checked for the files that it names. Size and checksum of each file are compared with those
@@ -25,11 +25,12 @@ from pydantic import Field, field_validator
 
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import Inside, SourceSettings
-from fairshrink.sources._shared.hub_files import UNSAFE, fetch_files, listing, open_repository
+from fairshrink.settings import FetchedSettings, Inside
+from fairshrink.sources._shared.formats import is_allowed, refused, why
+from fairshrink.sources._shared.hub_files import fetch_files, listing, open_repository
 
 
-class Settings(SourceSettings):
+class Settings(FetchedSettings):
     """Settings of a repository on the hub."""
 
     repo: str = Field(pattern="^[^/ ]+/[^/ ]+$", description="owner/name")
@@ -41,15 +42,16 @@ class Settings(SourceSettings):
     @field_validator("files")
     @classmethod
     def _safe(cls, files: list[str]) -> list[str]:
-        for each in files:
-            if each.lower().endswith(UNSAFE):
-                raise ValueError(f"'{each}' can run code when loaded; name safetensors, json, txt, parquet files")
+        for each in refused(files):
+            raise ValueError(why(each))
         return files
 
 
 def pin(settings: Settings) -> dict[str, Any]:
     """The commit identifies the contents, whichever hub they come from."""
-    return settings.model_dump(mode="json", exclude={"sha256", "files"}) | {"files": sorted(set(settings.files))}
+    return settings.model_dump(mode="json", exclude={"sha256", "files", "max_gb"}) | {
+        "files": sorted(set(settings.files))
+    }
 
 
 def code(settings: Settings) -> tuple[CodeEntry, ...]:
@@ -66,7 +68,7 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     log(f"{repository.what}: downloading from {repository.endpoint}")
     there = listing(repository)
     wanted = _choose(settings, list(there), repository.what)
-    fetch_files(repository, {name: there[name] for name in wanted}, target)
+    fetch_files(repository, {name: there[name] for name in wanted}, target, settings.most)
     digests = file_digests(target)
     _verify(settings, digests, repository.what)
     return {
@@ -81,12 +83,12 @@ def _choose(settings: Settings, names: list[str], what: str) -> list[str]:
     """Paths that match; each glob has to match at least one."""
     from difflib import get_close_matches
 
-    safe = [name for name in names if not name.lower().endswith(UNSAFE)]
+    safe = [name for name in names if is_allowed(name)]
     for pattern in settings.files:
         if not any(fnmatchcase(name, pattern) for name in safe):
             unsafe = [name for name in names if fnmatchcase(name, pattern)]
             close = get_close_matches(pattern, safe, n=3, cutoff=0.4) or safe[:10]
-            hint = f"only {', '.join(unsafe)}, which can run code when loaded; " if unsafe else ""
+            hint = f"only {', '.join(unsafe)}, of no kind that is known to run no code; " if unsafe else ""
             raise UserError(
                 f"{what}: files: nothing matches '{pattern}'; {hint}there is {', '.join(close) or 'nothing'}"
             )

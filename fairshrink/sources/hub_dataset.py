@@ -30,7 +30,7 @@ from pydantic import Field
 from fairshrink.contracts import CodeEntry
 from fairshrink.data.splits import INDEX
 from fairshrink.errors import UserError
-from fairshrink.settings import SourceSettings
+from fairshrink.settings import FetchedSettings
 from fairshrink.sources._shared.hub_files import Repository, fetch_files, listing, open_repository
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 CARD = "README.md"
 
 
-class Settings(SourceSettings):
+class Settings(FetchedSettings):
     """Settings of a data set on the hub."""
 
     repo: str = Field(pattern="^[^/ ]+/[^/ ]+$", description="owner/name")
@@ -56,7 +56,7 @@ class Settings(SourceSettings):
 
 def pin(settings: Settings) -> dict[str, Any]:
     """The commit identifies the contents, whichever hub they come from."""
-    return settings.model_dump(mode="json") | {"splits": sorted(set(settings.splits))}
+    return settings.model_dump(mode="json", exclude={"max_gb"}) | {"splits": sorted(set(settings.splits))}
 
 
 def code(settings: Settings) -> tuple[CodeEntry, ...]:
@@ -77,7 +77,7 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     there = listing(repository)
     splits, features = _described(settings, repository, there)
     wanted = {name: there[name] for files in splits.values() for name in files}
-    fetch_files(repository, wanted, target)
+    fetch_files(repository, wanted, target, settings.most)
     classes = _classes(features or _stored(target / next(iter(wanted))))
     content = json.dumps({"splits": splits, "classes": classes}, indent=2, sort_keys=True, ensure_ascii=False)
     (target / INDEX).write_text(content + "\n", encoding="utf-8")
@@ -104,7 +104,7 @@ def _described(
         root = Path(folder).resolve() / "repository"
         root.mkdir()
         if CARD in there:
-            fetch_files(repository, {CARD: there[CARD]}, root)
+            fetch_files(repository, {CARD: there[CARD]}, root, settings.most)
         names = [name for name in there if name.endswith(".parquet")]
         if not names:
             kinds = sorted({Path(name).suffix for name in there} - {"", ".md", ".gitattributes"})

@@ -30,13 +30,13 @@ from pydantic import Field
 
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import Inside, SourceSettings
+from fairshrink.settings import FetchedSettings, Inside
 
 INDEX = "https://pypi.org/simple"
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
 
-class Settings(SourceSettings):
+class Settings(FetchedSettings):
     """Settings of a file on PyPI."""
 
     project: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the project")
@@ -69,8 +69,8 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     archive, url = cached(settings.sha256, cache), None
     if archive is None:
         url = _url(settings, what)
-        archive = download(url, settings.sha256, cache, what)
-    unpack(archive, settings.file, settings.members, target, what)
+        archive = download(url, settings.sha256, cache, what, settings.most)
+    unpack(archive, settings.file, settings.members, target, what, settings.most)
     return {
         "kind": "pypi",
         "url": public(url) if url else None,

@@ -18,15 +18,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fairshrink.contracts import CodeEntry
-from fairshrink.settings import Inside, SourceSettings
+from fairshrink.settings import FetchedSettings, Inside
+from fairshrink.sources._shared.formats import is_allowed, why
 
 
-class Settings(SourceSettings):
+class Settings(FetchedSettings):
     """Settings of a file at an address."""
 
     url: str = Field(pattern="^(https?|file)://.+", description="its address")
@@ -40,6 +41,13 @@ class Settings(SourceSettings):
     name: str | None = Field(
         None, pattern=r"^[^/\\.][^/\\]*$", description="file name; the last part of the address unless given"
     )
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        name = _name(self)
+        if not self.members and not is_allowed(name):
+            raise ValueError(why(name).replace("; ", "; write `name: …` with the ending of what it is, or "))
+        return self
 
 
 def pin(settings: Settings) -> dict[str, Any]:
@@ -60,9 +68,9 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     from fairshrink.store.artifacts import file_digests
 
     name = _name(settings)
-    file = download(settings.url, settings.sha256, cache, name)
+    file = download(settings.url, settings.sha256, cache, name, settings.most)
     if settings.members:
-        unpack(file, name, settings.members, target, name)
+        unpack(file, name, settings.members, target, name, settings.most)
     else:
         shutil.copyfile(file, target / name)
     return {"kind": "url", "url": public(settings.url), "sha256": settings.sha256, "files": file_digests(target)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 from datetime import date
 
 import pandas as pd
@@ -422,3 +424,14 @@ def test_parquet_with_two_columns_of_one_name_or_no_rows(tmp_path):
 def test_settings_that_make_no_sense(keys, message):
     with pytest.raises(ValueError, match=message):
         TableReference(**{"path": ".", "file": "t", "format": "csv", "columns": {"text": "t", "label": "y"}} | keys)
+
+
+@pytest.mark.parametrize("packed", ["gz", "bz2", "xz"])
+def test_a_packed_table_that_is_far_too_large_is_refused(reference, tmp_path, monkeypatch, packed):
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[packed]
+    (tmp_path / f"t.csv.{packed}").write_bytes(pack(b"sentence,score\n" + b"a,1\n" * 20_000))
+    made = reference("", file=f"t.csv.{packed}")
+    assert len(read(made)) == 20_000
+    monkeypatch.setattr("fairshrink.data.text_files.MOST_PACKED", (20_000, 1))
+    with pytest.raises(TableError, match="unpacks to far more than a table has"):
+        read(made)

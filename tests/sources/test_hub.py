@@ -89,8 +89,9 @@ def test_mistakes_are_reported(repositories, tmp_path):
         (model(repo="FacebookAI/roberta"), "repo: .* has no model 'FacebookAI/roberta'"),
         (model(repo_type="dataset"), "has no dataset 'FacebookAI/roberta-base'"),
         (model(revision="0" * 40), f"revision: 'FacebookAI/roberta-base' has no commit {'0' * 40}"),
-        (model(files=["model.safetensor"]), "nothing matches 'model.safetensor'; .*model.safetensors"),
-        (model(files=["pytorch_model*"]), "nothing matches .*only pytorch_model.bin, which can run code"),
+        (model(files=["modle.safetensors"]), "nothing matches 'modle.safetensors'; .*model.safetensors"),
+        (model(files=["pytorch_model*"]), "nothing matches .*only pytorch_model.bin, of no kind that is"),
+        (model(max_gb=1e-9), "lists .* than the 1e-09 GB that it may have; .*write `max_gb: "),
         (model(sha256={"config.json": "0" * 64}), "config.json has the checksum"),
         (model(sha256={"confg.json": "0" * 64}), "sha256: 'confg.json' is not among the files"),
     ]

@@ -177,13 +177,13 @@ def test_user_name_and_password_of_an_index_are_used_and_not_revealed(site, fold
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_broken_connection_is_resumed(site, folders, ranges):
     content = bytes(range(256)) * 40
-    site.pages["/f.dat"], site.faults["/f.dat"], site.ranges = content, ["cut", 503, "cut"], ranges
-    with pytest.raises(UserError, match=r"f.dat: .*/f.dat cannot be reached \(the connection ended after"):
-        url.fetch(url.Settings(url=site.url + "/f.dat", sha256=sha(content)), *folders)
+    site.pages["/f.txt"], site.faults["/f.txt"], site.ranges = content, ["cut", 503, "cut"], ranges
+    with pytest.raises(UserError, match=r"f.txt: .*/f.txt cannot be reached \(the connection ended after"):
+        url.fetch(url.Settings(url=site.url + "/f.txt", sha256=sha(content)), *folders)
     assert list(folders[1].iterdir()) == []
-    site.faults["/f.dat"] = ["cut", "cut"]
-    url.fetch(url.Settings(url=site.url + "/f.dat", sha256=sha(content)), *folders)
-    assert files(folders[0]) == {"f.dat": content}
+    site.faults["/f.txt"] = ["cut", "cut"]
+    url.fetch(url.Settings(url=site.url + "/f.txt", sha256=sha(content)), *folders)
+    assert files(folders[0]) == {"f.txt": content}
     starts = [headers.get("Range") for _, headers in site.requests[-3:]]
     assert starts == ([None, "bytes=5120-", "bytes=7680-"] if ranges else [None, "bytes=5120-", "bytes=5120-"])
 
@@ -263,7 +263,7 @@ def test_archives_cannot_write_elsewhere_and_damaged_ones_are_reported(tmp_path,
     archive.write_bytes(content)
     target.mkdir(parents=True)
     with pytest.raises(UserError, match=message):
-        unpack(archive, "x.zip", ["*"], target, "test")
+        unpack(archive, "x.zip", ["*"], target, "test", 10**6)
     assert {p.name for p in tmp_path.rglob("*") if target not in p.parents} == {"archive", "deep", "target"}
 
 
@@ -272,7 +272,7 @@ def test_a_damaged_member_is_reported(tmp_path):
     content[60] ^= 255
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(UserError, match=r"a.zip cannot be unpacked"):
-        unpack(tmp_path / "a.zip", "a.zip", ["*"], tmp_path, "test")
+        unpack(tmp_path / "a.zip", "a.zip", ["*"], tmp_path, "test", 10**6)
 
 
 def test_settings_reject_invalid_values():

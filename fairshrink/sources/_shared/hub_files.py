@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -13,16 +14,17 @@ from typing import TYPE_CHECKING, Literal
 
 from fairshrink.errors import UserError
 from fairshrink.log import arriving, log
+from fairshrink.sources._shared.limits import largest_file, too_much
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
 HUB = "https://huggingface.co"
-UNSAFE = (".bin", ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".py", ".h5", ".msgpack", ".joblib", ".npy")
-"""Endings of files that can run code when they are loaded."""
 TRIES = 3
 BACKOFF_S = 1.0
 CHUNK = 1 << 20
+SLACK = 1 << 26
+"""Bytes that a file may have beside what is listed, for what the library notes."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,25 @@ def listing(repository: Repository) -> dict[str, RepoFile]:
         raise UserError(_explanation(repository, error)) from error
 
 
-def fetch_files(repository: Repository, wanted: Mapping[str, RepoFile], target: Path) -> None:
+def fetch_files(repository: Repository, wanted: Mapping[str, RepoFile], target: Path, most: int) -> None:
     """The files into ``target``, below their paths, each compared with the size and checksum that the hub lists.
 
-    UserError if the hub does not serve one, or another one than it lists.
+    UserError if the hub does not serve one, or another one than it lists, or lists more than ``most`` bytes.
     """
     partial = target / ".partial"
-    with arriving(repository.what, partial, sum(each.size for each in wanted.values())):
-        _download(repository, sorted(wanted), partial)
+    total = sum(each.size for each in wanted.values())
+    if total > most:
+        raise UserError(f"{repository.what}: {repository.endpoint} lists {too_much(total, most)}")
+    try:
+        with largest_file(total + SLACK), arriving(repository.what, partial, total):
+            _download(repository, sorted(wanted), partial)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        raise UserError(
+            f"{repository.what}: {repository.endpoint} sends more than the {total} bytes that it lists; nothing was "
+            "kept: do not trust this hub or what is between it and you"
+        ) from error
     for path, listed in wanted.items():
         _compare(repository, partial / path, path, listed)
         (target / path).parent.mkdir(parents=True, exist_ok=True)

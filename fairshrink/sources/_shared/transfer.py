@@ -16,20 +16,23 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from fairshrink.errors import UserError
 from fairshrink.log import log, progress
+from fairshrink.sources._shared.limits import too_much
 from fairshrink.store.artifacts import file_digest
 
 TRIES = 3
 BACKOFF_S = 0.5
 TIMEOUT_S = 60
 CHUNK = 1 << 20
+LARGEST_PAGE = 10**8
+"""Bytes of an index page at most."""
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 
-def download(url: str, sha256: str, cache: Path, what: str) -> Path:
+def download(url: str, sha256: str, cache: Path, what: str, most: int) -> Path:
     """The file at ``url`` as ``cache/<sha256>``; not downloaded if it is there and intact.
 
-    ``what`` names the download in messages. Raises UserError if the server does not respond in three tries or the
-    checksum differs; what was in the cache before is kept.
+    ``what`` names the download in messages. Raises UserError if the server does not respond in three tries, the
+    checksum differs, or there are more than ``most`` bytes; what was in the cache before is kept.
     """
     if intact := cached(sha256, cache):
         return intact
@@ -38,7 +41,7 @@ def download(url: str, sha256: str, cache: Path, what: str) -> Path:
     try:
         log(f"{what}: downloading {public(url)}")
         with part.open("wb") as sink:
-            _transfer(url, sink, what, "*/*")
+            _transfer(url, sink, what, "*/*", most)
         found = file_digest(part)
         if found != sha256:
             raise UserError(
@@ -59,9 +62,9 @@ def cached(sha256: str, cache: Path) -> Path | None:
 
 
 def get(url: str, what: str, accept: str) -> bytes:
-    """A small document. UserError if the server does not respond."""
+    """A small document. UserError if the server does not respond, or does not stop."""
     sink = io.BytesIO()
-    _transfer(url, sink, what, accept)
+    _transfer(url, sink, what, accept, LARGEST_PAGE)
     return sink.getvalue()
 
 
@@ -71,11 +74,11 @@ def public(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _transfer(url: str, sink: BinaryIO, what: str, accept: str) -> None:
+def _transfer(url: str, sink: BinaryIO, what: str, accept: str, most: int) -> None:
     """Fill the sink; a broken connection is resumed where it broke, if the server supports that."""
     for attempt in range(1, TRIES + 1):
         try:
-            _attempt(url, sink, what, accept)
+            _attempt(url, sink, what, accept, most)
             return
         except (OSError, HTTPException) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -94,7 +97,7 @@ def _explanation(url: str, what: str, error: Exception) -> str:
     return f"{what}: {public(url)} cannot be reached ({reason}); check the network and the address, and run again"
 
 
-def _attempt(url: str, sink: BinaryIO, what: str, accept: str) -> None:
+def _attempt(url: str, sink: BinaryIO, what: str, accept: str, most: int) -> None:
     done = sink.tell()
     with urllib.request.urlopen(_request(url, accept, done), timeout=TIMEOUT_S) as response:
         if done and getattr(response, "status", None) != 206:
@@ -102,7 +105,9 @@ def _attempt(url: str, sink: BinaryIO, what: str, accept: str) -> None:
             sink.truncate()
         length = response.headers.get("Content-Length")
         expected = None if length is None else sink.tell() + int(length)
-        _copy(response, sink, expected, what)
+        if expected is not None and expected > most:
+            raise UserError(f"{what}: {public(url)} has {too_much(expected, most)}")
+        _copy(response, sink, expected, what, url, most)
         if expected is not None and sink.tell() != expected:
             raise OSError(f"the connection ended after {sink.tell()} of {expected} bytes")
 
@@ -118,8 +123,10 @@ def _request(url: str, accept: str, done: int) -> urllib.request.Request:
     return urllib.request.Request(public(url), headers=headers)
 
 
-def _copy(response: BinaryIO, sink: BinaryIO, expected: int | None, what: str) -> None:
+def _copy(response: BinaryIO, sink: BinaryIO, expected: int | None, what: str, url: str, most: int) -> None:
     with progress(what, expected, "B") as report:
         while chunk := response.read(CHUNK):
             sink.write(chunk)
+            if sink.tell() > most:
+                raise UserError(f"{what}: {public(url)} sends {too_much(None, most)}")
             report(sink.tell())
