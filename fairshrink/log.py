@@ -43,12 +43,25 @@ def _terminals() -> list[TextIO]:
 
 
 def log(message: str) -> None:
-    """Print one line to standard error, above the bars that are there."""
-    line = f"{time.strftime('%H:%M:%S')} {message}"
+    """Print a message to standard error, above the bars that are there.
+
+    Lines after the first are indented, so that none looks like a message of its own.
+    """
+    line = f"{time.strftime('%H:%M:%S')} {shown(message, indent=2)}"
     if _drawn() and sys.stderr.isatty():
         _drawn()[-1].write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr, flush=True)
+
+
+def shown(message: object, indent: int = 0) -> str:
+    r"""A message as a terminal may show it: characters that cannot be seen, or steer it, are written like ``\x1b``."""
+    text = str(message).replace("\n", "\n" + " " * indent)
+    return "".join(each if each.isprintable() or each == "\n" else _named(each) for each in text)
+
+
+def _named(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def left(done: int, total: int, seconds: float) -> str:
@@ -131,7 +144,7 @@ def _bar(what: str, total: int | None, unit: str, terminal: TextIO) -> Any:
 
     is_bytes = unit == "B"
     bar = tqdm(
-        desc=what,
+        desc=shown(what),
         total=total,
         unit=unit if is_bytes else f" {unit}",
         unit_scale=is_bytes,

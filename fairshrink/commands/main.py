@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fairshrink.errors import UserError
+from fairshrink.log import shown
 
 FOLDER = Path(__file__).parent
 DESCRIPTION = "What compressing a language model does to its social bias. Works on the study in the current folder."
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = options.run(options)
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {shown(error)}", file=sys.stderr)
         status = MISTAKE
     except BrokenPipeError:
         # The reader has closed the pipe (`fairshrink list | head`); Python would report it again at exit.

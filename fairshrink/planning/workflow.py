@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
-from fairshrink.log import TERMINAL, log
+from fairshrink.log import TERMINAL, log, shown
 from fairshrink.planning import arrivals, grid, package_files, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, published, run_lock
@@ -39,7 +39,7 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     try:
         made = make(study_file(workflow, config), config.get("restore"), everything=bool(config.get("full")))
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(shown(error), file=sys.stderr)
         sys.exit(1)
     if not workflow.output_settings.dryrun:
         published.show_study(Path(made.published), Path(made.output), made.study)

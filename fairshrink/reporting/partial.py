@@ -18,6 +18,7 @@ import pandas as pd
 from fairshrink.analysis.scores import Metrics
 from fairshrink.contracts import BASELINE, BIAS_KINDS, CONTROLS
 from fairshrink.reporting import csv_files
+from fairshrink.reporting.escaping import csv_cell
 from fairshrink.reporting.markup import Document, Grid, markdown
 from fairshrink.reporting.outputs import TABLES_FOLDER
 from fairshrink.reporting.write import aggregate
@@ -145,4 +146,4 @@ def _name_in_verdicts(partial: Partial, metrics: Metrics, path: Path) -> None:
         writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         for place, why in named.items():
             row = dict(zip(PLACE, place, strict=True)) | {"verdict": why}
-            writer.writerow({name: csv_files.harmless(value) for name, value in row.items()})
+            writer.writerow({name: csv_cell(value) for name, value in row.items()})

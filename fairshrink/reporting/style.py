@@ -14,8 +14,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from fairshrink.contracts import BASELINE
+from fairshrink.reporting.escaping import in_figure
 from fairshrink.reporting.outputs import FORMATS
 
 # Okabe and Ito (2008), distinguishable with every common kind of color vision, without yellow, too faint for lines;
@@ -57,6 +59,7 @@ _SETTINGS = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5.5,
     "legend.frameon": False,
+    "text.parse_math": False,  # a name may have a $ in it
     "svg.hashsalt": "fairshrink",
     "figure.dpi": 160,
     "savefig.dpi": "figure",
@@ -97,6 +100,8 @@ def looks(cells: pd.DataFrame) -> dict[str, Look]:
 
 def save(figure: Figure, stem: Path) -> None:
     """Write every format, without dates or versions, and close the figure."""
+    for each in figure.findobj(Text):
+        each.set_text(in_figure(each.get_text()))
     metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
     for _ in range(2):  # the second time from where the first has put the labels outside of the panels
         figure.draw_without_rendering()

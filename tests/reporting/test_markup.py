@@ -7,7 +7,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from fairshrink.reporting import csv_files, markup
+from fairshrink.reporting import csv_files, escaping, markup
 from fairshrink.reporting.marks import MARKS
 from fairshrink.reporting.markup import Document, Grid, Marked
 
@@ -36,9 +36,9 @@ def test_latex_is_escaped_and_balanced():
 
 
 def test_latex_of_every_mark_is_ascii():
-    assert all(markup.escape(each).isascii() and "?" not in markup.escape(each).replace("?", "", each == "?")
+    assert all(escaping.latex(each).isascii() and "?" not in escaping.latex(each).replace("?", "", each == "?")
                for each in MARKS.values())  # fmt: skip
-    assert markup.escape("é漢") == "é?"
+    assert escaping.latex("é漢") == "é?"
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
@@ -51,7 +51,7 @@ def test_latex_compiles(tmp_path):
 
 
 def test_escaping_by_hand():
-    assert markup.escape(r"a_b\c{50%}") == r"a\_b\textbackslash{}c\{50\%\}"
+    assert escaping.latex(r"a_b\c{50%}") == r"a\_b\textbackslash{}c\{50\%\}"
 
 
 def test_markdown_rows_have_equal_numbers_of_cells_and_no_markup_of_their_own():

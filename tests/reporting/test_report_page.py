@@ -13,6 +13,7 @@ import report_case
 import synthetic_cells
 
 from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.reporting import escaping
 from fairshrink.reporting.answer import answer
 from fairshrink.reporting.limits import limits
 from fairshrink.reporting.report import page, payload
@@ -124,10 +125,10 @@ def test_hostile_names_stay_text(cells, tmp_path):
 
 
 def test_json_cannot_end_its_element():
-    text = payload.as_json({"a": "</script><!-- & \u2028"})
+    text = escaping.json_in_page({"a": "</script><!-- & \u2028"})
     assert not set("<>&\u2028") & set(text) and json.loads(text) == {"a": "</script><!-- & \u2028"}
     with pytest.raises(ValueError):
-        payload.as_json(float("nan"))
+        escaping.json_in_page(float("nan"))
 
 
 def test_telling_items_by_hand():

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogFormatter, NullLocator
 
 from fairshrink.reporting.style import FAINT, INK, QUIET, Dashes, Look
 
@@ -113,9 +113,18 @@ def scaled(axes: Axes, values: Sequence[float]) -> bool:
     else:
         axes.set_xscale("log")
         axes.set_xlim(low / room, high * room)
+    axes.xaxis.set_major_formatter(PlainNumbers())
+    axes.xaxis.set_minor_formatter(PlainNumbers(labelOnlyBase=False))
     if high > 100 * low:
         axes.xaxis.set_minor_locator(NullLocator())
     return True
+
+
+class PlainNumbers(LogFormatter):
+    """Numbers of a logarithmic axis as digits: powers would need formulas, which are not read in figures."""
+
+    def _num_to_string(self, x: float, vmin: float, vmax: float) -> str:
+        return f"{x:g}"
 
 
 def legends(figure: Figure, title: str, above: Legend, below: Legend = ()) -> None:

@@ -13,9 +13,10 @@ from plotly.offline import get_plotlyjs
 
 from fairshrink.analysis.verdict_kinds import MEANING
 from fairshrink.reporting import answer
+from fairshrink.reporting.escaping import json_in_page
 from fairshrink.reporting.limits import limits, shared_rows
 from fairshrink.reporting.report import cell_table
-from fairshrink.reporting.report.payload import Items, as_json, payload
+from fairshrink.reporting.report.payload import Items, payload
 from fairshrink.reporting.report.side_tables import side_table
 from fairshrink.reporting.report.verdict_looks import LOOKS, look
 from fairshrink.resources import text_file
@@ -60,7 +61,7 @@ def write(
     }
     for part, n_items in _smaller(cells.reset_index(drop=True)):
         rows = cell_table.shown(part)
-        data = as_json(payload(part, items, measurements, about, n_items))
+        data = json_in_page(payload(part, items, measurements, about, n_items))
         html = _template().render(
             fixed,
             data=Markup(data),

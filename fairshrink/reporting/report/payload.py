@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -82,14 +81,6 @@ def measured(measurements: pd.DataFrame) -> dict[str, dict[str, Any]]:
         str(key): {str(name): plain(value) for name, value in zip(of["name"], of["value"], strict=True)}
         for key, of in measurements.groupby("key", sort=True)
     }
-
-
-def as_json(value: Any) -> str:
-    """JSON without any character that could end or open an element of HTML, or a line of JavaScript."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for each in "<>&\u2028\u2029":
-        text = text.replace(each, f"\\u{ord(each):04x}")
-    return text
 
 
 def plain(value: Any) -> Any:
