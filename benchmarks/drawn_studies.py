@@ -67,7 +67,8 @@ def headlines(layout: Layout, design: Design, rng: Rng) -> Iterator[Measured]:
         drawn = [draw(layout, base, cell, design, rng) for base in bases]
         if named[0] in UNDIRECTED:
             each = [residual_parts(layout, base, one) for base, one in zip(bases, drawn, strict=True)]
-            parts_of = Parts(dict(zip(PARTS, (without_error(values) for values in np.array(each).T), strict=True)))
+            by_name = zip(PARTS, (without_error(values) for values in np.array(each).T), strict=True)
+            parts_of = Parts(dict(by_name), own_contrast=layout.own_contrast)
             moved = parts_of["change"]
         else:
             parts_of = decompose(joint, before, [layout.signal(one) for one in drawn])

@@ -179,13 +179,16 @@ def nulls(judged: Judged) -> dict[str, str]:
 def found(judged: Judged) -> dict[str, str]:
     """Percent of planted changes by what is said of them, and of studies with a false change elsewhere."""
     cells = judged.cells
+    right, wrong = kinds.MORE_BIASED, kinds.LESS_BIASED
+    if KINDS[judged.scenario.kind].unbiased == 1:  # a planted change raises the headline: here toward that
+        right, wrong = wrong, right
     row = {}
     for margins in sorted(cells.loc[cells["planted"] > 0, "planted"].unique()):
         given = cells.loc[cells["planted"] == margins, "verdict"]
-        row[f"{margins:g} margins: found"] = _percent((given == kinds.MORE_BIASED).mean())
+        row[f"{margins:g} margins: found"] = _percent((given == right).mean())
         row[f"{margins:g}: as damage does"] = _percent((given == kinds.AS_DAMAGE).mean())
         row[f"{margins:g}: inside the margin"] = _percent(given.isin(INSIDE).mean())
-        row[f"{margins:g}: wrong way"] = _percent((given == kinds.LESS_BIASED).mean())
+        row[f"{margins:g}: wrong way"] = _percent((given == wrong).mean())
     return row | {"false elsewhere": _percent(false_changes(judged)), "studies": f"{judged.studies:,}"}
 
 

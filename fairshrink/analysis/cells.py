@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from fairshrink.analysis import damage, results_file
-from fairshrink.analysis.known import Known, gather, owner, place
+from fairshrink.analysis import results_file
+from fairshrink.analysis.known import Known, gather, place
 from fairshrink.analysis.measured import Measured, interval
+from fairshrink.analysis.residuals import DAMAGE, residual
 from fairshrink.analysis.verdicts import judged
-from fairshrink.contracts import BASELINE, BIAS_KINDS, CONTROLS, UNDIRECTED
-from fairshrink.stats.inference import Inference
-from fairshrink.stats.power import clusters_needed, controls_needed, detectable_change
+from fairshrink.contracts import BASELINE, BIAS_KINDS, CONTROLS
+from fairshrink.stats.power import clusters_needed, detectable_change
 from fairshrink.stats.signals import Margin
 from fairshrink.stats.splits import OverSplits
 
@@ -152,58 +152,13 @@ def _bias(each: Measured, row: Mapping[str, Any], label: str, known: Known) -> d
     decisive = each.change.checkpoints
     made["change_inside_p"] = decisive.equivalence_p(margin) if margin > 0 else math.nan
     if each.parts is not None:
-        made |= _parts(each, margin, known.level) | _controls(each, label, margin, known)
-        decisive = each.parts["residual"].checkpoints
+        columns, decisive = residual(each, label, margin, known)
+        made |= columns
     n_clusters = int(decisive.df) + 1 if decisive.df > 0 else 0
-    if margin > 0 and n_clusters > 1:
+    if margin > 0 and n_clusters > 1 and made.get("null_from") != DAMAGE:  # items do not tell damages apart
         needed = clusters_needed(decisive.standard_error, n_clusters, margin) / n_clusters * each.statistic.n_items
         made["items_needed"] = needed
     return made
-
-
-def _parts(each: Measured, margin: float, level: float) -> dict[str, Any]:
-    assert each.parts is not None
-    residual, null, kept = (each.parts[name].checkpoints for name in ("residual", "null", "kept"))
-    training = each.parts["residual"].training
-
-    def bounds(name: str, found: Inference) -> dict[str, float]:
-        low, high = found.interval(level)
-        return {name: found.value, f"{name}_low": low, f"{name}_high": high}
-
-    others = [other for other in each.parts.others if other == other]
-    return {
-        **bounds("kept", kept),
-        **bounds("null", null),
-        **bounds("residual", residual),
-        "explained": each.parts["explained"].checkpoints.value,
-        "residual_p": residual.p_value(),
-        "residual_inside_p": residual.equivalence_p(margin) if margin > 0 else math.nan,
-        "residual_training_p": training.p_value(),
-        "other_residual": others[0] if others else math.nan,
-        "mde": detectable_change(residual),
-    }
-
-
-def _controls(each: Measured, label: str, margin: float, known: Known) -> dict[str, Any]:
-    assert each.parts is not None
-    controls = known.ladders.get((*place(each)[:2], label))
-    hurt = known.damages.get(place(each))
-    if controls is None or hurt is None:
-        return {"n_controls": 0}
-    size = damage.amplitude(hurt.value.checkpoints.value, linear=hurt.linear_damage)
-    if each.identity.method in UNDIRECTED:
-        controls = controls.without(owner(each))
-    splits = len(each.splits)
-    expected, n = damage.expected(controls, size, splits)
-    low, high = expected.interval(known.level)
-    spread = expected.standard_error / math.sqrt(1 / splits + 1 / n) if n else math.nan
-    return {
-        "n_controls": n if not math.isnan(expected.standard_error) else 0,
-        "control_low": low,
-        "control_high": high,
-        "control_p": damage.against(each.parts["residual"].checkpoints.value, expected).p_value(),
-        "controls_needed": controls_needed(spread, splits, margin) if spread >= 0 and margin > 0 else math.nan,
-    }
 
 
 def _reading_order(table: pd.DataFrame) -> pd.Index:

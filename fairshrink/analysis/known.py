@@ -122,7 +122,7 @@ def _ladders(
         hurt = damages.get(place(each))
         if each.identity.method not in UNDIRECTED or each.parts is None or hurt is None:
             continue
-        for size, left in zip(hurt.value.splits, each.parts["residual"].splits, strict=True):
+        for size, left in zip(hurt.value.splits, each.parts.beside_controls.splits, strict=True):
             amplitude = damage.amplitude(size.value, linear=hurt.linear_damage)
             points[(*place(each)[:2], labels[id(each)])].append((amplitude, left.value, owner(each)))
     return {key: damage.ladder(values) for key, values in points.items()}

@@ -19,13 +19,22 @@ PARTS = ("baseline", "checkpoint", "kept", "intercept", "null", "explained", "re
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts by name, each over splits; ``others`` are the residuals by the further contrasts."""
+    """The parts by name, each over splits; ``others`` are the residuals by the further contrasts.
+
+    ``own_contrast``: the first contrast is the signal itself (`Signal.own_contrast`).
+    """
 
     by_name: dict[str, OverSplits]
     others: tuple[float, ...] = field(default=())
+    own_contrast: bool = False
 
     def __getitem__(self, name: str) -> OverSplits:
         return self.by_name[name]
+
+    @property
+    def beside_controls(self) -> OverSplits:
+        """What is compared with undirected damage: the residual; the change itself where the contrast is the signal."""
+        return self["change" if self.own_contrast else "residual"]
 
 
 def decompose(joint: Joint, before: Sequence[Signal], after: Sequence[Signal]) -> Parts:
@@ -36,7 +45,8 @@ def decompose(joint: Joint, before: Sequence[Signal], after: Sequence[Signal]) -
     main = _by_contrast(joint, before, after, 0)
     further = range(1, len(before[0].contrasts))
     others = [_by_contrast(joint, before, after, each, point_only=True)["residual"] for each in further]
-    return Parts(main, tuple(each.checkpoints.value for each in others))
+    own = all(each.own_contrast for each in before)
+    return Parts(main, tuple(each.checkpoints.value for each in others), own)
 
 
 def change(joint: Joint, before: Sequence[Estimate], after: Sequence[Estimate], *, smooth: bool) -> OverSplits:

@@ -99,6 +99,7 @@ VERDICT = {
     "change_p_adjusted": _FLOAT,
     "change_inside_p": _FLOAT,  # of two one-sided tests that the change is not inside the margin
     "has_null": _BOOL,  # the metric has a null of lost signal
+    "null_from": _TEXT,  # what the null rests on: neutral contrast, own signal, undirected damage
     "kept": _FLOAT,  # K
     "kept_low": _FLOAT,
     "kept_high": _FLOAT,

@@ -49,7 +49,8 @@ MEANING: dict[Verdict, str] = {
     AS_DAMAGE: "more than lost signal explains, but undirected damage of this size moves the metric as far",
     UNCONTROLLED: "more than lost signal explains; no control of this damage tells whether the method did it",
     UNCHANGED: "change and residual are inside the margin, with 90% intervals",
-    ONLY_RANDOM: "the metric moved, and lost signal explains it: the residual is inside the margin",
+    ONLY_RANDOM: "the metric moved, and lost signal or (without a neutral contrast) undirected damage of this size "
+    "explains it: the residual is inside the margin",
     NO_CHANGE: "the residual is inside the margin, and no change was detected",
     UNRESOLVED: "the data can neither show nor exclude a change as large as the margin",
 }

@@ -13,6 +13,9 @@
    does not differ.
 5. *cannot resolve*: the rest.
 
+A metric without a neutral contrast (`analysis/residuals.py`) has the residual beyond undirected damage of this size,
+and the p of that; without controls of this size it can be *changed, damage not controlled*, or *unchanged*, no more.
+
 P-values are adjusted by Benjamini and Hochberg over the compressions and bias metrics of a study, those of R over
 items, of D, and against controls each by themselves. A metric without a null has D, but no R: it can be unchanged or
 cannot be resolved.
@@ -28,6 +31,7 @@ from typing import Any
 import pandas as pd
 
 from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.analysis.residuals import CONTRAST, DAMAGE, OWN
 from fairshrink.analysis.verdict_kinds import Verdict
 from fairshrink.contracts import BASELINE
 from fairshrink.stats.estimates import adjust
@@ -104,11 +108,12 @@ def _not_measurable(cell: Cell) -> Judgment | None:
 
 def _changed(cell: Cell) -> Judgment | None:
     r, margin = cell["residual"], cell["margin"]
-    if _missing(r) or not cell["residual_p_adjusted"] <= SIGNIFICANCE or abs(r) < margin:
+    p = cell["control_p_adjusted" if cell["null_from"] == DAMAGE else "residual_p_adjusted"]
+    if _missing(r) or not p <= SIGNIFICANCE or abs(r) < margin:
         return None
     if _known(cell["other_residual"]) and cell["other_residual"] * r < 0:
         return None
-    size = f"residual {_number(r)} ({_p(cell['residual_p_adjusted'])}), margin {_number(margin)}"
+    size = f"residual {_number(r)} ({_p(p)}), margin {_number(margin)}"
     if _missing(cell["control_p"]):
         return Judgment(kinds.UNCONTROLLED, f"{size}; no controls of this damage")
     controls = f"undirected damage of this size: {_number(cell['control_low'])} to {_number(cell['control_high'])}"
@@ -125,7 +130,7 @@ def direction(cell: Cell) -> Verdict:
 
 
 def _unchanged(cell: Cell) -> Judgment | None:
-    residual_inside = not cell["has_null"] or cell["residual_inside_p"] <= SIGNIFICANCE
+    residual_inside = cell["null_from"] != CONTRAST or cell["residual_inside_p"] <= SIGNIFICANCE
     if cell["change_inside_p"] <= SIGNIFICANCE and residual_inside:
         return Judgment(
             kinds.UNCHANGED, f"change {_number(cell['change'])} inside the margin {_number(cell['margin'])}"
@@ -134,9 +139,10 @@ def _unchanged(cell: Cell) -> Judgment | None:
 
 
 def _random(cell: Cell) -> Judgment | None:
-    if _missing(cell["residual"]) or not cell["residual_inside_p"] <= SIGNIFICANCE:
+    if cell["null_from"] == OWN or _missing(cell["residual"]) or not cell["residual_inside_p"] <= SIGNIFICANCE:
         return None
-    inside = f"residual {_number(cell['residual'])} inside the margin {_number(cell['margin'])}"
+    beyond = " beyond undirected damage of this size" if cell["null_from"] == DAMAGE else ""
+    inside = f"residual {_number(cell['residual'])}{beyond} inside the margin {_number(cell['margin'])}"
     change = f"change {_number(cell['change'])} ({_p(cell['change_p_adjusted'])})"
     if cell["change_p_adjusted"] <= SIGNIFICANCE:
         return Judgment(kinds.ONLY_RANDOM, f"{change}; {inside}")
@@ -145,8 +151,11 @@ def _random(cell: Cell) -> Judgment | None:
 
 def _unresolved(cell: Cell) -> str:
     margin, mde = _number(cell["margin"]), _number(cell["mde"])
+    least = f"minimum detectable change {mde}, margin {margin}"
     if not cell["has_null"]:
-        return f"this metric has no null of lost signal; minimum detectable change {mde}, margin {margin}"
+        return f"this metric has no null of lost signal; {least}"
+    if cell["null_from"] == OWN:
+        return f"no neutral contrast tells lost signal from a change, and there are no controls of this damage; {least}"
     if _known(cell["other_residual"]) and cell["other_residual"] * cell["residual"] < 0:
         return f"two neutral contrasts give residuals of different sign; margin {margin}"
     needed = cell["items_needed"]

@@ -45,6 +45,14 @@ class Signal:
     contrasts: tuple[Contrast, ...]
     null: Null = "reflection"
 
+    @property
+    def own_contrast(self) -> bool:
+        """Whether the signal kept is read off the signal itself, for want of a contrast that bias does not touch.
+
+        A line through the signals then follows whatever a compression does to all of them: residuals are blind to it.
+        """
+        return bool(np.array_equal(self.values, self.contrasts[0].values, equal_nan=True))
+
 
 @dataclass(frozen=True)
 class Margin:

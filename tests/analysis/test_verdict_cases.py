@@ -265,7 +265,7 @@ GOOD = {
     "own_skill_kept": math.nan, "has_null": True, "kept": 0.8, "kept_low": 0.7, "null": 0.3, "unbiased": 0.0,
     "value": 0.42, "residual": 0.12, "margin": 0.1, "residual_p_adjusted": 0.01, "residual_inside_p": 0.7,
     "other_residual": 0.1, "control_p": 0.01, "control_p_adjusted": 0.02, "control_low": -0.05, "control_high": 0.05,
-    "mde": 0.05, "items_needed": 100.0,
+    "mde": 0.05, "items_needed": 100.0, "null_from": "neutral contrast",
 }  # fmt: skip
 
 
@@ -281,6 +281,13 @@ GOOD = {
         ({"control_p_adjusted": 0.05}, kinds.MORE_BIASED),
         ({"control_p_adjusted": 0.0501}, kinds.AS_DAMAGE),
         ({"control_p": math.nan, "control_p_adjusted": math.nan}, kinds.UNCONTROLLED),
+        ({"null_from": "undirected damage", "residual_p_adjusted": 0.9}, kinds.MORE_BIASED),
+        ({"null_from": "undirected damage", "control_p_adjusted": 0.0501}, kinds.UNRESOLVED),
+        ({"null_from": "undirected damage", "residual": 0.02, "residual_inside_p": 0.05}, kinds.ONLY_RANDOM),
+        ({"null_from": "undirected damage", "residual": 0.02, "change_inside_p": 0.05}, kinds.UNCHANGED),
+        ({"null_from": "own signal", "control_p": math.nan, "control_p_adjusted": math.nan}, kinds.UNCONTROLLED),
+        ({"null_from": "own signal", "residual": 0.02, "residual_inside_p": 0.05}, kinds.UNRESOLVED),
+        ({"null_from": "own signal", "residual": 0.02, "change_inside_p": 0.05}, kinds.UNCHANGED),
         ({"other_residual": -0.001}, kinds.UNRESOLVED),
         ({"other_residual": math.nan}, kinds.MORE_BIASED),
         ({"performance_kept": 0.1}, kinds.MORE_BIASED),

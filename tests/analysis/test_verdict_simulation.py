@@ -55,6 +55,14 @@ def test_residuals_of_undirected_damage_would_be_called_changed_without_controls
     assert not wrong(without) and wrong(without, [kinds.UNCONTROLLED])
 
 
+def test_metric_without_a_neutral_contrast_finds_changes_beside_undirected_damage():
+    """A line through its own signal would follow a change that moves them all: 2 of 100 were found."""
+    found = judged("share, own contrast", Design((Cell(0.9, 2.0),), between=0.0), 12)
+    assert (found.cells["verdict"] == kinds.MORE_BIASED).sum() >= 9
+    blind = judged("share, own contrast", Design((Cell(0.9, 2.0),), between=0.0, controls=()), 4)
+    assert not blind.cells["verdict"].isin([kinds.ONLY_RANDOM, kinds.NO_CHANGE]).any()
+
+
 def test_a_rule_that_takes_controls_for_exact_is_noticed(monkeypatch):
     monkeypatch.setattr(damage, "against", lambda value, controls: Inference(value - controls.value, 1e-9, 10.0))
     assert wrong([judged("mean of differences"), judged("share, neutral contrast")])
