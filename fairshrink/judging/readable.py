@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from fairshrink.analysis.residuals import DAMAGE
 from fairshrink.contracts import BASELINE, BIAS_KINDS
 from fairshrink.errors import UserError
 from fairshrink.reporting import csv_files, digits, marks
@@ -60,10 +62,11 @@ def _one(row: pd.Series, results: pd.DataFrame, level: float) -> str:
         f"{row['n_items']} items; {_direction(row)}",
     ]
     if pd.notna(row["residual"]):
+        what = DAMAGE if row["null_from"] == DAMAGE else "lost signal"
         residual = digits.with_interval(row["residual"], row["residual_low"], row["residual_high"])
         lines.append(
             f"  signal kept {digits.with_interval(row['kept'], row['kept_low'], row['kept_high'])}; not explained by "
-            f"lost signal {residual} ({p_value(row['residual_p_adjusted'])})"
+            f"{what} {residual} ({p_value(row['residual_p_adjusted'])})"
         )
     lines.append(f"  because: {row['reason']}")
     return "\n".join([*lines, *_groups(row, results)])
@@ -83,7 +86,7 @@ def _groups(row: pd.Series, results: pd.DataFrame) -> list[str]:
     mine = results[(results[same] == row[same]).all(axis=1)]
     mine = mine[(mine["setting"].fillna("") == (row["setting"] or "")) & (mine["group"] != row["group"])]
     mine = mine[
-        mine["metric"].map(lambda name: str(row["metric"]).startswith(name))
+        np.array([str(row["metric"]).startswith(name) for name in mine["metric"]], dtype=bool)
         & (mine["dataset"].fillna("") == (row["dataset"] or ""))
     ]
     mine = mine[mine["split"] == mine["split"].min()]

@@ -110,7 +110,7 @@ def test_exit_status_tells_verdicts_apart(logs, call):
     status, said, _ = call("judge", logs / "base.jsonl", logs / "same.jsonl")
     assert (status, "same, crows_pairs: unchanged" in said) == (0, True)
     status, said, _ = call("judge", logs / "base.jsonl", logs / "same.jsonl", logs / "lost.jsonl")
-    assert (status, "lost, crows_pairs: only more random" in said) == (14, True)
+    assert (status, "lost, crows_pairs: cannot resolve" in said) == (12, True)
     few = [json.loads(line) for line in (logs / "lost.jsonl").read_text().splitlines()[:20]]
     write_lines(logs / "few.jsonl", few)
     status, said, error = call("judge", logs / "base.jsonl", logs / "few.jsonl", "--shared-items")
@@ -120,6 +120,17 @@ def test_exit_status_tells_verdicts_apart(logs, call):
     assert call("judge", logs / "base.jsonl", logs / "gone.jsonl")[0] == 13
     assert call("judge", logs / "base.jsonl", logs / "nowhere.jsonl")[0] == 1
     assert call("judge", "--nothing")[0] == 2
+
+
+def test_a_neutral_score_tells_lost_signal(tmp_path, call):
+    """A gap of 1 that shrinks to a quarter as the neutral score does."""
+    drawn = np.random.default_rng(5).normal(size=(2, 400))
+    for name, kept in (("base", 1.0), ("lost", 0.25)):
+        columns = {"first": kept * (1 + drawn[0]), "second": 0.0, "neutral": kept * drawn[1]}
+        pd.DataFrame({"item": np.arange(400), **columns}).to_csv(tmp_path / f"{name}.csv", index=False)
+    logs = (tmp_path / "base.csv", tmp_path / "lost.csv")
+    status, said, _ = call("judge", *logs, "--metric", "paired_gap", "--margin", "0.2")
+    assert (status, "lost, paired_gap: only more random" in said) == (14, True)
 
 
 def test_a_change_is_judged_against_controls_of_its_damage(tmp_path, call):

@@ -18,7 +18,7 @@ def test_the_example_of_the_page_is_what_is_printed(tmp_path, monkeypatch, capsy
     with pytest.raises(SystemExit) as ended:
         commands.main(command.split()[1:])
     assert blocks["text"] in capsys.readouterr().out
-    assert ended.value.code == 14
+    assert ended.value.code == 12
 
 
 def test_the_page_lists_each_exit_status():
