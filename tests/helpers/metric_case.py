@@ -193,6 +193,7 @@ def _write_schemas(path: Path) -> Path:
 def _write_shares(path: Path) -> Path:
     rows = ("doctor\t20\t30", "nurse\t80\t90", "engineer\t5\t10")
     path.write_text("\n".join(["occupation\tbergsma_pct_female\tbls_pct_female", *rows]))
+    return path
 
 
 def _write_questions(folder: Path) -> Path:
