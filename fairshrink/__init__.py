@@ -48,6 +48,7 @@ def judge(
     columns: Mapping[str, str] | None = None,
     select: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    data: Mapping[str, Sequence[Path]] | None = None,
     margins: Mapping[str | None, float] | None = None,
     level: float | None = None,
     shared_items: bool = False,
@@ -55,8 +56,9 @@ def judge(
     """Rows and verdicts of compressed models against their baseline, from per-item logs, as `fairshrink judge`.
 
     Each log is a file or a folder of files (docs/judging.md). ``damage``: by path or name of a log; ``columns``: column
-    of a table, by its meaning; ``margins``: by the metric, or None for the only one. The result has ``cells``,
-    ``results``, ``verdicts`` and ``notes``. Raises UserError for logs that do not carry what is needed.
+    of a table, by its meaning; ``data``: the benchmark's files by role; ``margins``: by the metric, or None for the
+    only one. The result has ``cells``, ``results``, ``verdicts`` and ``notes``. Raises UserError for logs that do not
+    carry what is needed.
     """
     from fairshrink.judging import call as judging
 
@@ -69,6 +71,7 @@ def judge(
         columns=columns,
         select=select,
         settings=settings,
+        data=data,
         margins=margins,
         level=level,
         shared_items=shared_items,
@@ -149,6 +152,7 @@ def read_items(
     columns: Mapping[str, str] | None = None,
     select: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    data: Mapping[str, Sequence[Path]] | None = None,
 ) -> DataFrame:
     """The table of items of a log, one row each, sorted, as `summarize` takes it.
 
@@ -156,7 +160,7 @@ def read_items(
     """
     from fairshrink.judging import call as judging
 
-    return judging.read_items(path, metric, columns or {}, select, settings or {})
+    return judging.read_items(path, metric, columns or {}, select, settings or {}, data or {})
 
 
 def read_results(source: Study | Path | str) -> DataFrame:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--settings", metavar="KEY=VALUE", nargs="+", default=[], help="settings of the metric, as in a study"
     )
     parser.add_argument(
+        "--data", metavar="ROLE=PATH", nargs="+", default=[], help="the benchmark's files that a log does not carry"
+    )
+    parser.add_argument(
         "--margin", metavar="[METRIC=]NUMBER", nargs="+", default=[], help="the smallest change that matters"
     )
     parser.add_argument("--level", type=float, help="level of the intervals (default: 0.95)")
@@ -56,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
     from fairshrink.judging import call as judging
     from fairshrink.judging import readable
     from fairshrink.judging.judge import exit_status
+    from fairshrink.reporting import plain as files
 
     found = judging.judge(
         options.baseline,
@@ -66,13 +71,14 @@ def run(options: argparse.Namespace) -> int:
         columns=pairs(options.columns, "--columns"),
         select=options.select,
         settings={name: plain(value) for name, value in pairs(options.settings, "--settings").items()},
+        data=data(options.data),
         margins=_margins(options.margin),
         level=options.level,
         shared_items=options.shared_items,
     )
     for name, table in (("output", found.cells), ("results", found.results)):
         if getattr(options, name):
-            readable.write(table, Path(getattr(options, name)))
+            files.write(table, Path(getattr(options, name)))
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
     print(readable.text(found.cells, found.results, found.level))
@@ -92,6 +98,19 @@ def pairs(given: Sequence[str], option: str) -> dict[str, str]:
             raise UserError(f"{option} {each}: {name} is given twice")
         found[name] = value
     return found
+
+
+def data(given: list[str]) -> dict[str, list[Path]]:
+    """Files by role; a role may be given several times. UserError for anything but ROLE=PATH."""
+    from fairshrink.errors import UserError
+
+    found: dict[str, list[Path]] = defaultdict(list)
+    for each in given:
+        role, separator, path = each.partition("=")
+        if not separator or not role or not path:
+            raise UserError(f"--data {each}: write ROLE=PATH")
+        found[role].append(Path(path))
+    return dict(found)
 
 
 def plain(text: str) -> Any:

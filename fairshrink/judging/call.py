@@ -44,6 +44,7 @@ def judge(
     columns: Mapping[str, str] | None = None,
     select: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    data: Mapping[str, Sequence[Path]] | None = None,
     margins: Mapping[str | None, float] | None = None,
     level: float | None = None,
     shared_items: bool = False,
@@ -53,7 +54,7 @@ def judge(
         raise UserError(f"level {level}: a number between 0 and 1, such as 0.95")
     if metric is not None:
         module(metric)
-    options = Options(metric, select, columns or {}, settings or {})
+    options = Options(metric, select, columns or {}, settings or {}, data or {})
     others = [compressed] if isinstance(compressed, str | Path) else list(compressed)
     families = _families(
         Path(baseline), [Path(each) for each in others], [Path(each) for each in controls], options, damage or {}
@@ -73,9 +74,10 @@ def read_items(
     columns: Mapping[str, str],
     select: str | None,
     settings: Mapping[str, Any],
+    data: Mapping[str, Sequence[Path]],
 ) -> pd.DataFrame:
     """The table of items of a log, sorted by item. Raises UserError."""
-    return read(Path(path), Options(metric, select, columns, settings)).items
+    return read(Path(path), Options(metric, select, columns, settings, data)).items
 
 
 def _families(

@@ -12,7 +12,7 @@ from fairshrink.contracts import BASELINE, CONTROLS, UNDIRECTED
 from fairshrink.errors import UserError
 from fairshrink.judging.records import json_file
 from fairshrink.judging.scorers import stated_damage
-from fairshrink.judging.tables import ENDINGS, Options, Table, read
+from fairshrink.judging.tables import ENDINGS, Options, Table, read, read_all
 from fairshrink.study.jobs import Identity
 
 MANIFEST = "items.json"
@@ -46,9 +46,11 @@ class Given:
 def load(path: Path, options: Options) -> Given:
     """The tables at a path. UserError if there is nothing, or something that is no log."""
     if path.is_file():
-        table = read(path, options)
-        # Its name is no part of what it is about: two files that are compared have two names.
-        return _plain(path, {table.metric: replace(table, entry=table.metric)})
+        found = read_all(path, options)
+        if len(found) == 1:
+            # Its name is no part of what it is about: two files that are compared have two names.
+            found = [replace(found[0], entry=found[0].metric)]
+        return _plain(path, {each.label: each for each in found})
     if not path.is_dir():
         raise UserError(f"{path}: there is no such file or folder")
     if (path / MANIFEST).is_file():
@@ -64,10 +66,12 @@ def load(path: Path, options: Options) -> Given:
         raise UserError(f"{path}: there are no logs in it ({', '.join(ENDINGS)}){hint}")
     tables: dict[str, Table] = {}
     for file in files:
-        table = read(file, options)
-        if table.label in tables:
-            raise UserError(f"{file}: a second log of {table.label} in this folder; leave the logs of one run in it")
-        tables[table.label] = table
+        for table in read_all(file, options):
+            if table.label in tables:
+                raise UserError(
+                    f"{file}: a second log of {table.label} in this folder; leave the logs of one run in it"
+                )
+            tables[table.label] = table
     return _plain(path, tables)
 
 

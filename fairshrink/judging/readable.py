@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from fairshrink.analysis.residuals import DAMAGE
 from fairshrink.contracts import BASELINE, BIAS_KINDS
-from fairshrink.errors import UserError
-from fairshrink.reporting import csv_files, digits, marks
+from fairshrink.reporting import digits, marks
+from fairshrink.reporting.plain import grid
 from fairshrink.reporting.wording import p_value
-
-WRITTEN = (".csv", ".parquet", ".json")
 
 
 def text(cells: pd.DataFrame, results: pd.DataFrame, level: float) -> str:
@@ -23,32 +18,6 @@ def text(cells: pd.DataFrame, results: pd.DataFrame, level: float) -> str:
     parts = [_one(row, results, level) for _, row in judged.iterrows()]
     legend = marks.legend(judged["verdict"])
     return "\n\n".join([*parts, f"{legend[:1].upper()}{legend[1:]}"])
-
-
-def write(table: pd.DataFrame, path: Path) -> None:
-    """All columns: CSV, Parquet, or JSON, a list of objects. UserError for other endings."""
-    if path.suffix == ".csv":
-        csv_files.write(table, path)
-    elif path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    elif path.suffix == ".json":
-        rows = json.loads(table.to_json(orient="records", double_precision=15))
-        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    else:
-        raise UserError(f"{path}: no format is called '{path.suffix}'; one of {', '.join(WRITTEN)}")
-
-
-def grid(rows: list[tuple[str, ...]], left: int) -> str:
-    """Rows of text in columns, the first ``left`` of them flush left; the first row is the heading."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _one(row: pd.Series, results: pd.DataFrame, level: float) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from fairshrink.contracts import AnyMetric
 from fairshrink.errors import UserError
-from fairshrink.judging.benchmarks import crows_pairs
+from fairshrink.judging.benchmarks import crows_pairs, stereoset
 from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
 from fairshrink.judging.records import Log, json_file, json_lines
 from fairshrink.judging.scorers import paired_gap, paired_share, stated_damage
@@ -34,12 +34,16 @@ ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 
 @dataclass(frozen=True)
 class Options:
-    """How files are read. ``metric``: None to take it from the file. ``select`` and ``names`` as the formats say."""
+    """How files are read. ``metric``: None to take it from the file. ``select`` and ``names`` as the formats say.
+
+    ``data``: the benchmark's own files by role, for logs that do not carry what is in them.
+    """
 
     metric: str | None = None
     select: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,24 @@ def module(name: str) -> AnyMetric:
 
 
 def read(path: Path, options: Options) -> Table:
-    """The items of a file. UserError for what is not a per-item log, or does not carry what its metric needs."""
+    """The one table of a file. UserError as `read_all`, and if there are several."""
+    found = read_all(path, options)
+    if len(found) > 1:
+        names = ", ".join(each.entry for each in found)
+        raise UserError(f"{path}: it holds several tables, {names}; choose by --settings part=PART")
+    return found[0]
+
+
+def read_all(path: Path, options: Options) -> list[Table]:
+    """The tables of items of a file. UserError for what is no per-item log, or does not carry what its metric needs."""
     if path.suffix not in ENDINGS:
         hint = "; convert it: `inspect log convert --to json`" if path.suffix == ".eval" else ""
         raise UserError(f"{path}: no format is called '{path.suffix}'; one of {', '.join(ENDINGS)}{hint}")
     if path.suffix in (".csv", ".parquet"):
-        return _of_columns(path, options)
-    return _of_log(_log(path, options.select), options)
+        return [_of_columns(path, options)]
+    if path.suffix == ".json" and stereoset.fits(json_file(path)):
+        return _of_predictions(path, options)
+    return [_of_log(_log(path, options.select), options)]
 
 
 def _log(path: Path, select: str | None) -> Log:
@@ -114,6 +129,18 @@ def _of_columns(path: Path, options: Options) -> Table:
         first = places[list(items["item"]).index(items["item"][at])]
         raise UserError(f"{places[at]}: item {items['item'][at]!r} occurs twice, first at {first}")
     return checked(Table(options.metric, options.metric, items, where, settings=options.settings), str(path))
+
+
+def _of_predictions(path: Path, options: Options) -> list[Table]:
+    if options.metric not in (None, "stereoset"):
+        raise UserError(f"{path}: predictions of StereoSet, which {options.metric} does not read")
+    found = stereoset.tables(path, options.data.get("items", ()), options.settings.get("part"))
+    return [
+        checked(
+            Table(f"stereoset_{part}", "stereoset", items, {}, settings={**options.settings, "part": part}), str(path)
+        )
+        for part, items in found.items()
+    ]
 
 
 def _of_log(log: Log, options: Options) -> Table:

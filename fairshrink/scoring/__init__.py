@@ -1,0 +1,1 @@
+"""One model scored by one metric, without a study."""
