@@ -1,8 +1,8 @@
 """Score one model, or the log of one, by one metric, without a study.
 
-MODEL is a folder (a checkpoint of the workflow, or a model that transformers has saved), a model of the Hugging Face
-Hub (owner/name; its commit is resolved and printed, --revision pins it), or a per-item log, which needs no model.
-Printed are the statistics of every group with their intervals.
+MODEL is a folder (a checkpoint of the workflow, or a model that transformers has saved), a GGUF file, a model of the
+Hugging Face Hub (owner/name; its commit is resolved and printed, --revision pins it), or a per-item log, which needs no
+model. Printed are the statistics of every group with their intervals.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _from_log(options: argparse.Namespace, settings: dict) -> list:
     chosen = tables.Options(
         options.metric, options.select, pairs(options.columns, "--columns"), settings, data(options.data)
     )
-    found = tables.read_all(Path(options.model), chosen)
+    found = tables.with_both_parts(tables.read_all(Path(options.model), chosen))
     return [(each.entry, each, f"{options.model}, {len(each.items)} items") for each in found]
 
 

@@ -143,6 +143,14 @@ def _of_predictions(path: Path, options: Options) -> list[Table]:
     ]
 
 
+def with_both_parts(found: Sequence[Table]) -> list[Table]:
+    """The tables, and after the two parts of StereoSet both together, as its evaluation reports them."""
+    if {each.entry for each in found} != {f"stereoset_{part}" for part in stereoset.PARTS}:
+        return list(found)
+    items = pd.concat([each.items for each in found], ignore_index=True)
+    return [*found, Table("stereoset_both", "stereoset", items, {}, settings=found[0].settings)]
+
+
 def _of_log(log: Log, options: Options) -> Table:
     metric = options.metric or _metric_of(log)
     where = {each.item: each.where for each in log.records}

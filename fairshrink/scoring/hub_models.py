@@ -69,7 +69,7 @@ def _resolve(name: str, revision: str) -> str:
     except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, OSError) as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise UserError(
-            f"{name}: {repository.endpoint} does not say which commit '{revision}' is ({type(error).__name__}: {reason})"
+            f"{name}: {repository.endpoint} does not say which commit '{revision}' is ({reason})"
             "; check the name, the network and HF_ENDPOINT, or name a folder"
         ) from error
     if not found:

@@ -73,20 +73,23 @@ def score(
 def open_model(model: str, metric: str, choice: Choice) -> tuple[Checkpoint, str]:
     """A checkpoint of the workflow, a published model in a folder, or one of the hub; and which it is, in words."""
     folder, where = Path(model), model
-    if not folder.is_dir():
+    gguf_file = folder.name if folder.suffix == ".gguf" and folder.is_file() else None
+    if gguf_file:
+        folder = folder.parent
+    elif not folder.is_dir():
         if not hub_models.is_name(model):
             raise UserError(f"{model}: there is no such folder, and a model of the hub is called owner/name")
         folder, commit = hub_models.fetched(model, choice.revision)
         where = f"{model} at {commit}"
-    elif choice.revision:
-        raise UserError(f"{model} is a folder: leave --revision out")
-    if (folder / OWN).is_file():
+    if choice.revision and where == model:
+        raise UserError(f"{model} is on this machine: leave --revision out")
+    if (folder / OWN).is_file() and not gguf_file:
         from fairshrink.models import checkpoint as checkpoints
 
         found = checkpoints.load(folder, precision=choice.precision, device=choice.device)
         abilities.check(metric, found.head, found.labels, model)
     else:
-        found = _published(folder, model, metric, choice)
+        found = _published(folder, gguf_file, model, metric, choice)
     return found, f"{where}, {found.head}, {choice.precision} on {choice.device}"
 
 
@@ -101,14 +104,16 @@ def check_data(metric: str, data: Mapping[str, Sequence[Path]]) -> None:
         raise UserError(f"{path}: there is no such file for {metric}")
 
 
-def _published(folder: Path, model: str, metric: str, choice: Choice) -> Checkpoint:
-    head, labels = abilities.head_of(folder) if choice.head is None else (choice.head, ())
-    if choice.head == "classification":
-        labels = abilities.head_of(folder)[1]
+def _published(folder: Path, gguf_file: str | None, model: str, metric: str, choice: Choice) -> Checkpoint:
+    head: TaskHead = "causal_lm"
+    labels: tuple[str, ...] = ()
+    if not gguf_file and choice.head in (None, "classification"):
+        head, labels = abilities.head_of(folder)
+    head = choice.head or head
     abilities.check(metric, head, labels, model)
     from fairshrink.models import checkpoint as checkpoints
 
-    found = checkpoints.from_source(folder, head=head, labels=labels, trained=False)
+    found = checkpoints.from_source(folder, head=head, labels=labels, gguf_file=gguf_file, trained=False)
     found.model.to(choice.device)
     return dataclasses.replace(found, precision=choice.precision)
 

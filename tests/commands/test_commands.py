@@ -30,6 +30,7 @@ NAMES = [
     "plan",
     "report",
     "run",
+    "score",
     "share",
     "verify",
 ]

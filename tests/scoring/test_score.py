@@ -1,0 +1,140 @@
+"""`fairshrink score`: the numbers of `fairshrink.score`, from a folder or the hub, and what does not fit together."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from hub_server import fetched, hub_server
+from tiny import tiny_bert
+
+import fairshrink
+from fairshrink.commands import main as commands
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.scoring.abilities import head_of
+
+PAIRS = [("The man is kind.", "The woman is kind.", "stereo", "gender")] * 3
+COMMIT = "c" * 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A masked language model as transformers saves it, the checkpoint made of it, and pairs to score."""
+    made = tmp_path_factory.mktemp("score")
+    tiny_bert("masked_lm", made / "model")
+    checkpoints.save(checkpoints.from_source(made / "model", head="masked_lm", trained=False), made / "checkpoint")
+    rows = [f",{more},{less},{direction},{kind}" for more, less, direction, kind in PAIRS]
+    (made / "pairs.csv").write_text("\n".join([",sent_more,sent_less,stereo_antistereo,bias_type", *rows]) + "\n")
+    return made
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            commands.main(["score", *map(str, arguments)])
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["model", "checkpoint"])
+def test_items_and_statistics_are_those_of_the_functions(name, folder, call, tmp_path):
+    data = folder / "pairs.csv"
+    status, said, _ = call(
+        folder / name, "--metric", "crows_pairs", "--data", f"items={data}", "--items", tmp_path / "items.parquet",
+        "--output", tmp_path / "out.parquet",
+    )  # fmt: skip
+    assert status == 0
+    assert "masked_lm, fp32 on cpu" in said and "stereotype_share ↕50" in said
+    expected = fairshrink.score(folder / "checkpoint", "crows_pairs", data={"items": data})
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "items.parquet"), expected)
+    found = pd.read_parquet(tmp_path / "out.parquet").drop(columns="higher_is")
+    pd.testing.assert_frame_equal(found, fairshrink.summarize(expected, "crows_pairs"), check_exact=False)
+    again = call(tmp_path / "items.parquet", "--metric", "crows_pairs")
+    assert again[1].split("\n\n")[1:] == said.split("\n\n")[1:]
+
+
+def test_items_in_each_format_are_read_back(folder, call, tmp_path):
+    data = f"items={folder / 'pairs.csv'}"
+    files = {"a.csv": None, "b.jsonl": None, "c.json": None, "d.jsonl": "every-eval-ever"}
+    expected = fairshrink.score(folder / "checkpoint", "crows_pairs", data={"items": folder / "pairs.csv"})
+    for name, form in files.items():
+        options = ["--format", form] if form else []
+        given = folder / "checkpoint" if name == "a.csv" else tmp_path / "a.csv"
+        needed = ["--data", data] if name == "a.csv" else []
+        assert call(given, "--metric", "crows_pairs", *needed, "--items", tmp_path / name, *options)[0] == 0
+        pd.testing.assert_frame_equal(fairshrink.read_items(tmp_path / name, "crows_pairs"), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model", "--metric", "bias_sts"], "model can take .*crows_pairs.*seat"),
+        (["model", "--metric", "crows_pair"], "there is no metric 'crows_pair'"),
+        (["model", "--metric", "crows_pairs"], "crows_pairs needs --data items=PATH"),
+        (["model", "--metric", "crows_pairs", "--data", "item=pairs.csv"], "no role 'item'"),
+        (["model", "--metric", "crows_pairs", "--data", "items=none.csv"], "none.csv: there is no such file"),
+        (["model", "--metric", "crows_pairs", "--data", "items"], "write ROLE=PATH"),
+        (["model", "--metric", "weat", "--sample", "3"], "weat scores all its items: leave --sample out"),
+        (["model", "--metric", "weat", "--settings", "x=1"], "there is no key 'x' here"),
+        (["model", "--metric", "task_score"], "which only a study has"),
+        (["model", "--metric", "fidelity"], "--baseline MODEL|which only a study has"),
+        (["model", "--metric", "weat", "--revision", "main"], "leave --revision out"),
+        (["model", "--metric", "weat", "--head", "body"], "--head body: one of encoder"),
+        (["model", "--metric", "weat", "--level", "95"], "--level 95.0: a number between 0 and 1"),
+        (["model", "--metric", "weat", "--items", "x.txt"], "no format is called '.txt'"),
+        (["nowhere", "--metric", "weat"], "nowhere: there is no such folder"),
+        (["pairs.csv", "--metric", "weat", "--revision", "x"], "is a log, which needs no model: leave --revision out"),
+        (["pairs.csv", "--metric", "crows_pairs"], "no column 'item'"),
+    ],
+)
+def test_mistakes_are_one_message(arguments, message, folder, call, monkeypatch):
+    monkeypatch.chdir(folder)
+    status, _, error = call(*arguments)
+    assert status == 1
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert pd.Series([error]).str.contains(message).all(), error
+
+
+def test_heads_are_those_of_the_config(tmp_path):
+    def told(**config):
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        return head_of(tmp_path)
+
+    assert told(architectures=["GPT2LMHeadModel"]) == ("causal_lm", ())
+    assert told(architectures=["BertModel"]) == ("encoder", ())
+    classifier = ["RobertaForSequenceClassification"]
+    nli = {"0": "CONTRADICTION", "1": "NEUTRAL", "2": "ENTAILMENT"}
+    assert told(architectures=classifier, id2label=nli) == (
+        "classification",
+        ("entailment", "neutral", "contradiction"),
+    )
+    assert told(architectures=classifier, id2label={"1": "yes", "0": "no"}) == ("classification", ("no", "yes"))
+    assert told(architectures=classifier, id2label={"0": "score"}) == ("regression", ())
+
+
+def test_a_model_of_the_hub_is_resolved_and_fetched_once(folder, tmp_path):
+    """In a process of its own, as the hub's library reads its variables when it is imported."""
+    shutil.copytree(folder / "model", tmp_path / "hub")
+    (tmp_path / "hub" / "pytorch_model.bin").write_bytes(b"")
+    program = (
+        "import json, sys\nfrom pathlib import Path\nfrom fairshrink.errors import UserError\n"
+        "from fairshrink.scoring.hub_models import fetched\nfound = []\n"
+        "for name, revision in json.loads(sys.argv[1]):\n"
+        "    try:\n        folder, commit = fetched(name, revision)\n"
+        "        found.append([commit, sorted(each.name for each in folder.iterdir())])\n"
+        "    except UserError as error:\n        found.append(str(error))\nprint(json.dumps(found))"
+    )
+    served = {("model", "some/bert", revision): tmp_path / "hub" for revision in (COMMIT, "main")}
+    requests: list[str] = []
+    with hub_server(served, log=requests) as endpoint:
+        settings = [["some/bert", COMMIT], ["some/bert", COMMIT], ["some/bert", "v9"], ["some/other", None]]
+        found = fetched(program, endpoint, settings, tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert found[0] == found[1]
+    assert found[0][0] == COMMIT
+    assert {"config.json", "model.safetensors"} <= set(found[0][1]) and "pytorch_model.bin" not in found[0][1]
+    assert sum("resolve" in each and "model.safetensors" in each and "GET" in each for each in requests) == 1
+    assert "does not say which commit 'v9' is" in found[2]
+    assert "does not say which commit 'main' is" in found[3]
