@@ -47,11 +47,12 @@ def fetched(name: str, revision: str | None) -> tuple[Path, str]:
             raise UserError(
                 f"{name}: there are no safetensors in it; only such weights are read, as others can run code"
             )
-        log(f"{name}: fetching {len(wanted)} files of commit {commit}")
+        total = sum(each.size for each in wanted.values())
+        log(f"{name}: fetching {len(wanted)} files of commit {commit}, {total / 1e9:.2f} GB")
         partial = target.with_name(f".{commit}")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        fetch_files(repository, wanted, partial)
+        fetch_files(repository, wanted, partial, total)  # it was asked for by name: no other limit
         partial.rename(target)
     return target, commit
 
