@@ -25,7 +25,7 @@ class Int8Linear(torch.nn.Module):
     exactly as integers, whichever kernel is used. The bias and everything outside the product stay in floating point.
     """
 
-    overhead = ("scales",)
+    overhead: tuple[str, ...] = ("scales",)
     codes: torch.Tensor
     scales: torch.Tensor
 
