@@ -58,6 +58,8 @@ HEADS = {
     "bec_pro": "masked_lm",
     "winobias": "masked_lm",
     "winogender": "masked_lm",
+    "perplexity": "causal_lm",
+    "pseudo_perplexity": "masked_lm",
     "weat": "encoder",
     "seat": "encoder",
     "task_score": "regression",
@@ -223,6 +225,11 @@ def _write_biased_answers(folder: Path) -> Path:
     return path
 
 
+def _write_text(path: Path) -> Path:
+    path.write_text("\n".join(tiny.SENTENCES[:3]))
+    return path
+
+
 _WRITERS: dict[str, Callable[[Path], Path]] = {
     "bias_nli": _write_words,
     "stereoset": _write_contexts,
@@ -230,6 +237,8 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "aul": _write_pairs,
     "aula": _write_pairs,
     "bec_pro": _write_professions,
+    "perplexity": lambda folder: _write_text(folder / "text.txt"),
+    "pseudo_perplexity": lambda folder: _write_text(folder / "text.txt"),
     "winobias.pro": lambda folder: _write_pronouns(folder / "pro_type1.txt", ("he", "she")),
     "winobias.anti": lambda folder: _write_pronouns(folder / "anti_type1.txt", ("she", "he")),
     "winogender.sentences": lambda folder: _write_schemas(folder / "sentences.tsv"),

@@ -1,0 +1,93 @@
+"""Perplexity of text files: lines as items, long ones in windows that overlap, so that each token counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from fairshrink.errors import UserError
+from fairshrink.settings import Settings
+from fairshrink.stats.estimates import Statistic, combine, ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class TextSettings(Settings):
+    """Which lines are scored, and how long ones are cut."""
+
+    sample: int | None = Field(None, ge=1, description="number of lines, drawn at random; all if not given")
+    seed: int = Field(0, ge=0, description="seed of the sample")
+    window: int | None = Field(
+        None, ge=8, description="tokens of text that a model sees at once; all that it has positions for if not given"
+    )
+    stride: float = Field(
+        0.5, gt=0, le=1, description="share of a window by which the next one is further; the rest is context only"
+    )
+
+
+def windows(count: int, size: int, step: int) -> Iterator[tuple[int, int, int]]:
+    """Pieces of ``count`` tokens: start, stop, and from which token on they are scored. Each is scored once.
+
+    ``step`` is from one start to the next; the last piece ends with the last token.
+    """
+    start, done = 0, 0
+    while done < count:
+        stop = min(start + size, count)
+        yield start, stop, done
+        start, done = start + step, stop
+
+
+def lines(files: Iterable[Path], metric: str, settings: TextSettings) -> dict[str, str]:
+    """The drawn lines that are not empty, by their names. UserError for files that are no text."""
+    found: dict[str, str] = {}
+    for path in map(Path, files):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise UserError(f"{metric}: {path} cannot be read as UTF-8 text: {error}; name a text file") from error
+        mine = {f"{path.name}/{number:07d}": line.strip() for number, line in enumerate(text.splitlines(), 1)}
+        repeated = set(mine) & set(found)
+        if repeated:
+            raise UserError(f"{metric}: two files are called {path.name}; name each file once")
+        found |= {name: line for name, line in mine.items() if line}
+    if not found:
+        raise UserError(f"{metric}: `text` of `data` has no line with text")
+    chosen = sorted(np.random.default_rng(settings.seed).permutation(len(found))[: settings.sample].tolist())
+    names = list(found)
+    return {names[i]: found[names[i]] for i in chosen}
+
+
+def table(texts: dict[str, str], nll: Sequence[float], tokens: Sequence[int], vocabulary: int) -> pd.DataFrame:
+    """One row per line: item, cluster (the same), group, nll (sum, in nats), tokens, characters, vocabulary."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "item": list(texts),
+            "cluster": list(texts),
+            "group": "all",
+            "nll": list(nll),
+            "tokens": list(tokens),
+            "characters": [len(text) for text in texts.values()],
+            "vocabulary": vocabulary,
+        }
+    )
+
+
+def summarize(items: pd.DataFrame, name: str) -> list[Statistic]:
+    """score, the perplexity under this name, bits per character."""
+    n, vocabulary = len(items), float(items["vocabulary"].iloc[0])
+    per_token = ratio(items["nll"], items["tokens"])
+    bits = ratio(items["nll"] / np.log(2), items["characters"])
+    return [
+        Statistic(
+            "score", combine(np.negative, per_token), "all", n, random=-float(np.log(vocabulary)), higher_is="better"
+        ),
+        Statistic(name, combine(np.exp, per_token), "all", n, random=vocabulary),
+        Statistic("bits_per_character", bits, "all", n),
+    ]
