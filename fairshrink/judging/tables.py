@@ -14,7 +14,7 @@ import pandas as pd
 
 from fairshrink.contracts import AnyMetric
 from fairshrink.errors import UserError
-from fairshrink.judging.benchmarks import crows_pairs, stereoset
+from fairshrink.judging.benchmarks import bbq, crows_pairs, stereoset
 from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
 from fairshrink.judging.records import Log, json_file, json_lines
 from fairshrink.judging.scorers import paired_gap, paired_share, stated_damage
@@ -28,7 +28,7 @@ SCORERS: Mapping[str, ModuleType] = {
     "paired_gap": paired_gap,
     "stated_damage": stated_damage,
 }
-BENCHMARKS: Mapping[str, ModuleType] = {"crows_pairs": crows_pairs}
+BENCHMARKS: Mapping[str, ModuleType] = {"bbq": bbq, "crows_pairs": crows_pairs}
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 
 
@@ -162,7 +162,7 @@ def _of_log(log: Log, options: Options) -> Table:
             f"{log.path}: logs of {log.format} are not read for {metric}, only for {', '.join(sorted(BENCHMARKS))}; "
             "write a table with one row an item, and name its columns (docs/judging.md)"
         )
-    items = BENCHMARKS[metric].items(log.records)
+    items = BENCHMARKS[metric].items(log.records, options.data)
     content = {each.item: _digest(each.doc) for each in log.records}
     entry = log.task if log.task.startswith(metric) else metric
     return checked(Table(entry, metric, items, where, content, settings=options.settings), str(log.path))

@@ -8,7 +8,8 @@ is the variant by differing tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ SCORES = ("more", "less")
 DIRECTIONS = ("stereo", "antistereo")
 
 
-def items(records: Sequence[Record]) -> pd.DataFrame:
+def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.DataFrame:
     """A table as `crows_pairs` scores a causal model; UserError names the item that does not carry what is needed."""
     both = [_scores(each) for each in records]
     return pd.DataFrame(

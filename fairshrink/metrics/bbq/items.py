@@ -54,12 +54,12 @@ def read(files: Iterable[Path], metadata: Iterable[Path]) -> list[Question]:
     """All questions of the JSON lines; UserError for other files, questions that occur twice, and faulty rows."""
     targets: dict[tuple[str, str, str], int | None] = {}
     for path in metadata:
-        targets |= _targets(path)
+        targets |= targets_of(path)
     found: dict[str, Question] = {}
     for path in files:
         for number, line in enumerate(_lines(path), 1):
             try:
-                each = _question(json.loads(line), targets)
+                each = question_of(json.loads(line), targets)
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(
                     f"bbq: {path}, line {number}: no question of BBQ ({type(error).__name__}: {error}); `items` of "
@@ -81,7 +81,8 @@ def _lines(path: Path) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _question(row: Mapping[str, Any], targets: Target) -> Question:
+def question_of(row: Mapping[str, Any], targets: Target) -> Question:
+    """A question from its fields. ValueError, KeyError or TypeError for fields that are none of BBQ's."""
     key = (str(row["category"]), str(row["example_id"]), str(row["question_index"]))
     answers = (str(row["ans0"]), str(row["ans1"]), str(row["ans2"]))
     groups = [row["answer_info"][f"ans{at}"][1] for at in range(3)]
@@ -110,7 +111,7 @@ def _question(row: Mapping[str, Any], targets: Target) -> Question:
     )
 
 
-def _targets(path: Path) -> Target:
+def targets_of(path: Path) -> Target:
     """The position of the biased answer, by category, number and template, of additional_metadata.csv."""
     columns = (*KEY, "target_loc")
     try:
