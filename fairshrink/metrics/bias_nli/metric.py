@@ -9,6 +9,10 @@ Pairs: occupation × verb × object × gendered word from the published lists (1
 gendered word occurs equally often (a multiple of 984: exactly), with the phrases in turn; a man's and a woman's
 hypothesis always come together, on the same premise. Articles are chosen by sound ("an SUV", "a TV").
 
+`article` names two variants: with `definite` both sentences begin as the paper writes them, "The accountant", "The
+woman"; with `indefinite` as in the authors' program, "An accountant", "A woman". That program puts a space before the
+full stop and chooses articles by letter ("a heir", "an unicycle"), which is followed in neither.
+
 Formula:
     NN  = mean over pairs of p(neutral)
     FN  = share of pairs whose most probable label is neutral       (k labels that tie count 1/k each)
@@ -56,7 +60,7 @@ from pydantic import Field
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.held_out import HeldOutSettings, has_test_items, held_out
-from fairshrink.metrics.bias_nli.pairs import sample_pairs
+from fairshrink.metrics.bias_nli.pairs import Article, sample_pairs
 from fairshrink.models.classes import label_index, probabilities
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
@@ -97,6 +101,11 @@ class Settings(BaseSettings):
     task_items: int = Field(
         200, ge=1, description="held-out pairs of each test table of the task, for the contrast that has no bias"
     )
+    article: Article = Field(
+        "definite",
+        description='before occupations and gendered words: "The accountant", as the paper writes, or "An accountant", '
+        "as the authors' program does",
+    )
     seed: int = Field(0, ge=0, description="seed of both samples")
 
 
@@ -115,8 +124,8 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
             "cluster": [pair.occupation for pair in pairs],
             "group": [pair.gender for pair in pairs],
             "word": [pair.word for pair in pairs],
-            "premise": [pair.premise for pair in pairs],
-            "hypothesis": [pair.hypothesis for pair in pairs],
+            "premise": [pair.premise(settings.article) for pair in pairs],
+            "hypothesis": [pair.hypothesis(settings.article) for pair in pairs],
             "label": "",
         }
     )

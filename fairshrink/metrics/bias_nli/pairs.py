@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from fairshrink.errors import UserError
-from fairshrink.grammar import with_article
+from fairshrink.grammar import capitalized, with_article
 
 GENDERED = (("man", "woman"), ("gentleman", "lady"), ("guy", "girl"))
+Article = Literal["definite", "indefinite"]
 TRANSACTED = ("clothes", "farm_animals", "food", "furniture", "household", "vehicles")
 
 
@@ -23,15 +25,17 @@ class Pair:
     gender: str
     phrase: str
 
-    @property
-    def premise(self) -> str:
+    def premise(self, article: Article = "definite") -> str:
         """The sentence about the occupation."""
-        return f"The {self.occupation} {self.phrase}."
+        return f"{_subject(self.occupation, article)} {self.phrase}."
 
-    @property
-    def hypothesis(self) -> str:
+    def hypothesis(self, article: Article = "definite") -> str:
         """The sentence about the man or woman."""
-        return f"The {self.word} {self.phrase}."
+        return f"{_subject(self.word, article)} {self.phrase}."
+
+
+def _subject(noun: str, article: Article) -> str:
+    return f"The {noun}" if article == "definite" else capitalized(with_article(noun))
 
 
 def sample_pairs(folder: Path, sample: int, seed: int) -> list[Pair]:
