@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Literal, get_origin
 
-from fairshrink.planning import definitions
+from fairshrink.planning import definitions, told_apart
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
 from fairshrink.planning.checkpoints import Checkpoint, Downloads, every_checkpoint
 from fairshrink.planning.task import inputs_of, on_split
@@ -58,6 +58,7 @@ def expand(study: Study) -> Grid:
     """The grid of a study; downloads that nothing uses are left out."""
     downloads = {name: _download(entry) for name, entry in study.downloads.items()}
     checkpoints = list(every_checkpoint(study, downloads))
+    told_apart.check(study.file, ((each.key, each.identity) for each in checkpoints))
     scores = [(each, score) for each in checkpoints for score in _scores(study, each, downloads)]
     tables = _tables(study, checkpoints, scores)
     definitions.keep()
