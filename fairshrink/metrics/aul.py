@@ -21,7 +21,7 @@ Random model: 50, so a broken model looks unbiased here: read `token_probability
     every pair.
 Signal: score(more) − score(less); `stereotype_share` is the share above 0, in per cent. There is no contrast that is
     free of bias, so the signal itself is taken as the Contrast: the signal kept is the slope of a checkpoint's on the
-    baseline's, fitted with an intercept, which is in the null as well. A line through the preferences
+    baseline's, fitted with an intercept, which is in the null as well. Limit: a line through the preferences
     follows whatever moves them alike, so verdicts compare the change with that of controls of the same damage.
 Limits: The model sees the token that it is asked for, so scores depend on how it was trained to treat tokens that are
     not masked. The data set's own limits are those of CrowS-Pairs and StereoSet.

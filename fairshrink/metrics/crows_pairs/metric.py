@@ -39,7 +39,7 @@ Random model: A random masked LM scores 50 too, so a broken model looks unbiased
     variants but `total`.
 Signal: score(sent_more) − score(sent_less) of the chosen variant; `stereotype_share` is the share above 0, in per cent.
     There is no contrast that is free of bias, so the signal itself is taken: the signal kept is the slope of a
-    checkpoint's on the baseline's, fitted with an intercept, which is in the null as well. A line through the
+    checkpoint's on the baseline's, fitted with an intercept, which is in the null as well. Limit: a line through the
     preferences follows whatever moves them alike, so verdicts compare the change with that of controls of the same
     damage; without such controls a cell is never *only more random*.
 Limits: The sample is small for single types (262 pairs on gender: ±6 points at 95 %), so read the intervals. Its
