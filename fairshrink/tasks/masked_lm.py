@@ -55,6 +55,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     from fairshrink.models.batching import collate, encode
     from fairshrink.models.forward import hidden_states, token_logits
     from fairshrink.training.fit import Loss
+    from fairshrink.training.masking import choose_masked
 
     encoded = encode(cp, list(frame["text"]), max_length=settings.max_length)
     sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
@@ -65,7 +66,7 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
         real = torch.zeros(ids.shape, dtype=torch.bool)
         for at, i in enumerate(rows):
             real[at, : len(special[i])] = torch.tensor(special[i]) == 0
-        chosen, masked = _mask(ids, real, settings.mask_share, cp, generator)
+        chosen, masked = choose_masked(ids, real, settings.mask_share, cp, generator)
         hidden = hidden_states(cp.model, {**inputs, "input_ids": masked.to(cp.device)})
         if not chosen.any():  # texts without a token: nothing to learn, and a mean over nothing would be NaN
             return hidden.sum() * 0.0
@@ -106,21 +107,3 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
             "vocabulary": cp.model.config.vocab_size,
         }
     )
-
-
-def _mask(
-    ids: torch.Tensor, real: torch.Tensor, share: float, cp: Checkpoint, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which tokens are to be predicted [n, length], at least one, and the ids with these masked."""
-    import torch
-
-    draw = torch.rand(ids.shape, generator=generator).masked_fill(~real, 2.0)
-    chosen = draw < share
-    if real.any() and not chosen.any():
-        chosen.view(-1)[draw.argmin()] = True
-    fate = torch.rand(ids.shape, generator=generator)
-    # A tokenizer may have tokens that the model has no embedding of, and the other way round.
-    known = min(len(cp.tokenizer), cp.model.get_input_embeddings().num_embeddings)
-    other = torch.randint(known, ids.shape, generator=generator)
-    masked = ids.masked_fill(chosen & (fate < 0.8), cp.tokenizer.mask_token_id)
-    return chosen, torch.where(chosen & (fate >= 0.9), other, masked)

@@ -13,6 +13,7 @@ from fairshrink.errors import UserError
 from fairshrink.models import batching, inference
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.tasks import causal_lm, classification, masked_lm, regression, similarity
+from fairshrink.training.masking import choose_masked
 
 TEXTS = list(tiny.SENTENCES)
 PAIRS = TEXTS[::-1]
@@ -177,7 +178,7 @@ def test_masked_lm_loss_is_the_cross_entropy_at_the_chosen_tokens(tmp_path):
     inputs = cp.tokenizer([TEXTS[i] for i in rows], padding=True, return_tensors="pt")
     real = inputs["attention_mask"].bool() & (inputs["input_ids"] > 4)
     generator = torch.Generator().manual_seed(8)
-    chosen, masked = masked_lm._mask(inputs["input_ids"], real, 0.3, cp, generator)
+    chosen, masked = choose_masked(inputs["input_ids"], real, 0.3, cp, generator)
     with torch.no_grad():
         logits = cp.model(masked, attention_mask=inputs["attention_mask"]).logits
     expected = torch.nn.functional.cross_entropy(logits[chosen], inputs["input_ids"][chosen])
@@ -190,7 +191,7 @@ def test_masking_has_the_right_shares_and_leaves_out_special_tokens(tmp_path):
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(5, 200, (200, 100), generator=generator)
     real = torch.rand(ids.shape, generator=generator) < 0.8
-    chosen, masked = masked_lm._mask(ids, real, 0.15, cp, generator)
+    chosen, masked = choose_masked(ids, real, 0.15, cp, generator)
     assert not (chosen & ~real).any()
     assert torch.equal(ids[~chosen], masked[~chosen])
     assert chosen[real].float().mean().item() == pytest.approx(0.15, abs=0.01)
@@ -206,7 +207,7 @@ def test_at_least_one_token_is_chosen_where_there_is_any(tmp_path):
     for seed in range(30):
         ids = torch.tensor([[2, 50, 60, 3]])
         real = torch.tensor([[False, True, True, False]])
-        chosen, _ = masked_lm._mask(ids, real, 0.01, cp, torch.Generator().manual_seed(seed))
+        chosen, _ = choose_masked(ids, real, 0.01, cp, torch.Generator().manual_seed(seed))
         assert chosen.sum() == 1
         assert chosen[real].any()
 

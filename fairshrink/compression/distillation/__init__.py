@@ -1,0 +1,1 @@
+"""A smaller model, the student, learns from the outputs of a larger one, the teacher."""

@@ -1,0 +1,1 @@
+"""Distillation by soft labels."""
