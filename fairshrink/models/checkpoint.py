@@ -83,12 +83,14 @@ def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu"
         from fairshrink.models import structure
 
         structure.apply(model, metadata["structure"])
+    # Memory of weights that are not filled yet is not used: those of the file go to the device in their stored type.
+    model.to(device)
     try:
         weights_file.fill(model, path, _shared(model))
     except (OSError, SafetensorError) as error:
         raise _incomplete(path, error) from error
     return Checkpoint(
-        model=model.to(device).eval(),
+        model=model.eval(),
         tokenizer=read_tokenizer(path),
         head=metadata["head"],
         labels=tuple(metadata["labels"]),

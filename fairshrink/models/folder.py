@@ -21,6 +21,8 @@ CONFIG = "config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 """Files of which AutoTokenizer makes a fast tokenizer."""
+WORDS = ("word_embeddings.weight", "embed_tokens.weight", "wte.weight", "embed_in.weight", "tok_embeddings.weight")
+"""Embeddings that have a row for each word of the vocabulary."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 SPECIAL = ("unk_token", "bos_token", "eos_token", "cls_token", "sep_token", "mask_token")
 """Tokens that are put into texts, or that texts may have; the padding token is chosen when the model is loaded."""
@@ -53,20 +55,22 @@ def weights(folder: Path, gguf_file: str | None = None) -> int | None:
     try:
         if gguf_file:
             return gguf_header.read(folder / gguf_file).weights
-        index = _json(folder / INDEX)
-        parts = [WEIGHTS] if (folder / WEIGHTS).exists() or index is None else sorted(set(index["weight_map"].values()))
-        shapes = [each["shape"] for name in parts for each in _tensors(folder / name)]
-        return sum(math.prod(shape) for shape in shapes)
+        return sum(math.prod(each["shape"]) for each in _headers(folder).values())
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _tensors(path: Path) -> list[dict[str, Any]]:
-    """What the header of a safetensors file says of each tensor. Raises ValueError for other files."""
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(length) if length <= path.stat().st_size - 8 else b"")
-    return [each for name, each in header.items() if name != "__metadata__"]
+def _headers(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the headers of the safetensors files say of each tensor. Raises ValueError and the like for other files."""
+    index = _json(folder / INDEX)
+    parts = [WEIGHTS] if (folder / WEIGHTS).exists() or index is None else sorted(set(index["weight_map"].values()))
+    found: dict[str, dict[str, Any]] = {}
+    for name in parts:
+        with (folder / name).open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length) if length <= (folder / name).stat().st_size - 8 else b"")
+        found |= {tensor: each for tensor, each in header.items() if tensor != "__metadata__"}
+    return found
 
 
 def _reasons(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None) -> Iterator[str]:
@@ -87,7 +91,8 @@ def _reasons(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None) -> 
         return
     for head in heads:
         yield from supported(config, head)
-    yield from _weights(folder, here)
+    unreadable = list(_weights(folder, here))
+    yield from unreadable or _other_vocabulary(folder, config)
     if not set(TOKENIZERS) & set(here):
         yield f"it has no tokenizer; add the files of its tokenizer ({TOKENIZERS[0]}) from where the model is from"
     else:
@@ -160,6 +165,18 @@ def _weights(folder: Path, here: list[str]) -> Iterator[str]:
         yield _no_weights(folder, here)
     for name in names:
         yield from _cut_off(folder / name)
+
+
+def _other_vocabulary(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
+    """Embeddings of words of another number than config.json says."""
+    said = config.get("vocab_size")
+    for name, each in _headers(folder).items():
+        rows = each["shape"][0] if each.get("shape") else None
+        if isinstance(said, int) and name.endswith(WORDS) and rows != said:
+            yield (
+                f"{name} has {rows} rows in the file, and config.json says vocab_size {said}; take the config.json "
+                "that belongs to the file"
+            )
 
 
 def _no_weights(folder: Path, here: list[str]) -> str:

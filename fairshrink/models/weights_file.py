@@ -90,5 +90,5 @@ def _copy(file: Any, name: str, target: torch.Tensor, sparse: bool) -> bool:
     mask = torch.from_numpy(np.unpackbits(bitmask.numpy(), count=target.numel(), bitorder="little")).bool()
     if int(mask.sum()) != len(values):
         return False
-    target.zero_().view(-1).masked_scatter_(mask, values.to(target.dtype))
+    target.zero_().view(-1).masked_scatter_(mask.to(target.device), values.to(target.device, target.dtype))
     return True

@@ -112,6 +112,13 @@ def test_tokens_beyond_the_vocabulary(folder):
         assert f"the tokenizer's [BEGIN] has the number {size}" in one(folder)
 
 
+def test_embeddings_of_another_number_than_config_json_says(folder):
+    size = json.loads((folder / "config.json").read_text())["vocab_size"]
+    config(folder, vocab_size=size + 3)
+    reason = one(folder)
+    assert f"word_embeddings.weight has {size} rows in the file, and config.json says vocab_size {size + 3}; " in reason
+
+
 def test_no_tokenizer_and_no_json(folder):
     (folder / "tokenizer.json").unlink()
     assert "no tokenizer" in one(folder)
