@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from fairshrink import keys
 from fairshrink.planning.grid import Grid
 from fairshrink.planning.plan import Plan
+from fairshrink.registry import CATALOG
 from fairshrink.store import artifacts
 from fairshrink.study.mistakes import Mistake, StudyError
 from fairshrink.study.uses import Use, mistakes_in
@@ -68,7 +69,7 @@ def _mistakes(expected: Iterable[tuple[str, Use]]) -> list[Mistake]:
         mark = CHECKED / keys.digest([path, _VALUES.dump_python(use, mode="json")])
         if mark.is_file():
             continue
-        wrong = mistakes_in(use, Path(path))
+        wrong = mistakes_in(use, Path(path), CATALOG.compression)
         found += wrong
         if not wrong:
             mark.parent.mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ def check(
         _compare_scales(study, metric, scales)
         for role, files in metric.keys.data.items():
             refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
-    check_others(study, mistakes)
+    check_others(study, catalog.compression, mistakes)
     check_same_rows(study, mistakes)
     hint_control(study)
     _check_names(study, mistakes)

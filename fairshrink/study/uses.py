@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from fairshrink.contracts import Fitting, Part, Removal, TaskHead
+from fairshrink.contracts import AnyMethod, Fitting, Part, Removal, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table, TableReference
 from fairshrink.data.tables import examples, find, read
 from fairshrink.models import folder as model_folder
 from fairshrink.models.architecture.families import refusals, removable_heads
-from fairshrink.settings import Settings
 from fairshrink.store import lfs
+from fairshrink.study.catalog import ModulesOf
 from fairshrink.study.mistakes import Mistake
 from fairshrink.study.study import Study, TaskEntry
 
 SHOWN = 10
-Misfits = Callable[[Any, Mapping[str, Any]], Sequence[tuple[str, str, str]]]
 Scale = tuple[float, float]
 """The lowest and the highest of the labels that are numbers."""
 
@@ -30,7 +29,7 @@ class ModelUse:
     """A model in a folder of a download; ``key`` is its place in the study, as in the others.
 
     ``parts``: what is compressed of it, after the place of the compression or control, and which share is removed.
-    ``fitting``: places and settings of methods whose settings have to fit its sizes, and what says whether they do.
+    ``fitting``: place, name and settings (as JSON: jobs read them) of methods whose settings have to fit its sizes.
     """
 
     key: str
@@ -38,7 +37,7 @@ class ModelUse:
     gguf_file: str | None
     heads: tuple[TaskHead, ...]
     parts: tuple[tuple[str, Part, float | None], ...] = ()
-    fitting: tuple[tuple[str, Settings, Misfits], ...] = ()
+    fitting: tuple[tuple[str, str, str], ...] = ()
     kind: Literal["model"] = "model"
 
 
@@ -110,25 +109,25 @@ def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]
             yield f"controls.{control.method}", control.module.REMOVES, share
 
 
-def _fitting(study: Study, model: str) -> Iterator[tuple[str, Settings, Misfits]]:
+def _fitting(study: Study, model: str) -> Iterator[tuple[str, str, str]]:
     for entry in study.compressions:
         if isinstance(entry.module, Fitting) and any(each == model for each, _ in study.compressed(entry)):
-            yield f"compressions.{entry.method}", entry.settings, entry.module.misfits
+            yield f"compressions.{entry.method}", entry.method, entry.settings.model_dump_json()
     for chain in study.chains:
         if any(each == model for each, _ in study.compressed(chain)):
             for step in chain.steps:
                 if isinstance(step.module, Fitting):
-                    yield f"compressions.{chain.method}", step.settings, step.module.misfits
+                    yield f"compressions.{chain.method}", step.method, step.settings.model_dump_json()
 
 
 def _has_classes(task: TaskEntry) -> bool:
     return task.module.HEAD == "classification"
 
 
-def mistakes_in(use: Use, root: Path) -> list[Mistake]:
+def mistakes_in(use: Use, root: Path, methods: ModulesOf[AnyMethod]) -> list[Mistake]:
     """What is wrong with a use of the download that is the folder, or the one file, ``root``."""
     if isinstance(use, ModelUse):
-        return _model(use, root)
+        return _model(use, root, methods)
     if isinstance(use, FilesUse):
         return list(_files(use, root))
     found: list[Mistake] = []
@@ -179,7 +178,7 @@ def _of_table(use: TableUse, error: TableError) -> Iterator[Mistake]:
         yield Mistake(f"{use.key}.{each.key}" if each.key else use.key, each.reason, each.remedy)
 
 
-def _model(use: ModelUse, root: Path) -> list[Mistake]:
+def _model(use: ModelUse, root: Path, methods: ModulesOf[AnyMethod]) -> list[Mistake]:
     folder = root / use.folder
     if root.is_file():
         if use.gguf_file != root.name or use.folder != ".":
@@ -195,11 +194,11 @@ def _model(use: ModelUse, root: Path) -> list[Mistake]:
     key = f"{use.key}.gguf_file" if use.gguf_file else use.key
     reasons = model_folder.wrong(folder, use.heads, use.gguf_file)
     if not reasons:
-        return list(_compressed(use, model_folder.config_of(folder, use.gguf_file)))
+        return list(_compressed(use, model_folder.config_of(folder, use.gguf_file), methods))
     return [_mistake(key, f"the model in {folder.as_posix()}: {each}") for each in reasons]
 
 
-def _compressed(use: ModelUse, config: Mapping[str, Any]) -> Iterator[Mistake]:
+def _compressed(use: ModelUse, config: Mapping[str, Any], methods: ModulesOf[AnyMethod]) -> Iterator[Mistake]:
     """What is asked of a model that its architecture cannot lose."""
     for place, part, share in use.parts:
         refused = refusals(config, part)
@@ -208,8 +207,10 @@ def _compressed(use: ModelUse, config: Mapping[str, Any]) -> Iterator[Mistake]:
         if most is not None and share is not None and share > most:
             reason = f"{use.key} can lose {most:.0%} of its heads, as each layer keeps one"
             yield Mistake(f"{place}.sparsity", reason, f"at most {most:.4g}, or other `models`")
-    for place, settings, misfits in use.fitting:
-        for setting, reason, remedy in misfits(settings, config):
+    for place, method, settings in use.fitting:
+        module = methods[method]
+        assert isinstance(module, Fitting)
+        for setting, reason, remedy in module.misfits(module.Settings.model_validate_json(settings), config):
             yield Mistake(f"{place}.{setting}", f"{use.key}: {reason}", remedy)
 
 
