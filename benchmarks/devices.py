@@ -49,6 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "fisher_svd": {"parameters_kept": 0.5, "fisher_items": 8},
     "svd": {"parameters_kept": 0.5},
     "random_heads": {"sparsity": 0.25},
+    "soft_labels": {"student_layers": 1},
     "weight_noise": {"level": 0.3},
 }
 """Of methods that need others than a sparsity of one half."""
@@ -210,7 +211,7 @@ def _pairs(folder: Path) -> Path:
         text = list(rng.choice(words, size=int(rng.integers(8, 20))))
         other = list(text)
         other[int(rng.integers(len(text)))] = str(rng.choice(words))
-        lines.append(f"{' '.join(text)}.,{' '.join(other)}!,stereo,gender")
+        lines.append(f'"{" ".join(text)}.","{" ".join(other)}!",stereo,gender')
     path = folder / "pairs.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
