@@ -59,8 +59,8 @@ Pooling = Literal["mean", "cls", "last", "mean_all"]
 """A text's vector: mean over real tokens, the first token, the last token, or the mean with special tokens."""
 Scope = Literal["encoder", "attention", "feed_forward", "all"]
 """Which linear layers: all in the blocks, only query, key and value, only feed-forward, or all with the task head's."""
-Part = Literal["linears", "heads"]
-"""What a method treats: weights of linear layers, or whole attention heads, which not every architecture can lose."""
+Part = Literal["linears", "heads", "layers"]
+"""What a method treats: weights of linear layers, or whole heads or layers, which not every architecture can lose."""
 Form = Literal["baseline", "dense", "factored", "packed"]
 """Weights of linear layers as a method finds or leaves them.
 

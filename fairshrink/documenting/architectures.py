@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from fairshrink import registry
 from fairshrink.contracts import Part
 from fairshrink.models.architecture.families import FAMILIES, Family, refusals
@@ -26,6 +28,9 @@ product of methods, architectures and task heads.
   Where query heads share keys and values, a key and value head goes with its query heads. A model with one key and
   value head in each layer keeps all heads.
 - Low rank and codebooks take a matrix as it is stored, query, key and value together where they are one.
+- **Layers** that are removed leave a model of the same architecture, whose `config.json` says what it has left; the
+  first one stays, because some architectures compute there what all others use. **Neurons** of feed-forward layers
+  are removed from gate, up and down alike, in each layer as many as the method says.
 - Layers that share their weights (ALBERT) are pruned, quantized and counted once; a head is removed from all of them.
 - "All" methods are those that fit the model's task head: where transformers has no classifier (Cohere, Granite, T5),
   there is none to train on shuffled labels.
@@ -43,7 +48,8 @@ def markdown() -> str:
     for kind, each in ARCHITECTURES.items():
         cells = [_cell(family, kind) for family in families]
         lines.append(f"| {each.title} | `{kind}` | {' | '.join(cells)} | {_layers(kind)} |")
-    why = {reason for kind in FAMILIES for reason in refusals({"model_type": kind}, "heads")}
+    parts = get_args(Part)
+    why = {reason for kind in FAMILIES for part in parts for reason in refusals({"model_type": kind}, part)}
     return "\n".join([_INTRO, *lines, "", *(f"- {reason}." for reason in sorted(why))]) + "\n"
 
 

@@ -21,8 +21,13 @@ def test_every_architecture_has_a_row_and_every_family_a_column():
 
 
 def test_what_is_not_possible_is_in_its_row_with_the_reason_below():
-    assert {kind for kind, row in rows().items() if {row["structured"], row["controls"]} != {"all"}} == {"olmo2"}
-    assert (rows()["olmo2"]["structured"], rows()["olmo2"]["controls"]) == ("none", "all but `random_heads`")
+    unusual = {kind for kind, row in rows().items() if {row["structured"], row["controls"]} != {"all"}}
+    assert unusual == {"albert", "olmo2"}
+    assert (rows()["olmo2"]["structured"], rows()["olmo2"]["controls"]) == (
+        "all but `head_pruning`",
+        "all but `random_heads`",
+    )
+    assert rows()["albert"]["structured"] == "all but `layer_dropping`, `redundant_layers`"
     assert re.search(
         r"^- attention heads of the architecture 'olmo2' .* together;", architectures.markdown(), re.MULTILINE
     )

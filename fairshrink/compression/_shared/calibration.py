@@ -74,7 +74,7 @@ def walk(
     (a task head). UserError for a layer that gets no inputs.
     """
     texts = [text for text in texts if len(text.ids)]
-    runner = ByBlock(cp.model.eval(), _batches(cp, texts))
+    runner = ByBlock(cp.model.eval(), in_batches(cp, texts))
     inside = {name for stage in runner.stages for block in stage for name in names if name.startswith(f"{block}.")}
     outside = [name for name in names if name not in inside]
     early: list[Calibrated] = []
@@ -97,7 +97,8 @@ def walk(
         yield _calibrated(cp, late, found)
 
 
-def _batches(cp: Checkpoint, texts: Sequence[Text]) -> list[Inputs]:
+def in_batches(cp: Checkpoint, texts: Sequence[Text]) -> list[Inputs]:
+    """Model inputs of texts of similar length together, the longest first; the same on all devices."""
     made = []
     for rows in batches([len(text.ids) for text in texts], TOKENS_PER_BATCH):
         types = [types for row in rows if (types := texts[row].types) is not None]

@@ -240,6 +240,16 @@ _INNER = ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "hidden_dim")
 """What config.json calls the width of a model, and of its feed-forward layers."""
 
 
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""What config.json calls the number of layers."""
+
+
+def number_of_layers(config: Mapping[str, Any]) -> int | None:
+    """How many layers a model has, if its config.json says it."""
+    found = next(filter(None, map(config.get, _LAYERS)), None)
+    return found if isinstance(found, int) else None
+
+
 def row_lengths(config: Mapping[str, Any]) -> list[int]:
     """How many inputs linear layers of the blocks have, as far as config.json says it."""
     found = (next(filter(None, map(config.get, names)), None) for names in (_WIDTH, _INNER))
@@ -275,3 +285,9 @@ def _reasons(config: Mapping[str, Any], part: Part) -> Iterator[str]:
             yield f"{who} from a model whose layers have one for keys and values, which stays; use another method"
         if kind == "bloom" and config.get("slow_but_exact") and config.get("pretraining_tp", 1) > 1:
             yield f"{who} with `slow_but_exact`, because it multiplies in slices of all heads; set it to false"
+    elif part == "layers":
+        who = f"layers of the architecture {kind!r} cannot be removed"
+        if kind == "albert":
+            yield f"{who}, because all share one set of weights; use another method"
+        if kind == "gpt2" and config.get("scale_attn_by_inverse_layer_idx"):
+            yield f"{who} with `scale_attn_by_inverse_layer_idx`, as they compute by their number; use another method"
