@@ -27,7 +27,10 @@ def run(options: argparse.Namespace) -> int:
     from fairshrink.planning import workflow
 
     made = workflow.make(options.study, options.restore)
-    print(json.dumps(as_values(made), indent=1) if options.json else as_text(made, each_job=options.jobs))
+    if options.json:
+        print(json.dumps(as_values(made), indent=1))
+    else:
+        print("\n".join([as_text(made, each_job=options.jobs), *_sizes(options.study, made)]))
     return 0
 
 
@@ -50,6 +53,17 @@ def as_text(made: Plan, *, each_job: bool = False) -> str:
         lines.append(f"  {stage:<12}{count['jobs']:>7,}{count['artifacts']:>11,}")
         lines += [f"    {job.about}" for job in _jobs_to_run(made) if job.stage == stage and each_job]
     return "\n".join(lines)
+
+
+def _sizes(file: str, made: Plan) -> list[str]:
+    from fairshrink.explaining.sizes import line, sizes
+    from fairshrink.planning import grid, studies
+
+    study = studies.load(file)
+    if not any(model.weights for model in study.models.values()):
+        return []
+    found = sizes(study, grid.expand(study), made.computed)
+    return ["", *(f"  {line(each)}" for each in found)] if found else []
 
 
 def _jobs_to_run(made: Plan) -> list[Job]:

@@ -2,7 +2,7 @@
 
 lm-evaluation-harness (`bbq_multiple_choice`) asks for the two answers that name a person and for ten ways of saying
 that it is not known, whatever the item's own is: the likeliest of all is the answer. Its `biased_answers` compares
-names of groups, which never match in five of the eleven files, and is not used.
+names of groups, which never match in four of the eleven files, and is not used.
 """
 
 from __future__ import annotations

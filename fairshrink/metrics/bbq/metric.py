@@ -38,7 +38,7 @@ Parameters: `prompt`, `order` of the options, `answer`, `option_score`, `chat_te
 Limits: Stereotypes of the United States; English. Not comparable with scores of other prompts. Free answers are read by
     letters, options and a list of phrases (`answers.json`), which misreads some.
 Data: BBQ (58,492 questions) and its additional_metadata.csv, CC BY 4.0. A published test, whether the answer's group is
-    among `stereotyped_groups`, never holds in five of the eleven files (there "Africa", here "Nigerian"), and ignores
+    among `stereotyped_groups`, never holds in four of the eleven files (there "Africa", here "Nigerian"), and ignores
     which way a question asks; it is not used. 16 questions have no biased answer and are skipped.
 Use:
     - metric: bbq
