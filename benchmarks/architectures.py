@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 import zoo
-from compression_case import compress, context, logits, reread, task
+from compression_case import compress, context, few_of, logits, reread, task
 
 from fairshrink import registry
 from fairshrink.contracts import ALL_HEADS, CONTROLS, DOSE
@@ -25,14 +25,11 @@ from fairshrink.models import task_heads
 from fairshrink.models.architecture.families import refusals
 from fairshrink.models.checkpoint import Checkpoint
 
-SETTINGS = {
-    "head_pruning": {"sparsity": 0.25, "items": 4},
-    "iterative_magnitude": {"sparsity": 0.5, "rounds": 2},
-    "random_heads": {"sparsity": 0.25},
-    "weight_noise": {"level": 0.3},
-}
 RIGHT = (".", "-", "no")
-PRUNING = {"sparsity": 0.5}
+TRAINED = ("iterative_magnitude", "quantization_aware_training")
+"""Methods of tasks that a model is fine-tuned on."""
+UNTIED = "embedding_tying"
+"""A method of models whose output layer has weights of its own."""
 UNCHANGED = ("noise_floor",)
 """Methods that change how a model is computed and not what it is."""
 
@@ -58,19 +55,21 @@ def result(name: str, head: str, method: str) -> str:
     """What became of a method."""
     module = registry.load("compression", method)
     trained = head in ("masked_lm", "regression", "classification")
-    needs_training = method == "iterative_magnitude" or getattr(module, "STORED", False)
+    needs_training = method in TRAINED or getattr(module, "STORED", False)
     if head not in getattr(module, "HEADS", ALL_HEADS) or (needs_training and not trained):
         return "-"
     if module.NEEDS_TASK and head == "encoder":
         return "-"
     before = checkpoint(name, head)
+    output = before.model.get_output_embeddings()
+    if method == UNTIED and (output is None or output.weight is before.model.get_input_embeddings().weight):
+        return "-"
     with tempfile.TemporaryDirectory() as folder:
         kind = head if module.NEEDS_TASK else "classification"
         settings = {"train_items": 8} if trained and module.NEEDS_TASK else {}
         about = context(task(Path(folder), kind, **settings), source=lambda *_: copy.deepcopy(before))
-        usual = PRUNING if "sparsity" in module.Settings.model_fields else {}
         try:
-            after = compress(method, copy.deepcopy(before), about, **SETTINGS.get(method, usual))
+            after = compress(method, copy.deepcopy(before), about, **few_of(method))
         except UserError as error:
             part = getattr(module, "REMOVES", "linears")
             return "no" if refusals(before.model.config.to_dict(), part) else f"refused: {error}"

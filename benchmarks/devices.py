@@ -30,7 +30,7 @@ import pandas as pd
 import tiny
 import torch
 import transformers
-from compression_case import context, task
+from compression_case import context, few_of, task
 from compression_case import tiny as tiny_model
 
 from fairshrink import registry
@@ -40,19 +40,6 @@ from fairshrink.models import batching
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "head_pruning": {"sparsity": 0.25, "items": 8},
-    "iterative_magnitude": {"sparsity": 0.5, "rounds": 2},
-    "kmeans": {"clusters": 16},
-    "linear_quantization": {"bits": 3},
-    "activation_svd": {"parameters_kept": 0.5, "calibration_items": 8},
-    "fisher_svd": {"parameters_kept": 0.5, "fisher_items": 8},
-    "svd": {"parameters_kept": 0.5},
-    "random_heads": {"sparsity": 0.25},
-    "soft_labels": {"student_layers": 1},
-    "weight_noise": {"level": 0.3},
-}
-"""Of methods that need others than a sparsity of one half."""
 SIZES = {
     "masked_lm": transformers.RobertaConfig(
         vocab_size=50265, max_position_embeddings=514, type_vocab_size=1, attn_implementation="sdpa"
@@ -108,13 +95,8 @@ def compressions(device: torch.device) -> Iterator[str]:
 
 def _compressed(method: str, cp: Checkpoint, device: torch.device, about: Any) -> Checkpoint:
     module = registry.load("compression", method)
-    usual = {"sparsity": 0.5} if "sparsity" in module.Settings.model_fields else {}
-    if "calibration_items" in module.Settings.model_fields:
-        usual["calibration_items"] = 8
-    if "group" in module.Settings.model_fields:
-        usual["group"] = 16
     moved = _on(copy.deepcopy(cp), device)
-    return module.compress(moved, module.Settings(**(SETTINGS.get(method) or usual)), about)
+    return module.compress(moved, module.Settings(**few_of(method)), about)
 
 
 def _on(cp: Checkpoint, device: torch.device) -> Checkpoint:

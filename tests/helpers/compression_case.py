@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 from task_case import task_of
@@ -19,6 +20,30 @@ MODELS = {
     "roberta": (tiny_roberta, "masked_lm"),
     "llama": (tiny_llama, "causal_lm"),
 }
+
+
+FEW: dict[str, dict[str, Any]] = {
+    "activation_svd": {"parameters_kept": 0.5},
+    "fisher_svd": {"parameters_kept": 0.5, "fisher_items": 8},
+    "head_pruning": {"sparsity": 0.25, "items": 8},
+    "iterative_magnitude": {"rounds": 2},
+    "kmeans": {"clusters": 16},
+    "layer_dropping": {"layers": 1},
+    "linear_quantization": {"bits": 3},
+    "random_heads": {"sparsity": 0.25},
+    "redundant_layers": {"layers": 1},
+    "soft_labels": {"student_layers": 1},
+    "svd": {"parameters_kept": 0.5},
+    "weight_noise": {"level": 0.3},
+}
+"""Settings for tiny models, besides those of `few_of`."""
+
+
+def few_of(method: str) -> dict[str, Any]:
+    """Settings of any method that change a tiny model: half of it goes, few examples are read."""
+    fields = registry.load("compression", method).Settings.model_fields
+    usual = {"sparsity": 0.5, "calibration_items": 8, "group": 16}
+    return {name: value for name, value in usual.items() if name in fields} | FEW.get(method, {})
 
 
 def tiny(name: str, folder: Path, head: str | None = None, **config) -> Checkpoint:

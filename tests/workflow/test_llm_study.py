@@ -37,7 +37,7 @@ def miniature() -> dict:
         "columns": {"text": "sentence"},
     }
     del content["downloads"]["pythia_1_4b"], content["models"]["pythia_1_4b"]
-    content["controls"] = [{"method": "random_init"}]
+    del content["controls"]
     content["compressions"][1]["group"] = 8
     content["metrics"] = [each for each in content["metrics"] if each["metric"] in ("task_score", "stereoset")]
     content["metrics"][0]["texts"] = 5
@@ -70,7 +70,7 @@ def test_tiny_version_of_the_study_of_large_models(tmp_path):
         snakemake(folder, HF_ENDPOINT=endpoint, HF_HUB_OFFLINE="0")
     assert planned(folder) == {}
     frame = pd.read_parquet(folder / "results/llm/tables/results.parquet")
-    assert sorted(frame["method"].unique()) == ["int4_weight_only", "int8_weight_only", "none", "random_init"]
+    assert sorted(frame["method"].unique()) == ["int4_weight_only", "int8_weight_only", "none"]
     by_model = [part.sort_values(["method", "metric", "group", "statistic"]) for _, part in frame.groupby("model")]
     assert len(by_model) == 2
     # The one in parts is the same model.
