@@ -1,0 +1,104 @@
+"""A checkpoint for people who do not have fairshrink: a plain transformers folder with a model card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairshrink.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+LEDGER = {
+    "params": "parameters",
+    "zero_fraction_prunable": "zeros among prunable weights",
+    "effective_bits": "bits per weight as stored",
+    "bytes": "bytes of the compressed form",
+    "flops_per_token": "operations per token",
+}
+
+
+def export(checkpoint: Path | str, folder: Path, study: Path | str | None = None) -> None:
+    """Write ``folder``, which must not exist; nothing is left of it if anything fails. Raises UserError."""
+    from fairshrink.models import checkpoint as checkpoints
+    from fairshrink.models import plain
+
+    source = Path(checkpoint)
+    if folder.exists():
+        raise UserError(f"{folder} exists already: name a new folder")
+    if not (source / "checkpoint.json").is_file():
+        raise UserError(f"{source}: not a checkpoint; name a folder in results/baselines or results/compressed")
+    record = _record(source)
+    scores = _scores(study, record) if study else None
+    building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    building.mkdir(parents=True)
+    try:
+        plain.write(checkpoints.load(source), building)
+        (building / "README.md").write_text(card(source.name, record, scores), encoding="utf-8")
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
+    """The model card: where the weights come from, what the compression did, what a study measured."""
+    identity = record.get("identity", {})
+    lines = [f"# {name}", "", "Weights are dense here, whatever form the compression stores.", "", "## Recipe", ""]
+    lines += [f"- {what}: {identity[key]}" for key, what in _IDENTITY.items() if identity.get(key) not in (None, "")]
+    lines += [f"- key of the checkpoint: {record.get('key', 'unknown')}"]
+    if commit := record.get("made", {}).get("git_commit"):
+        lines += [f"- made by fairshrink at commit {commit}"]
+    ledger = record.get("ledger", {})
+    if ledger:
+        lines += ["", "## Ledger", "", "| | |", "|---|---:|"]
+        lines += [f"| {what} | {ledger[key]:,.6g} |" for key, what in LEDGER.items() if key in ledger]
+    if scores is not None and len(scores):
+        lines += ["", "## Bias and task scores", "", "| metric | statistic | group | value | 95% interval | baseline |"]
+        lines += ["|---|---|---|---:|---:|---:|"]
+        lines += [_row(each) for each in scores.to_dict("records")]
+    return "\n".join(lines) + "\n"
+
+
+_IDENTITY = {
+    "model": "model",
+    "task": "task",
+    "split": "split",
+    "seed": "seed",
+    "method": "method",
+    "setting": "setting",
+}
+
+
+def _row(each: dict[str, Any]) -> str:
+    from fairshrink.reporting import digits, escaping
+
+    names = " | ".join(escaping.markdown(str(each[key])) for key in ("metric", "statistic", "group"))
+    interval = (
+        f"{digits.plain(each['ci_low'])} to {digits.plain(each['ci_high'])}" if each["ci_low"] == each["ci_low"] else ""
+    )
+    return f"| {names} | {digits.plain(each['value'])} | {interval} | {digits.plain(each['baseline_value'])} |"
+
+
+def _record(source: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((source / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{source}/provenance.json cannot be read ({error}): restore the checkpoint") from error
+    return record if isinstance(record, dict) else {}
+
+
+def _scores(study: Path | str, record: dict[str, Any]) -> DataFrame:
+    """The rows of a study's results that are about the checkpoint's model, task, split, method and setting."""
+    from fairshrink.api.studies import read_results
+
+    found, identity = read_results(study), record.get("identity", {})
+    for name in ("model", "task", "split", "method"):
+        found = found[found[name] == identity.get(name)]
+    found = found[found["setting"].fillna("") == (identity.get("setting") or "")]
+    if found.empty:
+        raise UserError(f"{study}: its results say nothing of this checkpoint; leave --study out, or name its own")
+    return found

@@ -1,0 +1,95 @@
+"""What `export` writes is read by plain transformers alone, and gives the checkpoint's own outputs, or is refused."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+import transformers
+import zoo
+from compression_case import FEW, compress, few_of, logits, tiny
+
+from fairshrink.api import exporting
+from fairshrink.errors import UserError
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models import task_heads
+from fairshrink.models.checkpoint import Checkpoint
+
+RECORD = {
+    "key": "0123456789ab",
+    "identity": {"model": "tiny", "task": "a|b", "split": 0, "seed": 3, "method": "svd", "setting": ""},
+    "ledger": {"params": 1000, "effective_bits": 4.5},
+    "made": {"git_commit": "abc"},
+}
+
+
+def stored(cp: Checkpoint, folder):
+    checkpoints.save(cp, folder)
+    (folder / "provenance.json").write_text(json.dumps(RECORD))
+    return folder
+
+
+def gpt2() -> Checkpoint:
+    """An architecture whose dense matrices are transposed and fused."""
+    made = zoo.built("gpt2", "causal_lm", with_decoder=False)
+    model = task_heads.build(made.config, "causal_lm")
+    model.load_state_dict(made.state_dict())
+    return Checkpoint(model, zoo._ALL["gpt2"].tokenizer(), "causal_lm")
+
+
+def read_plainly(folder, head: str) -> torch.nn.Module:
+    return getattr(transformers, zoo.AUTO[head]).from_pretrained(folder).eval()
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("magnitude_global", {"sparsity": 0.5}),
+        ("int8_weight_only", {}),
+        ("int4_weight_only", {"group": 16, "embeddings": True}),
+        ("linear_quantization", {"bits": 3}),
+        ("kmeans", {"clusters": 8, "embeddings": True}),
+        ("svd", FEW["svd"]),
+        ("layer_tying", {}),
+        ("layer_dropping", few_of("layer_dropping")),
+    ],
+)
+@pytest.mark.parametrize("name", ["roberta", "llama", "gpt2"])
+def test_plain_transformers_gives_the_same_outputs(name, method, settings, tmp_path):
+    cp = compress(method, gpt2() if name == "gpt2" else tiny(name, tmp_path), **settings)
+    expected = logits(cp)
+    exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "plain")
+    model = read_plainly(tmp_path / "plain", cp.head)
+    ids = torch.randint(
+        5, model.get_input_embeddings().num_embeddings, (3, 12), generator=torch.Generator().manual_seed(0)
+    )
+    with torch.inference_mode():
+        found = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "plain")("The doctor")["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"), [("int8_dynamic", "rounds its inputs to 8 bits"), ("random_heads", "has another size")]
+)
+def test_what_plain_transformers_has_no_place_for_is_refused_and_leaves_nothing(method, reason, tmp_path):
+    cp = compress(method, tiny("bert", tmp_path), **few_of(method))
+    with pytest.raises(UserError, match=reason):
+        exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "plain")
+    assert not [each.name for each in tmp_path.iterdir() if "plain" in each.name]
+
+
+def test_the_model_card_has_recipe_ledger_and_scores():
+    row = {"metric": "seat", "statistic": "mean|d", "group": "all", "value": 0.25, "ci_low": 0.125, "ci_high": 0.5}
+    text = exporting.card("tiny-svd", RECORD, pd.DataFrame([row | {"baseline_value": 0.75}]))
+    assert "- method: svd" in text and "- key of the checkpoint: 0123456789ab" in text
+    assert "| bits per weight as stored | 4.5 |" in text
+    assert "mean\\|d" in text and "0.125 to 0.5" in text
+
+
+def test_folders_that_exist_and_folders_that_are_no_checkpoints_are_refused(tmp_path):
+    source = stored(tiny("bert", tmp_path), tmp_path / "stored")
+    with pytest.raises(UserError, match="exists already"):
+        exporting.export(source, tmp_path)
+    with pytest.raises(UserError, match="not a checkpoint"):
+        exporting.export(tmp_path / "nothing", tmp_path / "plain")
