@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the folder. Raises UserError if plain transformers could not hold the model."""
-    from fairshrink.api.exporting import export
+    from fairshrink.exporting.checkpoint import export
 
     export(options.checkpoint, Path(options.folder), options.study)
     print(f"{options.folder}: read back by plain transformers, the outputs are the same")

@@ -21,6 +21,7 @@ from fairshrink.store import artifacts
 NAMES = [
     "docs",
     "explain",
+    "export",
     "export-items",
     "gc",
     "judge",

@@ -9,8 +9,8 @@ import transformers
 import zoo
 from compression_case import FEW, compress, few_of, logits, tiny
 
-from fairshrink.api import exporting
 from fairshrink.errors import UserError
+from fairshrink.exporting import checkpoint as exporting
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import task_heads
 from fairshrink.models.checkpoint import Checkpoint
