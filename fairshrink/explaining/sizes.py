@@ -45,5 +45,5 @@ def sizes(study: Study, whole: Grid, computed: Iterable[str]) -> list[Size]:
 def line(size: Size) -> str:
     """A line for people."""
     made = f"{size.checkpoints} checkpoint{'s' if size.checkpoints != 1 else ''} to make"
-    disk, memory = (f"{each / GB:,.0f} GB" for each in (size.disk, size.memory))
+    disk, memory = (f"{each / GB:,.{0 if each >= 10 * GB else 1}f} GB" for each in (size.disk, size.memory))
     return f"{size.model}: {made}, up to {disk} of disk; {memory} of memory in a job"
