@@ -16,6 +16,7 @@ import zoo
 from fairshrink import registry
 from fairshrink.models import batching, inference
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.training import masking
 
 TEXTS = (*tiny.SENTENCES[:2], "She", "kind men", "A man is a man is a man is a man is a man is a man.")
 PAIRS = TEXTS[::-1]
@@ -136,14 +137,13 @@ def test_losses_and_gradients_of_language_models_are_their_makers(name, head, ma
     """The maker's own loss, for the same tokens in one padded batch."""
     cp, maker = checkpoints.load(saved(made(name, head).cp, tmp_path)), zoo.loaded(made(name, head).folder, head)
     task = registry.CATALOG.tasks[head]
+    seen, choose = [], masking.choose_masked
+    monkeypatch.setattr(masking, "choose_masked", lambda *given: seen.append(choose(*given)) or seen[-1])
     loss = task.loss(cp, pd.DataFrame({"text": TEXTS}), task.Settings())
     if head == "causal_lm":
         sequences = [batching.causal_ids(cp, text) for text in TEXTS]
         inputs = batching.collate(cp, sequences)
         labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
-    else:
-        seen, collate = [], task.loss.__globals__["_mask"]
-        monkeypatch.setitem(task.loss.__globals__, "_mask", lambda *given: seen.append(collate(*given)) or seen[-1])
     ours = loss(range(len(TEXTS)), 3)
     if head == "masked_lm":
         (chosen, masked), sequences = seen[0], batching.encode(cp, TEXTS)["input_ids"]
