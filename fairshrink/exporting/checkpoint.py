@@ -55,7 +55,7 @@ def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
     ledger = record.get("ledger", {})
     if ledger:
         lines += ["", "## Ledger", "", "| | |", "|---|---:|"]
-        lines += [f"| {what} | {ledger[key]:,.6g} |" for key, what in LEDGER.items() if key in ledger]
+        lines += [f"| {what} | {_number(ledger[key])} |" for key, what in LEDGER.items() if key in ledger]
     if scores is not None and len(scores):
         lines += ["", "## Bias and task scores", "", "| metric | statistic | group | value | 95% interval | baseline |"]
         lines += ["|---|---|---|---:|---:|---:|"]
@@ -71,6 +71,10 @@ _IDENTITY = {
     "method": "method",
     "setting": "setting",
 }
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _row(each: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from fairshrink.errors import UserError
 from fairshrink.models import reference
 from fairshrink.models.architecture.linear import output_dim
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.pretrained import plain_lengths
+from fairshrink.models.pretrained import plain_lengths, quiet
 from fairshrink.models.stored_forms._shared.coded import Coded
 from fairshrink.models.stored_forms.int8 import Int8Linear
 from fairshrink.models.task_heads import build, published
@@ -29,10 +29,11 @@ def write(cp: Checkpoint, folder: Path) -> None:
     """
     model = dense(cp)
     decoded = any(isinstance(each, Coded | Int8Linear) for each in cp.model.modules())
-    model.to(torch.float32 if decoded else getattr(torch, cp.dtype)).save_pretrained(folder)
     plain_lengths(cp.tokenizer)
-    cp.tokenizer.save_pretrained(folder)
-    again = published(str(folder), model.config.model_type, cp.head, dtype=torch.float32).eval()
+    with quiet():
+        model.to(torch.float32 if decoded else getattr(torch, cp.dtype)).save_pretrained(folder)
+        cp.tokenizer.save_pretrained(folder)
+        again = published(str(folder), model.config.model_type, cp.head, dtype=torch.float32).eval()
     reference.check(cp.model, cp.tokenizer, cp.head, again, folder, whole=True)
 
 

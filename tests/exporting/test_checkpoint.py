@@ -83,7 +83,7 @@ def test_the_model_card_has_recipe_ledger_and_scores():
     row = {"metric": "seat", "statistic": "mean|d", "group": "all", "value": 0.25, "ci_low": 0.125, "ci_high": 0.5}
     text = exporting.card("tiny-svd", RECORD, pd.DataFrame([row | {"baseline_value": 0.75}]))
     assert "- method: svd" in text and "- key of the checkpoint: 0123456789ab" in text
-    assert "| bits per weight as stored | 4.5 |" in text
+    assert "| bits per weight as stored | 4.5 |" in text and "| parameters | 1,000 |" in text
     assert "mean\\|d" in text and "0.125 to 0.5" in text
 
 
