@@ -96,17 +96,15 @@ def _record(source: Path) -> dict[str, Any]:
 
 
 def _scores(study: Path | str, record: dict[str, Any]) -> DataFrame:
-    """The rows of a study's results that are about the checkpoint's model, task, split, method and setting."""
+    """The rows of a study's results that have the checkpoint's key."""
     from fairshrink.analysis import results_file
     from fairshrink.planning import grid, studies
 
     results = Path(grid.expand(studies.load(str(study))).tables.path) / "tables" / "results.parquet"
     if not results.is_file():
         raise UserError(f"{results}: there are no such results; run the study (`make`), or leave --study out")
-    found, identity = results_file.read(results)[0], record.get("identity", {})
-    for name in ("model", "task", "split", "method"):
-        found = found[found[name] == identity.get(name)]
-    found = found[found["setting"].fillna("") == (identity.get("setting") or "")]
+    found = results_file.read(results)[0]
+    found = found[found["key"] == record.get("key")]
     if found.empty:
         raise UserError(f"{study}: its results say nothing of this checkpoint; leave --study out, or name its own")
     return found
