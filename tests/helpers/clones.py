@@ -76,8 +76,8 @@ def configure(folder: Path, remote: Remote, **more: object) -> None:
     (folder / ".dvc/config.local").write_text("\n".join(lines) + "\n")
 
 
-def make(root: Path, parent: str, name: str, files: dict[str, bytes] | None = None) -> str:
-    """Make an artifact whose folder's name ends with its key; returns its path."""
+def make(root: Path, parent: str, name: str, files: dict[str, bytes] | None = None, machine: str = "") -> str:
+    """Make an artifact whose folder's name ends with its key, recorded as made on ``machine``; returns its path."""
     parts = {"stage": "compress", "code": {}, "params": {"of": f"{parent}/{name}"}, "inputs": {}}
     key = keys.key(**parts)
     path = f"{parent}/{name}-{key}"
@@ -87,7 +87,7 @@ def make(root: Path, parent: str, name: str, files: dict[str, bytes] | None = No
         for file, data in (content if files is None else files).items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(data)
-        return {}
+        return {"machine": machine}
 
     artifacts.make(artifacts.Recipe("compress", name, key, str(root / path), parts), fill)
     return path
