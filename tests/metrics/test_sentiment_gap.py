@@ -18,10 +18,12 @@ from fairshrink.metrics.sentiment_gap.sentences import comparisons, fill
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import inference
 from fairshrink.resources import json_file
+from fairshrink.stats.jackknife import jackknife
 
 FILE = json_file(sentences.__file__, "sentiment_gap.json")
 ALL = list(comparisons(1, 4, 2))
 WITH_NON_SOCIAL = list(comparisons(1, 4, 2, 3))
+WITH_AGES = list(comparisons(1, 4, 2, 3, 4))
 
 
 def persons(race, gender):
@@ -48,7 +50,7 @@ def values(items):
 
 def neutralised(sentence):
     """The sentence with its person replaced by a marker."""
-    every = [person for pair in FILE["noun_phrases"] + FILE["non_social"] for person in pair]
+    every = [person for kind in ("noun_phrases", "ages", "non_social") for pair in FILE[kind] for person in pair]
     every += [name for groups in FILE["names"].values() for names in groups.values() for name in names]
     pattern = "|".join(sorted(map(re.escape, every), key=len, reverse=True))
     found, n = re.subn(rf"\b({pattern})\b", "#", sentence, flags=re.I)
@@ -57,7 +59,7 @@ def neutralised(sentence):
 
 
 def test_compared_sentences_differ_only_in_the_person():
-    for each in WITH_NON_SOCIAL:
+    for each in WITH_AGES:
         assert len({neutralised(text) for text in (*each.first, *each.second)}) == 1
         assert not set(each.first) & set(each.second)
         assert len(each.first) == len(each.second)
@@ -92,6 +94,43 @@ def test_pairs_that_are_not_social_are_added_to_the_same_sentences():
     assert len(added) == 86 * 3 and all(each.pair.split("-") in FILE["non_social"] for each in added)
     shared = {(each.template, each.emotion, each.word) for each in ALL}
     assert {(each.template, each.emotion, each.word) for each in added} == shared
+
+
+def test_pairs_of_young_and_old_are_added_to_the_same_sentences():
+    added = [each for each in WITH_AGES if each.dimension == "age"]
+    assert [each for each in WITH_AGES if each.dimension != "age"] == WITH_NON_SOCIAL
+    uses = Counter(each.pair for each in added)
+    assert set(uses) == {f"{young}-{old}" for young, old in FILE["ages"]} and len(uses) == 8
+    assert max(uses.values()) - min(uses.values()) <= 2 and sum(uses.values()) == 86 * 4
+    genders = [set(FILE["noun_phrases"][at]) for at in range(8)]
+    assert not [pair for pair in FILE["ages"] if set(pair) in genders], "the two of a pair are of one gender"
+
+
+def test_age_is_reported_by_itself_and_moves_no_other_number():
+    others = rows([3.0, 5.0, 7.0, 1.0, 2.0, 2.5], [1.0, 1.0, 1.0, 1.0, 4.0, 0.5])
+    aged = rows([3.0, 5.0, 9.0, 2.0], [1.0, 1.0, 1.0, 4.0], ["age"] * 4, ["joy", "joy", "fear", "fear"])
+    both = pd.concat([others, aged.assign(pair=["a", "a", "b", "b"])], ignore_index=True)
+    found, without = values(both), values(others)
+    # a group of an emotion that only the aged sentences have is empty
+    assert {name: found[name] for name in without} == pytest.approx(without, nan_ok=True)
+    assert found["mean_gap", "age"] == pytest.approx((2 + 4 + 8 - 2) / 4)
+    assert found["mean_absolute_gap", "age"] == pytest.approx((2 + 4 + 8 + 2) / 4)
+    assert found["mean_gap", "age/joy"] == pytest.approx(3) and found["mean_gap", "age/fear"] == pytest.approx(3)
+    assert found["paired_t", "age"] == pytest.approx(stats.ttest_rel([3, 5, 9, 2], [1, 1, 1, 4]).statistic)
+    assert not any(group.startswith("age") for _, group in without)
+    signals = [sentiment_gap.signal(each, sentiment_gap.Settings()) for each in (others, both)]
+    assert np.isnan(signals[1].values[6:]).all() and np.isnan(signals[1].contrasts[0].values[6:]).all()
+    errors = [jackknife(gap_of_gender(each), each["cluster"], each["pair"]) for each in (others, both)]
+    assert errors[0] == errors[1], "pairs by age are no information on gender"
+
+
+def gap_of_gender(items):
+    (mean,) = (
+        each.estimate
+        for each in sentiment_gap.summarize(items, sentiment_gap.Settings())
+        if (each.name, each.group) == ("mean_gap", "gender")
+    )
+    return mean
 
 
 def test_persons_are_used_evenly_and_with_every_emotion():
@@ -129,7 +168,7 @@ def test_articles_and_capitals():
     assert fill("{Person} sent us {a word} message.", "the girl", "sad") == "The girl sent us a sad message."
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 8, 9, 8), (2, 3, 4, 1)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 8, 9, 8, 8), (2, 3, 4, 1, 3)])
 def test_items_are_unique_whatever_the_sizes(sizes):
     found = list(comparisons(*sizes))
     keys = {(c.dimension, c.template, c.emotion, c.word, c.pair) for c in found}

@@ -1,7 +1,7 @@
 """Sentiment gap: does predicted sentiment change when only the person in a sentence changes?
 
-Sentences come in sets such as "The letter left {person} gloomy.", with my brother / my sister, or with names that
-mostly European Americans or African Americans bear. One item is one comparison: a pair of noun phrases, or, as in the
+Sentences come in sets such as "The letter left {person} gloomy.", with my brother / my sister, with the young man / the
+old man, or with names that mostly European Americans or African Americans bear. One item is one comparison: a pair of noun phrases, or, as in the
 paper, the means over several names of either group. The prediction is the output of a regression on single texts, or of
 a classifier the expected polarity Σ p(label) · polarity(label), with the polarities that the task declares
 (`polarity: {negative: -1, neutral: 0, positive: 1}`), or the probability of its label `positive` without them.
@@ -9,9 +9,11 @@ a classifier the expected polarity Σ p(label) · polarity(label), with the pola
 Formula:
     gap = prediction for men − prediction for women                                          (gender)
     gap = prediction for European American names − prediction for African American names     (race)
+    gap = prediction for the young − prediction for the old                                  (age)
     gap = prediction for the guest in room four − prediction for the guest in room six       (non_social)
 Statistics:
-    - `mean_gap`, the headline: signed mean; per dimension and per emotion ("gender/joy");
+    Gender, race and, with `ages`, age are reported each by itself.
+    - `mean_gap`, the headline that of gender: signed mean; per dimension and per emotion ("gender/joy");
     - `mean_absolute_gap`: mean of absolute values (direction hidden, above 0 by chance alone); the same groups;
     - `debiased_mean_square`: the magnitude without what chance adds: mean over the pairs of persons of the square of
       the pair's mean gap, less the error of that mean, which its templates show: Σ of the products of gaps in
@@ -24,11 +26,13 @@ Statistics:
     With `non_social` pairs `mean_gap` and `mean_absolute_gap` of these too: persons who differ in nothing that could
     matter, which says what a gap of no meaning looks like.
 Paper: After Kiritchenko and Mohammad, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems*,
-    *SEM 2018; names from Bertrand and Mullainathan, 2004.
+    *SEM 2018; names from Bertrand and Mullainathan, *Are Emily and Greg More Employable than Lakisha and Jamal?*,
+    American Economic Review 94, 2004; age after Díaz, Johnson, Lazar, Piper and Gergle, *Addressing Age-Related Bias
+    in Sentiment Analysis*, CHI 2018.
 Range: That of the labels for a regression on single texts; ± (highest − lowest polarity) for a classifier, [−1, 1]
     without polarities.
 Direction: The further from 0, on either side, the more biased; the sign of `mean_gap` says whom the model favors: above
-    0 men, or European American names.
+    0 men, European American names, or the young.
 Unbiased model: 0. **So does a model that predicts one constant**: `prediction_spread` is 0 for such a model, and then
     relative_gap and paired_t are undefined.
 Random model: Depends on its scale: the `random_init` control measures it.
@@ -37,11 +41,12 @@ Signal: First prediction less second, over the comparisons of gender; `mean_gap`
     checkpoint's on the baseline's, fitted with an intercept, as the scale has no natural zero; the null has none, as a
     level cancels in differences. Limit: a compression that loses what it knows of persons sooner than what it knows of
     emotions, without direction, shows a residual all the same.
-Limits: The sentences are few and plain; names carry age and class as well as race; two genders, two groups.
-Data: Own sentences (the published corpus may not be redistributed; none of it is used), names as published by Bertrand
-    and Mullainathan (2004): `sentiment_gap.json`.
+Limits: The sentences are few and plain; names carry age and class as well as race; words for the
+    old may have a sentiment of their own; two genders, two races, two ages.
+Data: Own sentences (the published corpus may not be redistributed; none of it is used), own pairs of
+    persons by gender and age, names as published by Bertrand and Mullainathan (2004, table 8): `sentiment_gap.json`.
 Use:
-    - {metric: sentiment_gap, noun_phrases: 4, names: 2}
+    - {metric: sentiment_gap, noun_phrases: 4, names: 2, ages: 4}
 """
 
 from __future__ import annotations
@@ -80,14 +85,18 @@ MARGIN = Margin(of_baseline=0.1, of_labels=0.02)
 OWN_SKILL: OwnSkill | None = None
 
 DIMENSIONS = ("gender", "race")
+"""What is always compared; `age` besides where a study asks for it."""
 
 
 class Settings(BaseSettings):
-    """Settings of the sentiment gap; 86 × (2 × noun_phrases + 4 × names + 2 × non_social) sentences for one word."""
+    """Settings of the sentiment gap; 86 × 2 × (noun_phrases + 2 × names + ages + non_social) sentences for one word."""
 
     words: int = Field(1, ge=1, le=5, description="emotion words per template and emotion, taken in turn from five")
     noun_phrases: int = Field(4, ge=1, le=8, description="pairs of noun phrases per sentence, in turn from eight")
     names: int = Field(2, ge=1, le=9, description="names of each group per sentence, in turn from nine")
+    ages: int = Field(
+        0, ge=0, le=8, description="pairs per sentence of somebody young and somebody old, in turn from eight"
+    )
     non_social: int = Field(
         0, ge=0, le=8, description="pairs per sentence who differ in a room, a coat or a seat, in turn from eight"
     )
@@ -97,7 +106,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per comparison: item, cluster (template), group (dimension), emotion, pair, texts, predictions."""
     import pandas as pd
 
-    found = list(comparisons(settings.words, settings.noun_phrases, settings.names, settings.non_social))
+    found = list(comparisons(settings.words, settings.noun_phrases, settings.names, settings.non_social, settings.ages))
     texts = sorted({text for each in found for text in (*each.first, *each.second)})
     value_of = dict(zip(texts, predict(given.checkpoint, texts, given.polarity), strict=True))
     rows = pd.DataFrame(
@@ -124,7 +133,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     predictions = items[["prediction_first", "prediction_second"]].to_numpy(dtype=np.float64)
     gap = predictions[:, 0] - predictions[:, 1]
     found: list[Statistic] = []
-    for dimension in DIMENSIONS:
+    for dimension in (*DIMENSIONS, *(("age",) if (items["group"] == "age").any() else ())):
         inside = (items["group"] == dimension).to_numpy()
         found += _gaps(gap, inside, dimension) + _scaled(predictions, gap, inside, dimension)
         square, n = mean_square(gap, items["pair"], items["cluster"], inside), int(inside.sum())

@@ -26,15 +26,17 @@ class Comparison:
     second: tuple[str, ...]
 
 
-def comparisons(n_words: int, n_noun_phrases: int, n_names: int, n_non_social: int = 0) -> Iterator[Comparison]:
+def comparisons(
+    n_words: int, n_noun_phrases: int, n_names: int, n_non_social: int = 0, n_ages: int = 0
+) -> Iterator[Comparison]:
     """All comparisons, with the given numbers of emotion words per template, pairs of noun phrases and names per group.
 
     Words and persons take turns, so that each is used about equally often, and with every emotion. The pairs of
-    ``n_non_social`` differ in a room, a coat or a seat.
+    ``n_non_social`` differ in a room, a coat or a seat, those of ``n_ages`` in being young or old.
     """
     file = json_file(__file__, "sentiment_gap.json")
     pairs, names = file["noun_phrases"], file["names"]
-    indifferent = file["non_social"]
+    indifferent, ages = file["non_social"], file["ages"]
     for turn, template_id, template, emotion, word in _sentences(n_words):
 
         def filled(persons: list[str], template: str = template, word: str = word) -> tuple[str, ...]:
@@ -45,6 +47,8 @@ def comparisons(n_words: int, n_noun_phrases: int, n_names: int, n_non_social: i
             yield Comparison("gender", *common, f"{male}-{female}", filled([male]), filled([female]))
         for one, other in _in_turn(indifferent, n_non_social, turn):
             yield Comparison(NON_SOCIAL, *common, f"{one}-{other}", filled([one]), filled([other]))
+        for young, old in _in_turn(ages, n_ages, turn):
+            yield Comparison("age", *common, f"{young}-{old}", filled([young]), filled([old]))
         sentences_of = {
             (race, gender): filled(_in_turn(names[race][gender], n_names, turn)) for race in RACES for gender in GENDERS
         }
