@@ -56,6 +56,8 @@ THREADS += ("VECLIB_MAXIMUM_THREADS",)
 HARMLESS = {VARIABLE, "FAIRSHRINK_PLAN", "PYTHONPATH", "PATH", "PWD", "OLDPWD", "SHLVL", "_", "TOKENIZERS_PARALLELISM"}
 HARMLESS |= {"TMPDIR", "TMP", "TEMP", "TEMPDIR"}
 """Variables that are not read when a library is imported, or are handed over in another way."""
+PATIENCE_S = 60
+"""A process that has asked for a fork and sends nothing for so long is given up."""
 _LENGTH = struct.Struct("!I")
 _TERMINATE = b"T"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -219,7 +221,7 @@ class Server:
     def accept(self) -> None:
         """A process of a job asks."""
         connection, _ = self.listener.accept()
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE_S)
         descriptors: list[int] = []
         try:
             request, descriptors = _receive(connection)

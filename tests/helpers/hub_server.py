@@ -29,7 +29,7 @@ _FILE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 def fetched(
-    program: str, endpoint: str, settings: list[dict], folder: Path, timeout: float = 120, **environment: str
+    program: str, endpoint: str, settings: list[dict], folder: Path, timeout: float = 600, **environment: str
 ) -> list:
     """What a Python program prints as JSON in a process of its own, in which variables of the hub are only these."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}

@@ -127,7 +127,7 @@ def folder(tmp: Path) -> Iterator[Folder]:
 
 
 def free_port() -> int:
-    """An unused port of this machine."""
+    """A port of this machine that is not in use at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -146,32 +146,32 @@ def ssh(tmp: Path, *, read_only: bool = False) -> Iterator[Ssh]:
         make_key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp / name)]
         subprocess.run(make_key, check=True, stdin=subprocess.DEVNULL)
     shutil.copy(tmp / "user.pub", tmp / "authorized")
-    port = free_port()
     (tmp / "sshd.conf").write_text(
-        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {tmp}/host\nAuthorizedKeysFile {tmp}/authorized\n"
+        f"ListenAddress 127.0.0.1\nHostKey {tmp}/host\nAuthorizedKeysFile {tmp}/authorized\n"
         f"PidFile {tmp}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n"
         f"Subsystem sftp internal-sftp{' -R' if read_only else ''}\n"
     )
-    log = (tmp / "sshd.log").open("w")
-    process = subprocess.Popen([daemon, "-D", "-e", "-f", str(tmp / "sshd.conf")], stderr=log)
+    process, port = _listening([daemon, "-D", "-e", "-f", str(tmp / "sshd.conf")], tmp / "sshd.log")
     try:
-        _wait_for(port, process, tmp / "sshd.log")
         options = {"user": getpass.getuser(), "port": port, "keyfile": str(tmp / "user")}
         yield Ssh(f"ssh://127.0.0.1{tmp / 'store'}", options, tmp / "store", process)
     finally:
         process.kill()
         process.wait()
-        log.close()
 
 
-def _wait_for(port: int, process: Any, log: Path) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise RuntimeError(f"sshd does not respond: {log.read_text()}")
+def _listening(command: list[str], log: Path) -> tuple[Any, int]:
+    """The server's process and its port, once it listens there; where somebody else was quicker, on another port."""
+    while True:
+        port = free_port()
+        with log.open("w") as stream:
+            process = subprocess.Popen([*command, "-p", str(port)], stderr=stream)
+        while process.poll() is None:
+            if f"Server listening on 127.0.0.1 port {port}." in log.read_text():
+                return process, port
+            time.sleep(0.02)
+        if "Address already in use" not in log.read_text():
+            raise RuntimeError(f"sshd does not start: {log.read_text()}")
 
 
 @contextmanager

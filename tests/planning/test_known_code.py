@@ -29,7 +29,9 @@ def touch(path, text):
     os.utime(path, ns=(time.time_ns(), time.time_ns()))
 
 
-def test_kept_hashes_are_those_that_are_computed():
+def test_kept_hashes_are_those_that_are_computed(tmp_path, monkeypatch):
+    # Beside the package, other tests that run at the same time keep theirs under the same name.
+    monkeypatch.setattr(known_code, "_file", lambda state, root: tmp_path / f"code-{state}.json")
     fresh = definitions._code_of(RUN, PACKAGE, definitions.INERT)
     definitions.forget()
     first = definitions.code_of(RUN)

@@ -13,6 +13,8 @@ from fairshrink.planning import warm
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks of one process are used on Linux alone")
+PATIENCE_S = 600
+"""Only to end a test that hangs."""
 CLIENT = """
 import sys
 from fairshrink.planning import warm
@@ -24,8 +26,8 @@ exec(pathlib.Path("work.py").read_text())
 """
 
 
-def wait_for(condition, seconds: float = 30):
-    deadline = time.monotonic() + seconds
+def wait_for(condition):
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -50,7 +52,7 @@ def server(tmp_path):
     process = warm.start(tmp_path / "warm.socket", 1, libraries=("random",), environment=environment())
     yield process
     warm.stop(process)
-    assert process.returncode is not None
+    process.wait(PATIENCE_S)
 
 
 @pytest.fixture
@@ -133,7 +135,7 @@ def stop(number, frame):
     sys.exit(128 + number)
 signal.signal(signal.SIGTERM, stop)
 print(os.getpid(), flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -169,7 +171,7 @@ def test_without_the_process_that_forks_jobs_start_by_themselves(start, server):
     job = start(
         "import os, time\n"
         "print(os.getppid(), os.getpid(), flush=True)\n"
-        f"time.sleep(60 if os.getppid() == {server.pid} else 0)\n"
+        f"time.sleep(600 if os.getppid() == {server.pid} else 0)\n"
     )
     parent, pid = map(int, job.stdout.readline().split())
     assert parent == server.pid
@@ -194,16 +196,14 @@ def test_it_ends_with_the_run_after_its_last_job(start, server, tmp_path):
     assert alive(pid)
     job.terminate()
     assert job.communicate()[0] == "cleared away\n"
-    assert server.wait(30) == 0
+    assert server.wait(PATIENCE_S) == 0
     assert not (tmp_path / "warm.socket").exists()
 
 
-def test_peak_memory_and_time_are_those_of_one_job(start):
-    use = "import resource; r = resource.getrusage(resource.RUSAGE_SELF); print(r.ru_maxrss // 1024, r.ru_utime)"
+def test_peak_memory_is_that_of_one_job(start):
+    use = "import resource; r = resource.getrusage(resource.RUSAGE_SELF); print(r.ru_maxrss // 1024)"
     large = start(f"x = b'1' * 300_000_000\n{use}")
-    peak = int(large.communicate()[0].split()[0])
+    peak = int(large.communicate()[0])
     small = start(use)
-    memory, seconds = map(float, small.communicate()[0].split())
     assert peak > 250
-    assert memory < 100
-    assert seconds < 2
+    assert int(small.communicate()[0]) < 100

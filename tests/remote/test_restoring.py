@@ -234,7 +234,7 @@ def test_two_processes_may_restore_the_same_artifacts_at_once(ours, theirs):
         for _ in range(3)
     ]
     for each in started:
-        _, stderr = each.communicate(timeout=120)
+        _, stderr = each.communicate(timeout=600)
         assert each.returncode == 0, stderr
     assert all(content(theirs / path) == content(ours / path) for path in paths)
     assert clones.names_match_bytes(cached(theirs))

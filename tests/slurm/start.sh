@@ -8,7 +8,7 @@ MARK="# fairshrink test cluster"
 [ "$(id -u)" = 0 ] || { echo "starting a test cluster needs root" >&2; exit 1; }
 mkdir -p "$HOME_DIR"/log "$HOME_DIR"/pid "$HOME_DIR"/ctld /etc/slurm
 
-wait_for() { for _ in $(seq 150); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "no success after 30 s: $*" >&2; return 1; }
+wait_for() { for _ in $(seq 1500); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "no success after 5 min: $*" >&2; return 1; }
 
 install_packages() {
   local wanted=(munge slurmctld slurmd slurm-client)

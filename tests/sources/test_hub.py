@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import random
 import re
 from pathlib import Path
 
@@ -36,7 +36,7 @@ print(json.dumps(answers))
 def repositories(tmp_path_factory):
     model, data = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("data")
     (model / "config.json").write_text('{"a": 1}')
-    (model / "model.safetensors").write_bytes(os.urandom(300_000))
+    (model / "model.safetensors").write_bytes(random.Random(1).randbytes(300_000))
     (model / "pytorch_model.bin").write_bytes(b"pickle")
     (model / "modeling.py").write_text("1/0")
     for name in ("train-0[1].parquet", "validation-0.parquet"):

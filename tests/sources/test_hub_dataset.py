@@ -95,7 +95,7 @@ def plain(tmp_path_factory):
 
 def fetch(endpoint: str, settings: list[dict], folder: Path) -> list:
     folder.mkdir(exist_ok=True)
-    return fetched(CHILD, endpoint, settings, folder, timeout=300, HOME=str(folder / "home"))
+    return fetched(CHILD, endpoint, settings, folder, HOME=str(folder / "home"))
 
 
 def nli(**changed) -> dict:

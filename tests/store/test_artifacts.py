@@ -98,7 +98,7 @@ def test_killed_process_leaves_no_valid_artifact(tmp_path):
     program = (
         "import sys, time; from pathlib import Path; from fairshrink.store.artifacts import building, MARKER\n"
         "with building(Path(sys.argv[1])) as folder:\n"
-        "    (folder / MARKER).write_text('{}'); print('filled', flush=True); time.sleep(60)\n"
+        "    (folder / MARKER).write_text('{}'); print('filled', flush=True); time.sleep(600)\n"
     )
     path = tmp_path / "x-k"
     process = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, cwd=ROOT)
@@ -118,8 +118,8 @@ def test_json_is_never_read_half_written(tmp_path):
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT)
     try:
-        deadline = time.monotonic() + 20
-        while not path.exists() and time.monotonic() < deadline:
+        while not path.exists():
+            assert process.poll() is None
             time.sleep(0.05)
         for _ in range(100):
             assert len(json.loads(path.read_text())["numbers"]) == 20000
@@ -177,7 +177,7 @@ def test_leftovers_of_killed_processes_are_swept_and_running_ones_are_not_distur
         "from pathlib import Path\n"
         "from fairshrink.store import artifacts\n"
         "with artifacts.building(Path('x-k')) as folder:\n"
-        "    (folder / 'half').write_text('x'); print('building', flush=True); time.sleep(60)\n"
+        "    (folder / 'half').write_text('x'); print('building', flush=True); time.sleep(600)\n"
     )
     processes = [
         subprocess.Popen([sys.executable, "-c", code, str(ROOT)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)

@@ -523,7 +523,7 @@ def test_a_terminated_process_is_resumed_by_the_next(number, save_minutes, done,
     try:
         assert any(line == "waiting\n" for line in process.stdout)
         process.send_signal(number)
-        said, _ = process.communicate("go on\n", timeout=120)
+        said, _ = process.communicate("go on\n", timeout=600)
     finally:
         process.kill()
         process.wait()
