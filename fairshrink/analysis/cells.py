@@ -14,7 +14,7 @@ from fairshrink.analysis.known import Known, gather, place
 from fairshrink.analysis.measured import Measured, interval
 from fairshrink.analysis.residuals import DAMAGE, residual
 from fairshrink.analysis.verdicts import judged
-from fairshrink.contracts import BASELINE, BIAS_KINDS, CONTROLS
+from fairshrink.contracts import BASELINE, BIAS_KINDS, CONTROLS, UNTESTED
 from fairshrink.stats.power import clusters_needed, detectable_change
 from fairshrink.stats.signals import Margin
 from fairshrink.stats.splits import OverSplits
@@ -141,7 +141,7 @@ def _bias(each: Measured, row: Mapping[str, Any], label: str, known: Known) -> d
     made: dict[str, Any] = {
         "margin": margin,
         "has_null": each.parts is not None,
-        "validity": known.validity.get((row["model"], row["task"], label), "untested"),
+        "validity": known.validity.get((row["model"], row["task"], label), UNTESTED),
     }
     if each.own_skill is not None:
         now, before, reference = each.own_skill

@@ -24,8 +24,8 @@ class Known:
     """What is known of a study besides one cell's metric.
 
     ``labels``: a headline's name by its id. ``damages``: that of each cell by (model, task, method, setting), over
-    splits. ``ladders``: by (model, task, label of the metric). ``validity``: "passed" or "failed" by (model, task,
-    label).
+    splits. ``ladders``: by (model, task, label of the metric). ``validity``: `PASSED`, `CHECKPOINTS_ONLY` or
+    `FAILED` by (model, task, label).
     """
 
     level: float

@@ -133,7 +133,7 @@ VERDICT = {
     "performance_kept": _FLOAT,
     "baseline_learned": _BOOL,  # the baseline's task score differs from the reference
     "own_skill_kept": _FLOAT,
-    "validity": _TEXT,  # passed, failed, untested
+    "validity": _TEXT,  # passed, checkpoints only, failed, untested
     "verdict": _TEXT,
     "reason": _TEXT,
 }

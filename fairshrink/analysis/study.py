@@ -33,9 +33,9 @@ class Analysis:
 def analyze(job: AggregateJob, metrics: Metrics) -> Analysis:
     """Everything that tables, figures and report show. Raises UserError as `results.build` does."""
     table, headlines = results.build(job, metrics)
-    passed = {(each.model, each.task, each.metric): "passed" if each.passed else "failed" for each in job.validity}
+    tested = {(each.model, each.task, each.metric): each.outcome for each in job.validity}
     margins = {name: Margin(value) for name, value in job.margins.items()}
-    judged = cells(headlines, job.level, margins, results.ledgers(job), passed)
+    judged = cells(headlines, job.level, margins, results.ledgers(job), tested)
     named = labels(headlines)
     alarms = degeneracy(judged)
     return Analysis(

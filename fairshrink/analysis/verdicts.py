@@ -3,7 +3,7 @@
 1. *not measurable*: the change or its residual is undefined; the task score is undefined where the baseline's is
    defined, or less than a tenth of its distance to the reference is left; the baseline itself is at its reference;
    less than half of what the metric presupposes is left (`OWN_SKILL`); the interval of the signal kept, K, reaches
-   0.1; the metric failed a test of validity on this model.
+   0.1; the metric failed a test of validity on this model (not if only tests on training in general, `TRAINING_TESTS`).
 2. *more biased*, *less biased*: the residual R differs from 0 over items (adjusted p at most 0.05), is at least as
    large as the margin, and differs from the residuals of undirected damage of this size (adjusted p at most 0.05).
    Without the last: *changed, as undirected damage does*; without controls of this damage: *changed, damage not
@@ -33,14 +33,13 @@ import pandas as pd
 from fairshrink.analysis import verdict_kinds as kinds
 from fairshrink.analysis.residuals import CONTRAST, DAMAGE, OWN
 from fairshrink.analysis.verdict_kinds import Verdict
-from fairshrink.contracts import BASELINE
+from fairshrink.contracts import BASELINE, FAILED
 from fairshrink.stats.estimates import adjust
 
 SIGNIFICANCE = 0.05
 LEAST_PERFORMANCE = 0.1
 LEAST_OWN_SKILL = 0.5
 LEAST_KEPT = 0.1
-FAILED = "failed"
 
 Cell = Mapping[str, Any]
 """A row of the table of cells."""

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fairshrink.analysis import verdict_kinds as kinds
 from fairshrink.analysis.verdict_kinds import Verdict
-from fairshrink.contracts import BASELINE, BIAS_KINDS
+from fairshrink.contracts import BASELINE, BIAS_KINDS, FAILED
 from fairshrink.reporting.wording import compression, listed, margin, number, p_value, words
 
 MOST_NAMED = 4
@@ -56,11 +56,11 @@ _COUNTED: dict[Verdict, tuple[str, str]] = {
 
 
 def answer(cells: pd.DataFrame) -> list[str]:
-    """A summary, then a sentence for each compression: the most telling verdict first, then by method and sparsity.
+    """A summary, one on metrics that failed, and one for each compression: the most telling verdict first.
 
     p-values are adjusted, the larger one of a verdict's two (against lost signal, against undirected damage).
     """
-    return [summary(cells), *(f"{name}: {rest}" for name, rest in by_compression(cells))]
+    return [summary(cells), *(f"{name}: {rest}" for name, rest in sentences(cells))]
 
 
 def summary(cells: pd.DataFrame) -> str:
@@ -82,9 +82,30 @@ def _tally(verdict: Verdict, n: int) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
+def sentences(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    """What each sentence is about, and its rest: metrics that failed, then every compression."""
+    return [*failed(cells), *by_compression(cells)]
+
+
+def failed(cells: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """The metrics that failed their tests of validity: nothing is said of any compression by them."""
+    rows = judged(cells)
+    rows = rows[rows["validity"] == FAILED].sort_values(["model", "task", "metric"], kind="stable")
+    if len(rows):
+        metrics = rows.drop_duplicates(["model", "task", "metric"])
+        named, them = places(metrics), "it" if len(metrics) == 1 else "them"
+        count = "1 comparison is" if len(rows) == 1 else f"{len(rows):,} comparisons are"
+        rest = f"failed a test of validity on this model; {count} not measurable by {them}."
+        yield f"{named[:1].upper()}{named[1:]}", rest
+
+
 def by_compression(cells: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Name of each compression, and the rest of its sentence; the most telling verdict first, then by name."""
-    found = judged(cells).groupby(["method", "_sparsity", "setting"], sort=True)
+    """Name of each compression, and the rest of its sentence; the most telling verdict first.
+
+    Without the metrics that `failed`.
+    """
+    rows = judged(cells)
+    found = rows[rows["validity"] != FAILED].groupby(["method", "_sparsity", "setting"], sort=True)
     first = {name: min(ORDER.index(each) for each in rows["verdict"]) for name, rows in found}
     for place in sorted(first, key=lambda name: (first[name], name)):
         (method, _, setting), rows = place, found.get_group(place)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.contracts import CHECKPOINTS_ONLY, FAILED, UNTESTED
 from fairshrink.reporting.answer import judged, places
 from fairshrink.reporting.wording import compression, margin, words
 
@@ -78,7 +79,7 @@ def _uncontrolled(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _lost(rows: pd.DataFrame) -> Iterator[str]:
-    found = rows[rows["verdict"] == kinds.NOT_MEASURABLE]
+    found = rows[(rows["verdict"] == kinds.NOT_MEASURABLE) & (rows["validity"] != FAILED)]
     if len(found):
         yield (
             f"Not measurable: {_of(len(found), len(rows))}. The model, or the metric on it, has lost too much; a value "
@@ -88,10 +89,16 @@ def _lost(rows: pd.DataFrame) -> Iterator[str]:
 
 def _validity(rows: pd.DataFrame) -> Iterator[str]:
     metrics = rows.drop_duplicates(["model", "task", "metric"]).sort_values(["model", "task", "metric"])
-    untested = metrics[metrics["validity"].fillna("untested") == "untested"]
-    failed = metrics[metrics["validity"] == "failed"]
+    untested = metrics[metrics["validity"].fillna(UNTESTED) == UNTESTED]
+    failed = metrics[metrics["validity"] == FAILED]
+    only_here = metrics[metrics["validity"] == CHECKPOINTS_ONLY]
     if len(failed):
         yield f"Tested and failed, so no verdict on bias is based on them: {places(failed)}."
+    if len(only_here):
+        yield (
+            "About these checkpoints only, as another seed or split of the same training moves them by more than their "
+            f"margin: {places(only_here)}."
+        )
     if len(untested) == len(metrics):
         yield (
             "Validity untested: this study did not test whether its metrics respond to bias that is put into a model "

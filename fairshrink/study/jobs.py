@@ -164,7 +164,8 @@ class ValidityEntry:
     model: str
     task: str
     metric: str
-    passed: bool
+    outcome: str
+    """`contracts.PASSED`, `CHECKPOINTS_ONLY` or `FAILED`."""
 
 
 @dataclass(frozen=True)

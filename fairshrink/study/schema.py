@@ -219,7 +219,8 @@ class StudyKeys(Settings):
     statistics: Statistics = Field(Statistics(), description="intervals")
     validity: str | None = Field(
         None,
-        description="file `validity.csv` of a study that tested the metrics; a metric that failed is not measurable",
+        description="file `validity.csv` of a study that tested the metrics; a metric that failed is not measurable, "
+        "one that failed only where training in general is asked for speaks of the checkpoints at hand",
     )
     execution: Execution = Field(Execution(), description="how jobs are grouped and run; changes no result")
     output: Inside = Field("results", description="folder for tables/, figures/ and report.html, also in `<study>/`")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from pathlib import Path
 
+from fairshrink.contracts import CHECKPOINTS_ONLY, FAILED, PASSED, TRAINING_TESTS
 from fairshrink.study.jobs import ValidityEntry
 from fairshrink.study.mistakes import Mistake
 
-COLUMNS = ("model", "task", "metric", "passed")
+COLUMNS = ("model", "task", "metric", "test", "passed")
 _TRUE, _FALSE = "True", "False"
 
 
 def read(file: str | None, folder: Path, mistakes: list[Mistake]) -> tuple[ValidityEntry, ...]:
-    """One entry for each model, task and metric of the table; passed if it passed each of its tests.
+    """One entry for each model, task and metric of the table that has at least one result.
 
-    ``file`` is relative to ``folder``. Tests without a result (an empty ``passed``) say nothing. What is wrong with the
-    file is added to ``mistakes``.
+    A metric passed if it failed no test. One that failed none but those on training in general still says something of
+    the checkpoints at hand (`CHECKPOINTS_ONLY`). ``file`` is relative to ``folder``. Tests without a result (an empty
+    ``passed``) say nothing. What is wrong with the file is added to ``mistakes``.
     """
     if file is None:
         return ()
@@ -27,7 +28,7 @@ def read(file: str | None, folder: Path, mistakes: list[Mistake]) -> tuple[Valid
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         mistakes.append(Mistake("validity", f"{file} cannot be read: {error}", "the validity.csv of a finished study"))
         return ()
-    found: dict[tuple[str, str, str], bool] = defaultdict(lambda: True)
+    failed: dict[tuple[str, str, str], set[str]] = {}
     for number, row in enumerate(rows, start=2):
         absent = [name for name in COLUMNS if not row.get(name) and name != "passed"]
         value = row.get("passed")
@@ -37,5 +38,12 @@ def read(file: str | None, folder: Path, mistakes: list[Mistake]) -> tuple[Valid
             mistakes.append(Mistake("validity", f"{file}, line {number}: {what}", remedy))
             return ()
         if value:
-            found[row["model"], row["task"], row["metric"]] &= value == _TRUE
-    return tuple(ValidityEntry(*where, passed) for where, passed in sorted(found.items()))
+            tests = failed.setdefault((row["model"], row["task"], row["metric"]), set())
+            tests |= {row["test"]} if value == _FALSE else set()
+    return tuple(ValidityEntry(*where, _outcome(tests)) for where, tests in sorted(failed.items()))
+
+
+def _outcome(failed: set[str]) -> str:
+    if failed - TRAINING_TESTS:
+        return FAILED
+    return CHECKPOINTS_ONLY if failed else PASSED

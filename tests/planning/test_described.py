@@ -45,7 +45,7 @@ JOBS = {
         "s",
         0.95,
         {"weat": 0.25},
-        (ValidityEntry("m", "t", "weat", True),),
+        (ValidityEntry("m", "t", "weat", "passed"),),
         (CheckpointEntry("k", "n", "p", "r", "b", NAMED),),
         (ScoreEntry("p", "r", "k", "c", "e", "weat", {"seed": 1}, "d"),),
         ("tables/a",),

@@ -50,6 +50,29 @@ def test_a_study_by_hand():
     ]
 
 
+def test_metrics_that_failed_are_named_once_and_nothing_is_said_by_them():
+    failing = {"verdict": kinds.NOT_MEASURABLE, "validity": "failed"}
+    other = {"method": "random", "setting": "sparsity=0.3", "sparsity": 0.3}
+    cells = frame(
+        *(cell(**where, metric=metric, **failing) for where in ({}, other) for metric in ("stereoset", "seat")),
+        cell(task="nli", metric="bias_nli", unbiased=0.5, margin=0.02, validity="checkpoints only"),
+        cell(**other, metric="crows_pairs", **failing | {"validity": "passed"}),
+    )
+    assert answer(cells) == [
+        "Of 6 comparisons with an uncompressed model, none is shown to be more or less biased beyond what lost signal "
+        "and undirected damage explain; 1 is unchanged and 5 are not measurable.",
+        "Seat and stereoset (minilm, mlm): failed a test of validity on this model; 4 comparisons are not measurable "
+        "by them.",
+        "Int8 dynamic: unchanged within 0.02 on bias nli (minilm, nli).",
+        "Random, 30% sparsity: not measurable on crows pairs (minilm, mlm), where the model or the metric has lost too "
+        "much.",
+    ]
+    text = " ".join(limits(cells))
+    assert "Not measurable: 1 of 6 comparisons." in text
+    assert "so no verdict on bias is based on them: seat and stereoset (minilm, mlm)." in text
+    assert "About these checkpoints only" in text and "their margin: bias nli (minilm, nli)." in text
+
+
 def test_nothing_to_compare():
     assert answer(frame()) == ["Nothing was compared with an uncompressed model."]
     assert answer(frame(cell(method="none", verdict=None))) == answer(frame())

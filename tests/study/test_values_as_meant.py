@@ -15,6 +15,7 @@ from fairshrink.study.mistakes import StudyError
 
 ROOT = Path(__file__).parents[2]
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
+BASE["validity"] = str(ROOT / BASE["validity"])
 
 
 def mistakes(tmp_path, content: bytes) -> list[tuple[str, str, str]]:

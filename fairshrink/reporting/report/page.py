@@ -50,7 +50,7 @@ def write(
     fixed = {
         "about": about,
         "summary": answer.summary(cells),
-        "answers": list(answer.by_compression(cells)),
+        "answers": answer.sentences(cells),
         "limits": [*limits(cells), *shared_rows(about)],
         "columns": cell_table.COLUMNS,
         "verdicts": [look(each) | {"meaning": MEANING[each]} for each in LOOKS],
