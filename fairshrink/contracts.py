@@ -316,6 +316,16 @@ class Metric(Protocol[S]):
 
 
 @runtime_checkable
+class OptionalData(Protocol):
+    """What a metric says besides that has data of its own, for which a study can name others.
+
+    ``OPTIONAL_ROLES``: these data, with what they are; they may be missing in ``data`` of `Scoring`.
+    """
+
+    OPTIONAL_ROLES: dict[str, str]
+
+
+@runtime_checkable
 class BiasMetric(Protocol[S_contra]):
     """A metric of bias: what a verdict needs besides its statistics.
 
@@ -386,6 +396,10 @@ def holds_removal(module: Removal) -> None:
 
 def holds_metric(module: Metric[S]) -> None:
     """Accepted by the type checker for modules that are metrics; does nothing."""
+
+
+def holds_optional_data(module: OptionalData) -> None:
+    """Accepted by the type checker for metrics for which a study can name other data; does nothing."""
 
 
 def holds_bias_metric(module: BiasMetric[S]) -> None:

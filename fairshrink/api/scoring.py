@@ -19,6 +19,7 @@ from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.registry import CATALOG
 from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic
+from fairshrink.study.catalog import every_role
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
 PathLike = Path | str
@@ -45,7 +46,7 @@ def score(
         raise UserError(f"{metric} compares a checkpoint with its baseline: give it, `baseline=PATH`")
     loaded = _loaded(checkpoint)
     reference = _loaded(baseline) if module.NEEDS_BASELINE and baseline is not None else None
-    items = module.score(Scoring(loaded, _files(metric, module.ROLES, data), task, reference), chosen)
+    items = module.score(Scoring(loaded, _files(metric, module, data), task, reference), chosen)
     return items.sort_values("item", kind="stable", ignore_index=True)
 
 
@@ -86,13 +87,12 @@ def _metric(name: str, settings: Mapping[str, Any]) -> tuple[AnyMetric, Settings
     return module, chosen
 
 
-def _files(
-    metric: str, roles: Mapping[str, str], data: Mapping[str, PathLike | Sequence[PathLike]]
-) -> dict[str, list[Path]]:
+def _files(metric: str, module: AnyMetric, data: Mapping[str, PathLike | Sequence[PathLike]]) -> dict[str, list[Path]]:
     """The files of each role. Raises UserError where roles or files are missing, or are none of the metric's."""
+    roles = every_role(module)
     for role in data.keys() - roles.keys():
         raise UserError(f"{metric} has no role '{role}' for data; {suggestion(role, roles)}")
-    for role in roles.keys() - data.keys():
+    for role in module.ROLES.keys() - data.keys():
         raise UserError(f"{metric} needs data={{'{role}': path}}: {roles[role]}")
     files = {role: [Path(each) for each in _listed(given)] for role, given in data.items()}
     for path in (each for listed in files.values() for each in listed if not each.exists()):

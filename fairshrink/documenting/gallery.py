@@ -9,6 +9,7 @@ from fairshrink import registry
 from fairshrink.documenting import cards
 from fairshrink.documenting.cards import Card
 from fairshrink.documenting.study_reference import settings_table
+from fairshrink.study.catalog import every_role
 
 INTRODUCTION = """# Gallery of methods and metrics
 
@@ -81,6 +82,9 @@ def _facts(card: Card) -> Iterator[str]:
         if module.ROLES:
             roles = "; ".join(f"`data.{role}`, {what}" for role, what in module.ROLES.items())
             yield f"**The study names** {roles}."
+        others = every_role(module).items() - module.ROLES.items()
+        if others:
+            yield f"**It can name** {'; '.join(f'`data.{role}`, {what}' for role, what in sorted(others))}."
     elif card.kind == "compression" and module.NEEDS_TASK:
         yield "**Needs** a task with examples."
 

@@ -30,7 +30,7 @@ OPTIONAL = {
         "misfits": "holds_fitting",
     },
     "tasks": {"loss": "holds_loss", "train": "holds_training"},
-    "metrics": {"signal": "holds_bias_metric"},
+    "metrics": {"signal": "holds_bias_metric", "OPTIONAL_ROLES": "holds_optional_data"},
 }
 """What a module may offer besides, and the functions that accept those that do."""
 

@@ -13,6 +13,7 @@ from fairshrink.errors import UserError
 from fairshrink.registry import CATALOG
 from fairshrink.scoring import abilities, hub_models
 from fairshrink.settings import Settings
+from fairshrink.study.catalog import every_role
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
 if TYPE_CHECKING:
@@ -95,10 +96,11 @@ def open_model(model: str, metric: str, choice: Choice) -> tuple[Checkpoint, str
 
 def check_data(metric: str, data: Mapping[str, Sequence[Path]]) -> None:
     """UserError where files of a role are missing, or are none of the metric's."""
-    roles = _module(metric).ROLES
+    module = _module(metric)
+    roles = every_role(module)
     for role in data.keys() - roles.keys():
         raise UserError(f"{metric} has no role '{role}' for data; {suggestion(role, roles)}")
-    for role in roles.keys() - data.keys():
+    for role in module.ROLES.keys() - data.keys():
         raise UserError(f"{metric} needs --data {role}=PATH: {roles[role]}")
     for path in (each for listed in data.values() for each in listed if not each.exists()):
         raise UserError(f"{path}: there is no such file for {metric}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask
+from fairshrink.contracts import AnyMethod, AnyMetric, AnySource, AnyTask, OptionalData
 
 M_co = TypeVar("M_co", covariant=True)
 
@@ -64,3 +64,9 @@ class Catalog(Protocol):
     @property
     def metrics(self) -> ModulesOf[AnyMetric]:
         """Metrics of bias, damage and skill."""
+
+
+def every_role(module: object) -> dict[str, str]:
+    """The data that a study must name for a metric, and those that it may name, with what they are."""
+    needed = dict(getattr(module, "ROLES", {}))
+    return needed | (module.OPTIONAL_ROLES if isinstance(module, OptionalData) else {})

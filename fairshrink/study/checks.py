@@ -10,7 +10,7 @@ from fairshrink.contracts import ModelFamily, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.store.layout import FOLDERS
-from fairshrink.study.catalog import Catalog
+from fairshrink.study.catalog import Catalog, every_role
 from fairshrink.study.chain_checks import check_chain, check_single, hint_control
 from fairshrink.study.control_checks import check_control, check_dose
 from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
@@ -223,8 +223,9 @@ def _check_metric(study: Study, entry: MetricEntry, key: str, mistakes: list[Mis
     for role in sorted(set(module.ROLES) - set(entry.keys.data)):
         reason = f"its data are not named ({module.ROLES[role]})"
         mistakes.append(Mistake(f"{key}.data.{role}", reason, "`download:` and `file:`"))
-    for role in sorted(set(entry.keys.data) - set(module.ROLES)):
-        mistakes.append(Mistake(f"{key}.data.{role}", f"there is no role '{role}'", suggestion(role, module.ROLES)))
+    roles = every_role(module)
+    for role in sorted(set(entry.keys.data) - set(roles)):
+        mistakes.append(Mistake(f"{key}.data.{role}", f"there is no role '{role}'", suggestion(role, roles)))
 
 
 def _compare_scales(study: Study, entry: MetricEntry, scales: Mapping[str, Scale]) -> None:
