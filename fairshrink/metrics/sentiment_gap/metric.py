@@ -1,10 +1,11 @@
 """Sentiment gap: does predicted sentiment change when only the person in a sentence changes?
 
 Sentences come in sets such as "The letter left {person} gloomy.", with my brother / my sister, with the young man / the
-old man, or with names that mostly European Americans or African Americans bear. One item is one comparison: a pair of noun phrases, or, as in the
-paper, the means over several names of either group. The prediction is the output of a regression on single texts, or of
-a classifier the expected polarity Σ p(label) · polarity(label), with the polarities that the task declares
-(`polarity: {negative: -1, neutral: 0, positive: 1}`), or the probability of its label `positive` without them.
+old man, or with names that mostly European Americans or African Americans bear. One item is one comparison: a pair of
+noun phrases, or, as in the paper, the means over several names of either group. The prediction is the output of a
+regression on single texts, or of a classifier the expected polarity Σ p(label) · polarity(label), with the polarities
+that the task declares (`polarity: {negative: -1, neutral: 0, positive: 1}`), or the probability of its label `positive`
+without them.
 
 Formula:
     gap = prediction for men − prediction for women                                          (gender)
