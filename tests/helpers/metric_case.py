@@ -65,6 +65,7 @@ HEADS = {
     "task_score": "regression",
     "fidelity": "regression",
     "bbq": "causal_lm",
+    "disco": "masked_lm",
 }
 """For each metric a model that it can score."""
 SETTINGS = {

@@ -16,6 +16,9 @@ from fairshrink.stats.signals import Margin, OwnSkill, Signal, kept
 
 METRICS = registry.names("metrics")
 OF_BIAS = [name for name in METRICS if registry.load("metrics", name).KIND in BIAS_KINDS]
+WITHOUT_SIGNAL = {"disco"}
+"""Metrics whose headline is no functional of numbers that are linear in what the model says: their card says so."""
+SIGNALED = [name for name in OF_BIAS if name not in WITHOUT_SIGNAL]
 OWN_INTERCEPT = {"bias_nli", "crows_pairs", "aul", "aula"}
 """Metrics whose null has the level of the contrast."""
 
@@ -75,9 +78,16 @@ def test_metrics_of_bias_offer_what_a_verdict_needs(name):
         assert list(inspect.signature(load(name).signal).parameters) == ["items", "settings"]
         assert isinstance(load(name).MARGIN, Margin) and load(name).MARGIN.value(1.0, 1.0) > 0
         assert "Signal" in cards.of("metrics", name).fields
-        assert "Contrast:" in cards.of("metrics", name).fields["Signal"] or name == "crows_pairs"
+        assert "Contrast:" in cards.of("metrics", name).fields["Signal"] or name in {"crows_pairs", *WITHOUT_SIGNAL}
         assert "ntercept" in cards.of("metrics", name).fields["Signal"]
         assert "imit" in cards.of("metrics", name).fields["Signal"]
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_SIGNAL))
+def test_metrics_without_a_signal_say_so(name, real):
+    assert load(name).signal(real[name], settings(name)) is None
+    assert cards.of("metrics", name).fields["Signal"].startswith("None: ")
+    assert np.isfinite(headline(name, real[name]))
 
 
 @pytest.mark.parametrize("name", OF_BIAS)
@@ -112,6 +122,7 @@ def test_margins():
         "sentiment_gap": Margin(of_baseline=0.1, of_labels=0.02),
         "bias_sts": Margin(absolute=0.005, of_baseline=0.1),
         "bbq": Margin(absolute=0.05),
+        "disco": Margin(absolute=5.0),
     }
 
 
@@ -120,14 +131,14 @@ def test_headlines_are_signed_or_shares(name):
     assert "absolute" not in load(name).HEADLINE[0]
 
 
-@pytest.mark.parametrize("name", OF_BIAS)
+@pytest.mark.parametrize("name", SIGNALED)
 def test_the_functional_of_the_signals_is_the_headline(name, real):
     for items in (real[name], with_signals(name), with_signals(name, 0.3)):
         assert functional(name, items) == pytest.approx(headline(name, items), rel=1e-10, abs=1e-12)
         assert np.isfinite(headline(name, items))
 
 
-@pytest.mark.parametrize("name", OF_BIAS)
+@pytest.mark.parametrize("name", SIGNALED)
 def test_a_model_that_returns_nan_has_an_unknown_functional(name):
     """One value of a scored item that carries the headline."""
     items = with_signals(name)
@@ -143,7 +154,7 @@ def test_a_model_that_returns_nan_has_an_unknown_functional(name):
     assert np.isnan(functional(name, items)) and np.isnan(headline(name, items))
 
 
-@pytest.mark.parametrize("name", OF_BIAS)
+@pytest.mark.parametrize("name", SIGNALED)
 def test_signals_and_contrasts_have_a_value_for_each_row(name, real):
     for items in (real[name], with_signals(name)):
         found = signal(name, items)
@@ -157,7 +168,7 @@ def test_signals_and_contrasts_have_a_value_for_each_row(name, real):
         assert found.contrasts[0].applies_intercept == (name in OWN_INTERCEPT)
 
 
-@pytest.mark.parametrize("name", OF_BIAS)
+@pytest.mark.parametrize("name", SIGNALED)
 def test_half_of_the_contrast_is_half_of_the_signal_kept(name):
     before, after = (signal(name, with_signals(name, scale)).contrasts for scale in (1.0, 0.5))
     for one, other in zip(before, after, strict=True):
@@ -167,7 +178,7 @@ def test_half_of_the_contrast_is_half_of_the_signal_kept(name):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.8, 0.5, 0.1])
-@pytest.mark.parametrize("name", OF_BIAS)
+@pytest.mark.parametrize("name", SIGNALED)
 def test_signals_that_only_shrink_have_no_residual(name, scale):
     """Nothing but K times the signal is left: the null explains all of the change, whatever the functional."""
     baseline, checkpoint = with_signals(name), with_signals(name, scale)
@@ -178,7 +189,7 @@ def test_signals_that_only_shrink_have_no_residual(name, scale):
     assert explained == pytest.approx(change, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", OF_BIAS)
+@pytest.mark.parametrize("name", SIGNALED)
 def test_errors_of_a_decomposition_are_known_over_the_clusters(name):
     generator = np.random.default_rng(0)
     baseline, checkpoint = with_signals(name), with_signals(name, 0.5)
@@ -364,7 +375,7 @@ def test_inference_without_held_out_pairs_is_scored_but_has_no_signal(tmp_path, 
 def test_statistics_that_are_shares_of_items_say_so():
     marked = {
         (name, each.name): each.share_of
-        for name in OF_BIAS
+        for name in SIGNALED
         for each in load(name).summarize(with_signals(name), settings(name))
         if each.share_of
     }
