@@ -99,16 +99,21 @@ def collate(
 ) -> dict[str, torch.Tensor]:
     """Right-padded model inputs [n, longest] on the model's device; ``attention_mask`` marks padding with 0.
 
-    UserError for a sequence that is empty, too long, or has an id that the model has no embedding of.
+    UserError as `check_sequences` says.
     """
+    check_sequences(cp, sequences)
+    inputs = padded(sequences, cp.model.config.pad_token_id, token_types)
+    return {name: value.to(cp.device) for name, value in inputs.items()}
+
+
+def check_sequences(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> None:
+    """UserError for a sequence that is empty, too long, or has an id that the model has no embedding of."""
     longest, limit = max(map(len, sequences)), max_tokens(cp)
     if longest > limit:
         raise UserError(f"a sequence of {longest} tokens is too long: the model has {limit} positions")
     if not min(map(len, sequences)):
         raise UserError("an empty text: it has no tokens")
     check_known(cp.model, cp.tokenizer, sequences)
-    inputs = padded(sequences, cp.model.config.pad_token_id, token_types)
-    return {name: value.to(cp.device) for name, value in inputs.items()}
 
 
 def _has_token_types(cp: Checkpoint) -> bool:

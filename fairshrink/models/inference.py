@@ -17,9 +17,11 @@ import torch
 from fairshrink.contracts import Pooling, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.log import progress
-from fairshrink.models.batching import batches, collate, encode, token_budget, token_ids
+from fairshrink.models import shared_prefixes
+from fairshrink.models.batching import batches, check_sequences, collate, encode, token_budget, token_ids
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.forward import hidden_states, token_logits
+from fairshrink.models.shared_prefixes import Row
 
 __all__ = [
     "attention_received",
@@ -95,8 +97,15 @@ def masked_log_probs(
             hidden = _hidden(cp, [unique[i] for i in batch])
             rows = [row for i in batch for row in wanted[unique[i]]]
             at = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
-            states = hidden[torch.tensor(at), torch.tensor([positions[row] for row in rows])]
-            result[rows] = _log_probs(cp, states, torch.tensor([targets[row] for row in rows]))
+            places = list(zip(at, [positions[row] for row in rows], strict=True))
+            asked = {place: i for i, place in enumerate(dict.fromkeys(places))}
+            states = hidden[tuple(torch.tensor(list(asked)).T)]
+            result[rows] = _log_probs(
+                cp,
+                states,
+                torch.tensor([targets[row] for row in rows]),
+                torch.tensor([asked[place] for place in places]),
+            )
     return result
 
 
@@ -104,19 +113,27 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
     """For each sequence s the values log p(s[t] | s[<t]) for t >= 1: len(s) - 1 of them.
 
     Whether s starts with a beginning-of-sequence token is the caller's choice: with it, the first real token has
-    a probability too.
+    a probability too. Equal sequences are computed once, and so is what sequences have in common at their beginning
+    where the architecture allows it, see `shared_prefixes`.
     """
     _require(cp, ("causal_lm",))
+    rows = shared_prefixes.rows(cp, sequences)
     result = [np.zeros(0)] * len(sequences)
     with _computing(cp):
-        for rows in _rounds(cp, sequences):
-            chosen = [sequences[i] for i in rows]
-            hidden = _hidden(cp, chosen)
-            states = torch.cat([hidden[at, : len(ids) - 1] for at, ids in enumerate(chosen)])
-            targets = torch.tensor([token for ids in chosen for token in ids[1:]])
-            parts = np.split(_log_probs(cp, states, targets), np.cumsum([len(ids) - 1 for ids in chosen])[:-1])
-            for row, part in zip(rows, parts, strict=True):
-                result[row] = part
+        for batch in _rounds(cp, [row.ids for row in rows]):
+            chosen = [rows[i] for i in batch]
+            hidden = _hidden_of_rows(cp, chosen)
+            # A state is asked for each token that follows it in a text.
+            asked = [sorted(set(row.parents[1:])) for row in chosen]
+            states = torch.cat([hidden[at, places] for at, places in enumerate(asked)])
+            number = {place: i for i, place in enumerate((at, one) for at, each in enumerate(asked) for one in each)}
+            after = [number[at, parent] for at, row in enumerate(chosen) for parent in row.parents[1:]]
+            targets = torch.tensor([token for row in chosen for token in row.ids[1:]], dtype=torch.long)
+            values = _log_probs(cp, states, targets, torch.tensor(after, dtype=torch.long))
+            parts = np.split(values, np.cumsum([len(row.ids) - 1 for row in chosen])[:-1])
+            for row, part in zip(chosen, parts, strict=True):
+                for text, path in row.paths.items():
+                    result[text] = part[np.array(path[1:], dtype=int) - 1]
     return result
 
 
@@ -195,6 +212,15 @@ def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     return hidden_states(cp.model, collate(cp, sequences))
 
 
+def _hidden_of_rows(cp: Checkpoint, rows: Sequence[Row]) -> torch.Tensor:
+    """Hidden states [n, longest, hidden size]; rows without branches are texts as others are."""
+    if not any(row.branches for row in rows):
+        return _hidden(cp, [row.ids for row in rows])
+    check_sequences(cp, [row.ids for row in rows])
+    inputs = shared_prefixes.inputs(cp.model, rows)
+    return hidden_states(cp.model, {name: value.to(cp.device) for name, value in inputs.items()})
+
+
 def _in_parts(
     cp: Checkpoint, sequences: Sequence[Sequence[int]], at: torch.Tensor, place: torch.Tensor
 ) -> torch.Tensor:
@@ -213,15 +239,16 @@ def _in_parts(
         return torch.cat(states)[torch.tensor(questions, dtype=torch.long).argsort()]
 
 
-def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
-    parts = []
+def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor, of: torch.Tensor) -> np.ndarray:
+    """log p(targets[i] | states[of[i]]), [n]; each state goes through the vocabulary once."""
+    result = np.zeros(len(targets))
     with torch.autocast(cp.device.type, enabled=False):
-        for block, target in zip(states.float().split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True):
-            if len(block):  # no position at all makes one empty block
-                logits = token_logits(cp.model, block).float()
-                chosen = logits.gather(1, target.to(logits.device)[:, None])[:, 0]
-                parts.append((chosen - logits.logsumexp(1)).cpu().double().numpy())
-    return np.concatenate(parts) if parts else np.zeros(0)
+        for start in range(0, len(states), HEAD_ROWS):
+            logits = token_logits(cp.model, states[start : start + HEAD_ROWS].float()).float()
+            mine = ((of >= start) & (of < start + HEAD_ROWS)).nonzero()[:, 0]
+            at, target = (of[mine] - start).to(logits.device), targets[mine].to(logits.device)
+            result[mine.numpy()] = (logits[at, target] - logits.logsumexp(1)[at]).cpu().double().numpy()
+    return result
 
 
 def _all_log_probs(cp: Checkpoint, states: torch.Tensor) -> torch.Tensor:
