@@ -5,7 +5,8 @@ Editing the file therefore creates a new download and everything that depends on
 Pin: SHA-256 of each file, by name; where the folder is does not count.
 Network: None.
     Left out: version control (`.git`, `.gitignore`, …), caches and what file managers leave (`__pycache__`, `.cache`,
-    `.DS_Store`, …), unfinished files (`*.part`), and README, LICENSE and CHANGELOG files.
+    `.DS_Store`, …), unfinished files (`*.part`), and README, LICENSE and CHANGELOG
+    texts (no ending, `.md`, `.txt`, `.rst`, `.html`; a table `license.csv` is data).
 Limits: The contents are read and hashed whenever a study is planned, so large folders make planning slow.
 Use:
     my_reviews: {source: local, path: data/my_reviews.csv}
@@ -32,6 +33,7 @@ FILES_LEFT_OUT = (
 ENDINGS_LEFT_OUT = (".part", ".pyc")
 FOR_PEOPLE = frozenset({"readme", "license", "changelog"})
 """Names without endings, in lower case, of texts that nothing reads: an edit of one changes no result."""
+ENDINGS_FOR_PEOPLE = frozenset({"", ".md", ".txt", ".rst", ".html"})
 
 
 class Settings(SourceSettings):
@@ -141,5 +143,6 @@ def _left_out(path: Path) -> bool:
 
     if path.is_dir():
         return path.name in FOLDERS_LEFT_OUT or (path.name.startswith(".") and path.name.endswith(".training"))
-    name = path.name.lower()
-    return path.name in (*FILES_LEFT_OUT, MARKER) or name.endswith(ENDINGS_LEFT_OUT) or name.split(".")[0] in FOR_PEOPLE
+    lower = Path(path.name.lower())
+    for_people = lower.name.split(".")[0] in FOR_PEOPLE and lower.suffix in ENDINGS_FOR_PEOPLE
+    return path.name in (*FILES_LEFT_OUT, MARKER) or lower.name.endswith(ENDINGS_LEFT_OUT) or for_people

@@ -62,9 +62,17 @@ def test_what_other_programs_leave_and_what_people_read_does_not_count(source):
 
 
 def test_what_only_looks_like_them_counts(source):
-    for name in ("readme_words.txt", "part", ".hidden", "cache"):
+    for name in ("readme_words.txt", "license.csv", "README.tar.gz", "part", ".hidden", "cache"):
         (source / name).write_text("x")
-    assert set(files(source)) == {*PLAIN, "readme_words.txt", "part", ".hidden", "cache"}
+    assert set(files(source)) == {
+        *PLAIN,
+        "readme_words.txt",
+        "license.csv",
+        "README.tar.gz",
+        "part",
+        ".hidden",
+        "cache",
+    }
 
 
 def test_links_inside_are_followed_and_copied_as_files(source):
