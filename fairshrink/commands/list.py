@@ -61,6 +61,7 @@ def _needs(folder: str, module: ModuleType) -> Iterable[str]:
     """The capabilities of which a checkpoint must have one, and what else is required."""
     yield from filter(None, [" or ".join(sorted(getattr(module, "NEEDS", ())))])
     yield from (f"data: {role}" for role in sorted(getattr(module, "ROLES", ())))
+    yield from (f"data, if wanted: {role}" for role in sorted(getattr(module, "OPTIONAL_ROLES", ())))
     if folder == "compression" and module.NEEDS_TASK:
         yield "examples of the task"
     if folder == "tasks" and module.TRAINED:

@@ -27,9 +27,10 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "sources": ("Pin", "Network", "Limits", "Use"),
 }  # fmt: skip
 """For each kind of module the labels that its cards must have."""
-OPTIONAL = ("Deviations", "Parameters", "Signal")
-"""Optional labels: what differs from the published definition, and why; which settings move the result; by what a
-metric of bias tells a change of bias from a loss of signal, and what it cannot tell."""
+OPTIONAL = ("Deviations", "Parameters", "Peers", "Signal")
+"""Optional labels: what differs from the published definition, and why; which settings move the result; with which
+published programs a variant agrees; by what a metric of bias tells a change of bias from a loss of signal, and what it
+cannot tell."""
 VERBATIM = ("Formula", "Use")
 _LABEL = re.compile(r"([A-Z][a-z]+(?: [a-z]+)*):(?: (.*))?")
 _INDENT = "    "

@@ -29,8 +29,14 @@ def test_yaml_of_a_card_is_valid(kind, name):
         (entry,) = entries
         assert DoseKeys.model_validate(entry).amounts == [50, 200]
         return
-    (entry,) = entries.values() if isinstance(entries, dict) else entries
     assert isinstance(entries, list) == (kind in ("metrics", "compression"))
+    first, *variants = entries.values() if isinstance(entries, dict) else entries
+    assert kind == "metrics" or not variants
+    for entry in (first, *variants):
+        check_entry(kind, name, entry)
+
+
+def check_entry(kind, name, entry):
     if "chain" in entry:  # a method that only makes sense after another one
         ChainKeys.model_validate(entry)
         (entry,) = [step for step in entry["chain"] if step["method"] == name]

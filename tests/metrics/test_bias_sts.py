@@ -9,7 +9,9 @@ import tiny
 import torch
 
 from fairshrink.contracts import Scoring
+from fairshrink.errors import UserError
 from fairshrink.metrics.bias_sts import metric as bias_sts
+from fairshrink.metrics.bias_sts import published
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import inference
 from fairshrink.resources import json_file
@@ -125,3 +127,72 @@ def test_embedding_models_are_compared_by_cosine(tmp_path):
 def test_a_reversed_range_is_rejected():
     with pytest.raises(ValueError, match="below the highest"):
         bias_sts.Settings(score_range=(5, 0))
+
+
+ACTIONS = ("is slicing a onion .", "was playing the guitar .", "sold the car in the park .")
+WORKERS = ("accountant", "bus driver", "nurse")
+
+
+def write_pairs(folder):
+    """Rows as in the published file: no header, the person first, "a" before every word."""
+    rows = [
+        [f"a man {action}", f"a {worker} {action}", f"a woman {action}", f"a {worker} {action}"]
+        for action in ACTIONS
+        for worker in WORKERS
+    ]
+    path = folder / "bias_evaluation_STS-B.tsv"
+    path.write_text("".join("\t".join(row) + "\n" for row in rows) + "\n", encoding="utf-8")
+    return path, rows
+
+
+def test_the_published_variant_scores_rows_in_their_order_and_in_points_of_the_labels(tmp_path):
+    path, rows = write_pairs(tmp_path)
+    cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
+    settings = bias_sts.Settings(sample=None)
+    items = bias_sts.score(Scoring(cp, {"pairs": [path]}), settings)
+    man, woman = (
+        np.array([inference.sequence_logits(cp, [row[at]], [row[at + 1]])[0, 0] for row in rows]) for at in (0, 2)
+    )
+    assert items["similarity_man"].to_numpy() == pytest.approx(man, abs=1e-5)
+    assert items["similarity_woman"].to_numpy() == pytest.approx(woman, abs=1e-5)
+    found = values(items)
+    assert found["mean_absolute_difference"] == pytest.approx(np.abs(man - woman).mean(), abs=1e-5)
+    assert found["mean_difference"] == pytest.approx((man - woman).mean(), abs=1e-5)
+    turned = inference.sequence_logits(cp, [row[1] for row in rows], [row[0] for row in rows])[:, 0]
+    assert np.abs(turned - man).max() > 1e-3, "the order of a pair matters"
+    assert items["cluster"].tolist() == list(WORKERS) * 3
+    assert items["template"].nunique() == 3
+
+
+def test_the_subject_elsewhere_is_another_rows_person(tmp_path):
+    path, rows = write_pairs(tmp_path)
+    persons = {sentence: at // 3 for at, row in enumerate(rows) for sentence in (row[0], row[2])}
+    for at, row in enumerate(published.read([path], None, 0)):
+        assert persons[row.elsewhere] == (at // 3 + 1) % 3
+    drawn = published.read([path], 6, 1)
+    assert {row.item for row in drawn} < {row.item for row in published.read([path], None, 0)}
+    assert Counter(row.occupation for row in drawn) == dict.fromkeys(WORKERS, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a man is here .\ta nurse is here .", "lines 2, 4: not 4 sentences"),
+        ("a man is here .\ta nurse is here .\t\ta nurse is here .", "lines 2, 4: not 4 sentences"),
+        ("a man is here .\ta man is here .\ta woman is here .\ta woman is here .", "line 2: its first two sentences"),
+    ],
+)
+def test_rows_that_are_no_pairs_are_named(tmp_path, line, said):
+    path, rows = write_pairs(tmp_path)
+    whole = "\t".join(rows[0])
+    path.write_text(f"{whole}\n{line}\n{whole}\n{line}\n")
+    with pytest.raises(UserError, match=said) as refused:
+        published.read([path], None, 0)
+    assert str(path) in str(refused.value)
+
+
+def test_one_sentence_alone_does_not_tell_subjects_apart(tmp_path):
+    path, rows = write_pairs(tmp_path)
+    path.write_text("".join("\t".join(row) + "\n" for row in rows[:3]))
+    with pytest.raises(UserError, match="at least two are needed"):
+        published.read([path], None, 0)

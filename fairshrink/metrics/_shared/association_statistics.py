@@ -27,7 +27,8 @@ _NO_SPREAD = 1e-6
 def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statistic]:
     """Statistics of the rows of `associations`, per test, per dimension (gender, race, …) and over all tests of bias.
 
-    Neutral tests have statistics of their own, and no part in those over tests.
+    Neutral tests have statistics of their own, and no part in those over tests. A test that is none of the published
+    ones is one of bias, of no dimension.
     """
     dimension_of = {number: entry["dimension"] for number, entry in published()["tests"].items()}
     words = items["cluster"].to_numpy()
@@ -35,12 +36,13 @@ def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statis
     effects: dict[str, list[tuple[Estimate, Estimate, int]]] = {}
     for name, in_x, in_y in _sets(items):
         inside, n = in_x | in_y, int((in_x | in_y).sum())
-        effect, dimension = effect_size(items["association"], in_x, in_y), dimension_of.get(_number(name))
-        for group in ("all", dimension) if dimension else ():
+        effect, neutral = effect_size(items["association"], in_x, in_y), _number(name) in neutral_tests()
+        dimension = dimension_of.get(_number(name))
+        for group in () if neutral else ("all", dimension) if dimension else ("all",):
             effects.setdefault(group, []).append((effect, jackknife_variance(effect, words), n))
         spread = standard_deviation(items["association"], inside)
         found += [
-            Statistic("effect_size", effect, name, n, unbiased=0.0 if dimension else None),
+            Statistic("effect_size", effect, name, n, unbiased=None if neutral else 0.0),
             Statistic("permutation_p", _p(items[inside], settings), name, n),
             Statistic("association_spread", spread, name, n),
         ]

@@ -5,6 +5,10 @@ s_woman = "A woman is …". sim is the cosine of sentence vectors (`pooling`), o
 pairs, its output y as `(y − low) / (high − low)` with `score_range` = [low, high] of the task's labels, so that
 differences are shares of the scale. It is not cut off at the ends.
 
+With `data.pairs` it is measured as in the study that published a data set for it: sentences of STS-B as they are in its
+file ("a accountant is slicing a cucumber ."), the pair in the order (person, occupation), and y as it is, in points of
+the labels (0 to 5). Tables name this variant by its data set.
+
 Formula:
     difference = sim(s, s_man) − sim(s, s_woman)
 Statistics:
@@ -17,6 +21,9 @@ Statistics:
     - `separation`: mean similarity of sentences from one template less that of sentences from two;
     - `relative_difference`: mean_absolute_difference / similarity_spread, the difference on the model's own scale.
 Paper: Webster et al., *Measuring and Reducing Gendered Correlations in Pre-trained Models*, 2020, arXiv:2010.06032.
+Peers: With `data.pairs` and `sample: null` `mean_absolute_difference` and `mean_difference` are the "absolute" and the
+    plain average difference of the published program for BERT. It joins pairs by hand, with one separator, so that a
+    RoBERTa sees another input there than in its training. The sentences of Webster et al. were not published.
 Range: [0, 2] for cosines, about [0, 1] for scores of a regression.
 Direction: The further from 0, on either side, the more biased; above 0 occupations are nearer to the man, below 0 to
     the woman. Occupations that lean to either side cancel in the signed mean, not in the mean square.
@@ -30,11 +37,17 @@ Signal: sim(s, s_man) − sim(s, s_woman); `mean_difference` is its mean. Contra
     intercept. Limit: differences between man and woman are much finer than those between subjects, and noise may reach
     them first. Margin: a tenth of the baseline's, and at least 0.005, an eighth of the smallest step between two labels
     of the usual data (the mean of five ratings from 0 to 5: 0.04 of the scale).
-Limits: Two genders, English, the occupations listed; the pair's order is always (occupation, person). The error counts
-    both occupations and templates.
-Data: Own sentences and occupations, `bias_sts.json`.
+Limits: Two genders, English, the occupations listed; the order of own pairs is always (occupation, person). The error
+    counts both occupations and templates. With `data.pairs` the margin is in points of the labels: state one.
+Data: Own sentences and occupations, `bias_sts.json`; or bias_evaluation_STS-B.tsv of
+    github.com/mariushes/thesis_sustainability_fairness, fetched by a download (sentences of STS-B, CC BY-SA 4.0).
 Use:
     - {metric: bias_sts, sample: 240}
+    - metric: bias_sts
+      name: bias_sts_published
+      sample: null
+      margin: 0.025
+      data: {pairs: {download: thesis, file: bias_evaluation_STS-B.tsv}}
 """
 
 from __future__ import annotations
@@ -48,7 +61,9 @@ from pydantic import Field, field_validator
 
 from fairshrink.contracts import Capability, MetricKind, Pooling, Scoring
 from fairshrink.grammar import capitalized, with_article
+from fairshrink.metrics._shared.files import refuse_too_long
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
+from fairshrink.metrics.bias_sts.published import read
 from fairshrink.resources import json_file
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
@@ -67,6 +82,7 @@ NEEDS_TASK = False
 NEEDS_BASELINE = False
 KIND: MetricKind = "extrinsic"
 ROLES: dict[str, str] = {}
+OPTIONAL_ROLES = {"pairs": "the file bias_evaluation_STS-B.tsv, for own sentences: measured as published"}
 HEADLINE = ("mean_difference", "all")
 CLUSTERS: tuple[str, ...] = ("cluster", "template")
 MARGIN = Margin(absolute=0.005, of_baseline=0.1)
@@ -79,7 +95,9 @@ class Settings(BaseSettings):
     """Settings of Bias-STS."""
 
     sample: int | None = Field(
-        240, ge=1, description="(occupation, template) items, drawn evenly from 1,200; null for all of them"
+        240,
+        ge=1,
+        description="(occupation, template) items, drawn evenly from 1,200 or the rows of a file; null for all",
     )
     seed: int = Field(0, ge=0, description="seed of the sample")
     pooling: Pooling = Field(
@@ -88,7 +106,7 @@ class Settings(BaseSettings):
         "sentence-transformers), over real tokens, or the first",
     )
     score_range: tuple[float, float] = Field(
-        (0.0, 5.0), description="lowest and highest label of the task, for regressions on pairs"
+        (0.0, 5.0), description="lowest and highest label of the task, for regressions on pairs of own sentences"
     )
 
     @field_validator("score_range")
@@ -103,6 +121,8 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per item: item, cluster (occupation), group, template, text, similarity_man, _woman, _other."""
     import pandas as pd
 
+    if given.data.get("pairs"):
+        return _published(given, settings)
     chosen = sample_items(settings.sample, settings.seed)
     pairs = [pair for item in chosen for pair in comparisons(*item)]
     found = similarity(given.checkpoint, settings)(pairs).reshape(len(chosen), len(KINDS))
@@ -117,6 +137,28 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
         | {kind: found[:, at] for at, kind in enumerate(KINDS)}
     )
     return rows.sort_values("item", ignore_index=True)
+
+
+def _published(given: Scoring, settings: Settings) -> pd.DataFrame:
+    """The same columns for rows of a file, with similarities in points of the labels."""
+    import pandas as pd
+
+    rows = read(given.data["pairs"], settings.sample, settings.seed)
+    refuse_too_long(given.checkpoint, {f"{row.place}": row.man for row in rows}, "bias_sts")
+    refuse_too_long(given.checkpoint, {f"{row.place}": row.woman for row in rows}, "bias_sts")
+    as_it_is = settings.model_copy(update={"score_range": (0.0, 1.0)})
+    found = similarity(given.checkpoint, as_it_is)([pair for row in rows for pair in row.pairs])
+    table = pd.DataFrame(
+        {
+            "item": [row.item for row in rows],
+            "cluster": [row.occupation for row in rows],
+            "group": "all",
+            "template": [row.template for row in rows],
+            "text": [row.man[1] for row in rows],
+        }
+        | {kind: found[at :: len(KINDS)] for at, kind in enumerate(KINDS)}
+    )
+    return table.sort_values("item", ignore_index=True)
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:

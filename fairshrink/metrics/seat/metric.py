@@ -4,6 +4,10 @@ Each word of `weat.json` is put into sentences such as "This is a novel.", "Thos
 grammar allows (`seat.json`: articles by sound, plurals, mass nouns, adjectives, pronouns), and the formulas of WEAT are
 applied to sentence embeddings. `pooling` is a choice that changes the result: it is a setting, and the items name it.
 
+With `data.sentences` the tests are those of files in the published format, sentence by sentence as they are ("A
+experiment is a thing."): another measurement, which tables name by its data set. The neutral tests 1 and 2 are ours
+unless the files have them.
+
 Formula:
     s(x) = mean over a in A of cos(x, a) − mean over b in B of cos(x, b)      x, a, b: sentences
     d    = (mean over X of s − mean over Y of s) / sd over X ∪ Y of s         over all sentences, ddof 1
@@ -19,7 +23,10 @@ Statistics:
       the other. It may be negative. Where there is no effect chance makes d² 0.24 with eight words a side, and this
       −0.03 (16 words: 0.12 and −0.01).
 Paper: May, Wang, Bordia, Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 2019.
-Deviations: From the original, where it was weaker: sets are not cut to equal size; p permutes words, not sentences,
+Peers: With `data.sentences` d equals that of the authors' program (sent-bias: BERT by `pooling: cls`, GPT by `last`)
+    and of bias-bench (`pooling: mean_all`); a sentence that a file repeats counts once in both and here.
+    Own sentences give other values: 0.508 where the published ones give 0.721 on test 8 with one model.
+Deviations: From the original, where it was weaker: own sets are not cut to equal size; p permutes words, not sentences,
     because the sentences of one word are not independent (p of the original is too small); plurals and articles are
     right ("equations", not "equationses"; "a European American", "an honor").
 Range: d in about [−2, 2]; p in [0, 1].
@@ -35,9 +42,16 @@ Signal: The associations of the tests of bias; `mean_effect_size` is their funct
     stands for how well the other attributes are.
 Limits: Intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
     May et al. found the tests to miss known biases: a small d is no evidence of absence.
-Data: Words as published, sentences in the manner of the paper.
+    Which word a published sentence is about is not in its file: it is what is left without the words of the templates;
+    irregular plurals then are words by themselves.
+Data: Words as published, sentences in the manner of the paper; or files such as sent-weat8.jsonl of
+    github.com/W4ngatang/sent-bias, fetched by a download.
 Use:
     - {metric: seat, tests: [seat6, seat7, seat8], sentences_per_word: 4}
+    - metric: seat
+      name: seat_published
+      pooling: cls
+      data: {sentences: {download: sent_bias, file: [sent-weat6.jsonl, sent-weat8.jsonl]}}
 """
 
 from __future__ import annotations
@@ -47,9 +61,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.errors import UserError
 from fairshrink.grammar import capitalized, with_article
 from fairshrink.metrics._shared.association import (
     AssociationSettings,
+    AssociationTest,
     associations,
     embedder,
     neutral_tests,
@@ -58,6 +74,8 @@ from fairshrink.metrics._shared.association import (
     read_tests,
 )
 from fairshrink.metrics._shared.association_statistics import association_signal, summaries
+from fairshrink.metrics._shared.files import refuse_too_long
+from fairshrink.metrics.seat.published import read
 from fairshrink.resources import json_file
 from fairshrink.stats.estimates import Statistic
 from fairshrink.stats.signals import Margin, OwnSkill, Signal
@@ -71,6 +89,7 @@ NEEDS_TASK = False
 NEEDS_BASELINE = False
 KIND: MetricKind = "intrinsic"
 ROLES: dict[str, str] = {}
+OPTIONAL_ROLES = {"sentences": "files of tests in the published format, such as sent-weat8.jsonl, for own sentences"}
 HEADLINE = ("mean_effect_size", "all")
 CLUSTERS: tuple[str, ...] = ("cluster",)
 MARGIN = Margin(absolute=0.2)
@@ -95,11 +114,32 @@ class Settings(AssociationSettings):
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per test and target sentence: item, cluster (the word), group (the test), set, text, association, …"""
-    numbers = [*neutral_tests(), *(name.removeprefix("seat") for name in dict.fromkeys(settings.tests))]
-    chosen = read_tests("seat", numbers, lambda word: _spread(sentences(word), settings.sentences_per_word))
+    given_tests = _published(given, settings) if given.data.get("sentences") else []
+    named = {test.name for test in given_tests}
+    numbers = [number for number in neutral_tests() if f"seat{number}" not in named]
+    if not given_tests:
+        numbers += [name.removeprefix("seat") for name in dict.fromkeys(settings.tests)]
+    own = read_tests("seat", numbers, lambda word: _spread(sentences(word), settings.sentences_per_word))
+    chosen = [*own, *given_tests]
     return associations(chosen, embedder(given.checkpoint, settings)).assign(
         pooling=pooling_of(given.checkpoint, settings)
     )
+
+
+def _published(given: Scoring, settings: Settings) -> list[AssociationTest]:
+    """The tests of files; UserError where settings choose among own sentences besides, and for sentences too long."""
+    chosen = {"tests": settings.tests != get_args(Name), "sentences_per_word": settings.sentences_per_word is not None}
+    for name in chosen:
+        if chosen[name]:
+            raise UserError(f"seat: {name} chooses among own sentences, and `data` names files: leave one of them out")
+    found = read(given.data["sentences"])
+    texts = {
+        f"{test.name}, {target.text!r}": (target.text,)
+        for test in found
+        for target in (*test.x, *test.y, *test.a, *test.b)
+    }
+    refuse_too_long(given.checkpoint, texts, "seat")
+    return found
 
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
