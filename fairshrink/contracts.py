@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
     from fairshrink.stats.estimates import Statistic
     from fairshrink.stats.signals import Margin, OwnSkill, Signal
+    from fairshrink.study.jobs import PretrainedModel
     from fairshrink.training.fit import Loss
     from fairshrink.training.state import TrainingState
 
@@ -128,6 +129,16 @@ class Forms:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """A model that is put in the place of a baseline: where it is, and whether it is fine-tuned as the baseline was."""
+
+    download: str
+    folder: str
+    file: str | None
+    finetune: bool
+
+
+@dataclass(frozen=True)
 class Scoring:
     """The input of a metric besides its settings.
 
@@ -151,7 +162,8 @@ class Context:
     methods, the pretrained model with the task's new head, from which fine-tuning started; ``source(seed)``: with a
     head drawn from another seed. ``log``: takes one line of progress. ``dose``: the table of the control `dose`.
     ``state``: for methods that train once, from the first step to the last. ``on_round(round, checkpoint, masks)``:
-    called by iterative methods after each reset, before training continues.
+    called by iterative methods after each reset, before training continues. ``brought``: for methods that bring a model
+    (`Bringing`), which: its folder, file, and whether its head is to be trained.
     """
 
     seed: int
@@ -161,6 +173,7 @@ class Context:
     dose: TableReference | None = None
     state: TrainingState | None = None
     on_round: Callable[[int, Checkpoint, dict[str, torch.Tensor]], None] | None = None
+    brought: PretrainedModel | None = None
 
     def task_with_examples(self, method: str) -> Task:
         """The task; UserError if there is none or it has nothing to train on."""
@@ -286,6 +299,14 @@ class Fitting(Protocol[S_contra]):
 
 
 @runtime_checkable
+class Bringing(Protocol[S_contra]):
+    """What a method says besides that puts another model of a download in the place of the baseline."""
+
+    def brings(self, settings: S_contra, /) -> Brought:
+        """Which model."""
+
+
+@runtime_checkable
 class Removal(Protocol):
     """What a method that removes parts of a model says besides: which, because some architectures cannot lose them."""
 
@@ -388,6 +409,10 @@ def holds_formed(module: Formed) -> None:
 
 def holds_fitting(module: Fitting[S]) -> None:
     """Accepted by the type checker for methods whose settings have to fit a model; does nothing."""
+
+
+def holds_bringing(module: Bringing[S]) -> None:
+    """Accepted by the type checker for methods that bring a model; does nothing."""
 
 
 def holds_removal(module: Removal) -> None:

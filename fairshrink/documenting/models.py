@@ -37,8 +37,9 @@ two halves of the forward pass are compared with the whole.
 - **Start of a text.** Before each text of which a causal model gives probabilities stands its beginning-of-sequence
   token, or where its tokenizer has none (Qwen) its end-of-sequence token: in `task_score`, `fidelity`, `stereoset` and
   `crows_pairs` alike, and before single words in `weat`. A tokenizer without either is an error.
-- **Quantized checkpoints** (bitsandbytes, GPTQ, AWQ, …) are refused: give the model that they were made from, or a GGUF
-  file, which is de-quantized.
+- **Quantized checkpoints** (GPTQ, AWQ, compressed-tensors, bitsandbytes, ONNX) are rows beside the model that they were
+  made from, by the method [`given`](gallery.md#given), which says what is decoded and how. As a baseline under `models`
+  they are refused, but for a GGUF file, which is de-quantized.
 - **Code that comes with a model** is never run; only the architectures of transformers itself are read.
 - **bfloat16** files are computed in float32, which is exact; `dtype: bfloat16` stores the checkpoints as they came.
 """

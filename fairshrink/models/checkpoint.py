@@ -35,6 +35,14 @@ UNLIMITED = 1_000_000
 """Tokens of a text for models with relative positions, if their tokenizer names no limit either."""
 
 
+@dataclass(frozen=True)
+class AsMade:
+    """What the files of a model's maker hold: bytes of all tensors, and bits of the prunable weights there."""
+
+    bytes: int
+    prunable_bits: int
+
+
 @dataclass
 class Checkpoint:
     """A model in eval mode with everything that is needed to use it.
@@ -42,7 +50,8 @@ class Checkpoint:
     ``head`` is its task head. ``structure`` says how the modules differ from the config (see ``models/structure.py``).
     ``dtype`` is the floating-point type in which parameters are stored on disk; buffers are stored in their own type.
     ``batch_share`` and ``threads`` change how `inference` computes: the share of the usual tokens in a batch, and the
-    number of threads if not the process's own. Like ``precision`` they are not stored.
+    number of threads if not the process's own. Like ``precision`` they are not stored. ``made``: the size of the files
+    of its maker, where the weights were decoded from these; the ledger counts it, and it is not stored either.
     """
 
     model: torch.nn.Module
@@ -55,6 +64,7 @@ class Checkpoint:
     dtype: StoredType = "float32"
     batch_share: float = 1.0
     threads: int | None = None
+    made: AsMade | None = None
 
     @property
     def device(self) -> torch.device:
@@ -163,9 +173,35 @@ def from_source(
     except Exception as error:  # transformers and tokenizers raise whatever comes
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise UserError(f"{folder} cannot be read as a model with the task head {head!r}: {reason}") from error
+    return assembled(
+        published,
+        tokenizer,
+        folder,
+        head=head,
+        labels=tuple(labels),
+        dtype=dtype,
+        seed=seed,
+        names=names or {},
+        trained=trained,
+    )
+
+
+def assembled(
+    published: Published,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    *,
+    head: TaskHead,
+    labels: tuple[str, ...],
+    dtype: StoredType,
+    seed: int,
+    names: Mapping[str, str],
+    trained: bool,
+) -> Checkpoint:
+    """The same of a model whose files have been read already; ``folder`` is named in errors."""
     config, found = published.config, published.weights
-    found = own_labels.fitting(found, config, head, labels, names or {}, tokenizer, trained=trained, folder=folder)
-    config = with_head(config, head, tuple(labels), tokenizer)
+    found = own_labels.fitting(found, config, head, labels, names, tokenizer, trained=trained, folder=folder)
+    config = with_head(config, head, labels, tokenizer)
     model = _fresh(config, head, found, seed)
     new = _adopt(model, found, published, head, folder, trained=trained)
     reference.check(
@@ -182,7 +218,7 @@ def from_source(
     if dtype != "float32":
         # The model that is scored must equal the stored one, so weights are rounded here, not when first saved.
         model = model.to(getattr(torch, dtype)).to(torch.float32)
-    return Checkpoint(model.eval(), tokenizer, head, tuple(labels), dtype=dtype)
+    return Checkpoint(model.eval(), tokenizer, head, labels, dtype=dtype)
 
 
 def reinitialize(checkpoint: Checkpoint, seed: int) -> None:

@@ -29,13 +29,21 @@ SPECIAL = ("unk_token", "bos_token", "eos_token", "cls_token", "sep_token", "mas
 SHOWN = 10
 
 
-def wrong(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None = None) -> list[str]:
+def wrong(
+    folder: Path,
+    heads: Sequence[TaskHead],
+    gguf_file: str | None = None,
+    *,
+    quantized: bool = False,
+    tokenizer: bool = True,
+) -> list[str]:
     """Why the model in an existing folder cannot be used with these task heads; empty if nothing is known against it.
 
-    Each reason ends with a remedy after "; ".
+    Each reason ends with a remedy after "; ". ``quantized``: its weights are going to be decoded, and have been looked
+    at; ``tokenizer``: whether it needs one of its own.
     """
     try:
-        return list(dict.fromkeys(_reasons(folder, heads, gguf_file)))
+        return list(dict.fromkeys(_reasons(folder, heads, gguf_file, quantized, tokenizer)))
     except OSError as error:
         return [f"{error.filename or folder} cannot be read ({error.strerror}); change its permissions"]
 
@@ -60,20 +68,28 @@ def weights(folder: Path, gguf_file: str | None = None) -> int | None:
         return None
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """Its safetensors files: the one of the usual name, or those that an index lists."""
+    index = _json(folder / INDEX)
+    if (folder / WEIGHTS).exists() or index is None:
+        return [folder / WEIGHTS]
+    return [folder / name for name in sorted(set(index["weight_map"].values()))]
+
+
 def _headers(folder: Path) -> dict[str, dict[str, Any]]:
     """What the headers of the safetensors files say of each tensor. Raises ValueError and the like for other files."""
-    index = _json(folder / INDEX)
-    parts = [WEIGHTS] if (folder / WEIGHTS).exists() or index is None else sorted(set(index["weight_map"].values()))
     found: dict[str, dict[str, Any]] = {}
-    for name in parts:
-        with (folder / name).open("rb") as stream:
+    for path in weight_files(folder):
+        with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length) if length <= (folder / name).stat().st_size - 8 else b"")
+            header = json.loads(stream.read(length) if length <= path.stat().st_size - 8 else b"")
         found |= {tensor: each for tensor, each in header.items() if tensor != "__metadata__"}
     return found
 
 
-def _reasons(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None) -> Iterator[str]:
+def _reasons(
+    folder: Path, heads: Sequence[TaskHead], gguf_file: str | None, quantized: bool, tokenizer: bool
+) -> Iterator[str]:
     here = sorted(each.name for each in folder.iterdir() if each.is_file())
     if gguf_file:
         yield from _gguf(folder, gguf_file, here, heads)
@@ -89,11 +105,13 @@ def _reasons(folder: Path, heads: Sequence[TaskHead], gguf_file: str | None) -> 
     if config is None:
         yield f"{CONFIG} is not a JSON object; get the file again"
         return
+    if quantized:
+        config.pop("quantization_config", None)
     for head in heads:
         yield from supported(config, head)
     unreadable = list(_weights(folder, here))
     yield from unreadable or _other_vocabulary(folder, config)
-    if not set(TOKENIZERS) & set(here):
+    if not set(TOKENIZERS) & set(here) and tokenizer:
         yield f"it has no tokenizer; add the files of its tokenizer ({TOKENIZERS[0]}) from where the model is from"
     else:
         yield from _tokens_beyond(folder, config)

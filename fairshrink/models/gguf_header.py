@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,12 +53,13 @@ class DamagedError(ValueError):
 class Header:
     """``fields`` as they are called in the file, long arrays left out; ``counts``: how many values each array has.
 
-    ``shapes`` of the tensors by name, the fastest index first, as in the file.
+    ``shapes`` of the tensors by name, the fastest index first, as in the file; ``types``: the numbers of their types.
     """
 
     fields: Mapping[str, Any]
     counts: Mapping[str, int]
     shapes: Mapping[str, tuple[int, ...]]
+    types: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -73,7 +74,7 @@ class Header:
     @property
     def config(self) -> dict[str, Any]:
         """What it says under the names of config.json."""
-        known = {name: self.fields.get(f"{self.architecture}.{field}") for field, name in _NAMES.items()}
+        known = {name: self.fields.get(f"{self.architecture}.{key}") for key, name in _NAMES.items()}
         found = {name: value for name, value in known.items() if value is not None}
         return {"model_type": ARCHITECTURES.get(self.architecture, self.architecture)} | found
 
@@ -107,13 +108,13 @@ def _header(stream: BinaryIO) -> tuple[Header, int]:
             fields |= {} if values is None else {name: values}
         else:
             fields[name] = _value(stream, kind)
-    shapes, last = {}, 0
+    shapes, types, last = {}, {}, 0
     for _ in range(tensors):
         name = _text(stream)
         shape = _numbers(stream, f"<{_few(_numbers(stream, '<I')[0])}Q")
-        _, offset = _numbers(stream, "<IQ")
+        types[name], offset = _numbers(stream, "<IQ")
         shapes[name], last = tuple(shape), max(last, offset)
-    return Header(fields, counts, shapes), stream.tell() + last
+    return Header(fields, counts, shapes, types), stream.tell() + last
 
 
 def _array(stream: BinaryIO) -> tuple[int, list[Any] | None]:

@@ -16,6 +16,9 @@ Counted (`ledger`, the same on every machine):
 Compressed form: as it is stored (`models/weights_file.py`), each matrix in the smaller of two lossless forms: dense at
 its stored type, or one bit per entry plus the non-zero entries; with codes of few bits their scales count too.
 
+A model that was read from the files of its maker (`Checkpoint.made`) counts these: `bytes` are those of all their
+tensors, `effective_bits` the bits of its prunable weights there, scales and all.
+
 Measured (`measure`, differs from run to run): latency.
 """
 
@@ -60,13 +63,14 @@ def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
     everything = stored(cp)
     prunable = _prunable(cp, everything)
     baseline_weights = _parameters(_prunable(baseline_cp, stored(baseline_cp)))
+    bits = cp.made.prunable_bits if cp.made else sum(each.stored_bits for each in prunable)
     return {
         "params": _parameters(everything),
         "prunable_params": _parameters(prunable),
         "zero_fraction_prunable": _zero_fraction(prunable),
         "zero_fraction_total": _zero_fraction(everything),
-        "effective_bits": sum(each.stored_bits for each in prunable) / baseline_weights,
-        "bytes": sum(each.stored_bits for each in everything) // 8,
+        "effective_bits": bits / baseline_weights,
+        "bytes": cp.made.bytes if cp.made else sum(each.stored_bits for each in everything) // 8,
         "flops_per_token": 2 * multiply_adds(cp.model, outside=cp.head in TOKEN_HEADS),
     }
 
@@ -116,7 +120,7 @@ def measure(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, float]:
         "latency_ms": own,
         "baseline_latency_ms": other,
         "latency_ratio": own / other,
-        "disk_bytes": float(sum(each.stored_bits for each in stored(cp)) // 8),
+        "disk_bytes": float(cp.made.bytes if cp.made else sum(each.stored_bits for each in stored(cp)) // 8),
     }
 
 

@@ -40,16 +40,24 @@ class Published:
 def read_folder(folder: Path, head: TaskHead) -> Published:
     """A folder with ``config.json`` and safetensors, in one file or several; UserError if it is not supported."""
     kind = _check(_config_json(folder), folder, head)
-    pretrained, report = task_heads.published(
-        str(folder),
-        kind,
-        head,
-        output_loading_info=True,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        ignore_mismatched_sizes=True,  # so that all of them are named, not raised
-    )
+    return _whole(task_heads.published(str(folder), kind, head, use_safetensors=True, trust_remote_code=False, **_READ))
+
+
+def of_weights(config: PreTrainedConfig, weights: dict[str, torch.Tensor], folder: Path, head: TaskHead) -> Published:
+    """The same of weights that were decoded from the files in ``folder``, under the names that these have for them."""
+    _check({"model_type": config.model_type}, folder, head)
+    return _whole(task_heads.published_of(config, head, weights, **_READ))
+
+
+_READ: Mapping[str, Any] = {
+    "output_loading_info": True,
+    "dtype": torch.float32,
+    "ignore_mismatched_sizes": True,  # so that all of them are named, not raised
+}
+
+
+def _whole(read: tuple[Any, Mapping[str, Any]]) -> Published:
+    pretrained, report = read
     other = {name: (list(in_file), list(wanted)) for name, in_file, wanted in report["mismatched_keys"]}
     held = pretrained.state_dict()
     weights = {name: held[name] for name in held.keys() - report["missing_keys"] - other.keys()}

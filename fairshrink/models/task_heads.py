@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 import transformers
+from transformers.initialization import no_init_weights
 
 from fairshrink.contracts import TaskHead
 from fairshrink.errors import UserError
@@ -42,6 +43,13 @@ def published(folder: str, model_type: str, head: TaskHead, **options: Any) -> A
     if model_type == "t5":
         return transformers.T5EncoderModel.from_pretrained(folder, **options)
     return getattr(transformers, AUTO_CLASSES[head]).from_pretrained(folder, **options)
+
+
+def published_of(config: PreTrainedConfig, head: TaskHead, weights: dict[str, torch.Tensor], **options: Any) -> Any:
+    """The same of weights that have been read already, under the names of a published file."""
+    with no_init_weights():
+        kind: Any = type(build(config, head))
+    return kind.from_pretrained(None, config=config, state_dict=weights, **options)
 
 
 def with_head(

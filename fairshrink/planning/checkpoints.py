@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fairshrink.contracts import BASELINE, Capability, CodeEntry
+from fairshrink.contracts import BASELINE, Bringing, Brought, Capability, CodeEntry
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
 from fairshrink.planning.setting import chain_identity, setting_text, trains_long
 from fairshrink.planning.task import inputs_of, on_split, reference, untrained
@@ -141,7 +141,7 @@ def _step(
     if before != baseline.artifact:
         made_from |= {"baseline": baseline.artifact}
     name, entries = _name(baseline, identity), _entries(study, entry, baseline)
-    trains = trains_long(entry.module)
+    trains = trains_long(entry.module) or (brought(entry) is not None and job.task is not None)
     batch = name if trains else baseline.artifact.batch
     artifact = keyed("compress", name, entries, made_from, job, batch=batch, trains=trains)
     return Checkpoint(artifact, baseline.artifact, identity, baseline.model)
@@ -182,11 +182,16 @@ def _job(
     study: Study, entry: CompressionEntry | ControlEntry, identity: Identity, baseline: Checkpoint, downloads: Downloads
 ) -> CompressJob:
     before, settings = baseline.identity, entry.settings.model_dump(mode="json")
-    needs_task = entry.module.NEEDS_TASK
+    needs_task, model, other = entry.module.NEEDS_TASK, baseline.model, brought(entry)
+    if other is not None:
+        path = downloads[other.download].path
+        needs_task = model.trained and other.finetune
+        model = replace(model, path=f"{path}/{other.folder}", gguf_file=other.file, trained=needs_task)
+        settings["download"] = path
     return CompressJob(
         checkpoint=baseline.artifact.path,
         baseline=baseline.artifact.path,
-        model=baseline.model if needs_task else None,
+        model=model if needs_task or other is not None else None,
         task=on_split(study.tasks[before.task], downloads, before.split, before.seed) if needs_task else None,
         method=entry.method,
         settings=settings,
@@ -198,7 +203,11 @@ def _job(
 def _inputs(
     study: Study, entry: CompressionEntry | ControlEntry, baseline: Checkpoint, downloads: Downloads
 ) -> dict[str, Artifact]:
-    inputs = {"checkpoint": baseline.artifact}
+    inputs, other = {"checkpoint": baseline.artifact}, brought(entry)
+    if other is not None:
+        inputs |= {"brought": downloads[other.download]}
+        if baseline.model.trained and other.finetune:
+            inputs |= inputs_of(study.tasks[baseline.identity.task], downloads)
     if entry.module.NEEDS_TASK:
         inputs |= {"model": downloads[study.models[baseline.identity.model].download]}
         inputs |= inputs_of(study.tasks[baseline.identity.task], downloads)
@@ -208,12 +217,19 @@ def _inputs(
 def _entries(study: Study, entry: CompressionEntry | ControlEntry, baseline: Checkpoint) -> list[CodeEntry]:
     """What a method's job looks up by name; what is not stored does not train."""
     entries: list[CodeEntry] = entry_points(CATALOG.compression, entry.method, "compress", "Settings")
+    kind, other = study.tasks[baseline.identity.task].kind, brought(entry)
+    if other is not None and other.finetune and baseline.model.trained:
+        entries += entry_points(CATALOG.tasks, kind, "train", "Settings")
     if entry.module.NEEDS_TASK:
-        kind = study.tasks[baseline.identity.task].kind
         if isinstance(entry, ControlEntry) and not entry.stored:
             return [*entries, *entry_points(CATALOG.tasks, kind, "Settings")]
         entries += entry_points(CATALOG.tasks, kind, "score", "Settings", optional=("train", "loss"))
     return entries
+
+
+def brought(entry: CompressionEntry | ControlEntry) -> Brought | None:
+    """The model that is put in the place of the baseline, if a method does that."""
+    return entry.module.brings(entry.settings) if isinstance(entry.module, Bringing) else None
 
 
 def _name(baseline: Checkpoint, identity: Identity) -> str:

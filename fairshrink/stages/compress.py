@@ -65,6 +65,7 @@ def _fill(
         log=log,
         dose=job.dose,
         state=state,
+        brought=job.model,
     )
     compressed = method.compress(copy.deepcopy(loaded[job.checkpoint]), method.Settings(**job.settings), context)
     checkpoints.save(compressed, folder)

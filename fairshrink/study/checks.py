@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
-from fairshrink.contracts import ModelFamily, TaskHead
+from fairshrink.contracts import Bringing, ModelFamily, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.store.layout import FOLDERS
@@ -64,7 +64,7 @@ def check(
     for compression in study.compressions:
         key = f"compressions.{compression.method}"
         check_where(compression.keys.models, compression.keys.tasks, models, tasks, key, mistakes)
-        _check_compression(study, compression, key, mistakes)
+        _check_compression(study, compression, key, downloads, mistakes)
     for chain in study.chains:
         check_where(chain.keys.models, chain.keys.tasks, models, tasks, f"compressions.{chain.method}", mistakes)
         check_chain(study, chain, mistakes)
@@ -201,10 +201,15 @@ def _check_polarity(task: TaskEntry, mistakes: list[Mistake]) -> None:
         mistakes.append(Mistake(key, "; ".join(said), f"`polarity: {{{written}}}`, a number for each label"))
 
 
-def _check_compression(study: Study, entry: CompressionEntry, key: str, mistakes: list[Mistake]) -> None:
+def _check_compression(
+    study: Study, entry: CompressionEntry, key: str, downloads: set[str], mistakes: list[Mistake]
+) -> None:
     pairs = study.compressed(entry)
     if study.whole and not pairs:
         mistakes.append(Mistake(key, "no model of the study has such a task", "other `models` or `tasks`"))
+    if isinstance(entry.module, Bringing):
+        other = entry.module.brings(entry.settings)
+        refer(other.download, downloads, f"{key}.download", "download", mistakes)
     check_examples(study, entry, pairs, key, mistakes)
     check_single(entry, key, mistakes)
 

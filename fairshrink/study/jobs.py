@@ -79,7 +79,8 @@ class FinetuneJob:
 class CompressJob:
     """Compress the checkpoint at ``checkpoint``; ``baseline`` is what the ledger compares the result with.
 
-    ``task`` and ``model``, the pretrained one, are given to methods with ``NEEDS_TASK``, ``dose`` to doses.
+    ``task`` and ``model``, the pretrained one, are given to methods with ``NEEDS_TASK``, ``dose`` to doses. For methods
+    that bring a model ``model`` is that, and its ``gguf_file`` the ONNX or GGUF file that it is in.
     """
 
     checkpoint: str

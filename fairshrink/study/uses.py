@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from fairshrink.contracts import AnyMethod, Fitting, Part, Removal, TaskHead
+from fairshrink.contracts import AnyMethod, Bringing, Fitting, Part, Removal, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table, TableReference
 from fairshrink.data.tables import examples, find, read
 from fairshrink.models import folder as model_folder
 from fairshrink.models.architecture.families import refusals, removable_heads
+from fairshrink.models.given import looking
 from fairshrink.store import lfs
 from fairshrink.study.catalog import ModulesOf
 from fairshrink.study.mistakes import Mistake
@@ -60,7 +61,20 @@ class FilesUse:
     kind: Literal["files"] = "files"
 
 
-Use = ModelUse | TableUse | FilesUse
+@dataclass(frozen=True)
+class GivenUse:
+    """A checkpoint that others have compressed; ``trains`` and ``originals`` as `looking.wrong` takes them."""
+
+    key: str
+    folder: str
+    file: str | None
+    heads: tuple[TaskHead, ...]
+    trains: bool
+    originals: tuple[str, ...]
+    kind: Literal["given"] = "given"
+
+
+Use = ModelUse | TableUse | FilesUse | GivenUse
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,7 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
         parts = tuple(dict.fromkeys(_parts(study, name)))
         fitting = tuple(dict.fromkeys(_fitting(study, name)))
         yield model.download, ModelUse(f"models.{name}", model.folder, model.gguf_file, tuple(heads), parts, fitting)
+    yield from _given(study)
     for name, task in study.tasks.items():
         for path, table in task.tables():
             yield table.download, TableUse(f"tasks.{name}.{path}", table, _has_classes(task))
@@ -91,6 +106,23 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
     for metric in study.metrics:
         for role, files in metric.keys.data.items():
             yield files.download, FilesUse(f"metrics.{metric.name}.data.{role}", tuple(files.files))
+
+
+def _given(study: Study) -> Iterator[tuple[str, GivenUse]]:
+    """Checkpoints beside their originals; those that are on this machine are named, so that words can be compared."""
+    for entry in study.compressions:
+        if not isinstance(entry.module, Bringing):
+            continue
+        other, pairs = entry.module.brings(entry.settings), study.compressed(entry)
+        heads = dict.fromkeys(study.tasks[task].module.HEAD for _, task in pairs)
+        trains = other.finetune and any(study.tasks[task].trained for _, task in pairs)
+        originals = []
+        for model in (study.models[name] for name in dict.fromkeys(name for name, _ in pairs)):
+            download = study.downloads.get(model.download)
+            if download is not None and download.settings.local is not None and not model.gguf_file:
+                originals.append(str(download.settings.local / model.folder))
+        key = f"compressions.{entry.method}"
+        yield other.download, GivenUse(key, other.folder, other.file, tuple(heads), trains, tuple(originals))
 
 
 def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]:
@@ -130,6 +162,8 @@ def mistakes_in(use: Use, root: Path, methods: ModulesOf[AnyMethod]) -> list[Mis
         return _model(use, root, methods)
     if isinstance(use, FilesUse):
         return list(_files(use, root))
+    if isinstance(use, GivenUse):
+        return list(_given_mistakes(use, root))
     found: list[Mistake] = []
     read_table(use, root, found)
     return found
@@ -196,6 +230,16 @@ def _model(use: ModelUse, root: Path, methods: ModulesOf[AnyMethod]) -> list[Mis
     if not reasons:
         return list(_compressed(use, model_folder.config_of(folder, use.gguf_file), methods))
     return [_mistake(key, f"the model in {folder.as_posix()}: {each}") for each in reasons]
+
+
+def _given_mistakes(use: GivenUse, root: Path) -> Iterator[Mistake]:
+    folder = root.parent if root.is_file() else root / use.folder
+    if not folder.is_dir():
+        yield _mistake(f"{use.key}.folder", f"there is no folder '{use.folder}' in the download; write another one")
+        return
+    originals = [Path(each) for each in use.originals]
+    for reason in looking.wrong(folder, use.heads, use.file, trains=use.trains, originals=originals):
+        yield _mistake(f"{use.key}.file" if use.file else use.key, f"the checkpoint in {folder.as_posix()}: {reason}")
 
 
 def _compressed(use: ModelUse, config: Mapping[str, Any], methods: ModulesOf[AnyMethod]) -> Iterator[Mistake]:

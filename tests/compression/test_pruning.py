@@ -213,7 +213,7 @@ def test_sparsity_has_bounds(method, sparsity):
 
 def test_every_method_has_a_card_and_says_what_it_is():
     families = {"unstructured", "structured", "quantization", "low_rank", "weight_sharing", "distillation", "hybrid"}
-    families |= {"controls"}
+    families |= {"controls", "given_checkpoints"}
     for name in registry.names("compression"):
         module = registry.load("compression", name)
         assert registry.modules("compression").family(name) in families
