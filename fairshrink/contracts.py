@@ -129,16 +129,6 @@ class Forms:
 
 
 @dataclass(frozen=True)
-class Brought:
-    """A model that is put in the place of a baseline: where it is, and whether it is fine-tuned as the baseline was."""
-
-    download: str
-    folder: str
-    file: str | None
-    finetune: bool
-
-
-@dataclass(frozen=True)
 class Scoring:
     """The input of a metric besides its settings.
 
@@ -299,14 +289,6 @@ class Fitting(Protocol[S_contra]):
 
 
 @runtime_checkable
-class Bringing(Protocol[S_contra]):
-    """What a method says besides that puts another model of a download in the place of the baseline."""
-
-    def brings(self, settings: S_contra, /) -> Brought:
-        """Which model."""
-
-
-@runtime_checkable
 class Removal(Protocol):
     """What a method that removes parts of a model says besides: which, because some architectures cannot lose them."""
 
@@ -409,10 +391,6 @@ def holds_formed(module: Formed) -> None:
 
 def holds_fitting(module: Fitting[S]) -> None:
     """Accepted by the type checker for methods whose settings have to fit a model; does nothing."""
-
-
-def holds_bringing(module: Bringing[S]) -> None:
-    """Accepted by the type checker for methods that bring a model; does nothing."""
 
 
 def holds_removal(module: Removal) -> None:

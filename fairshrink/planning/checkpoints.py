@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from fairshrink.contracts import BASELINE, Bringing, Brought, Capability, CodeEntry
+from fairshrink.contracts import BASELINE, Capability, CodeEntry
 from fairshrink.planning.artifact import Artifact, entry_points, keyed
 from fairshrink.planning.setting import chain_identity, setting_text, trains_long
 from fairshrink.planning.task import inputs_of, on_split, reference, untrained
 from fairshrink.registry import CATALOG
+from fairshrink.study.brought import brought
 from fairshrink.study.jobs import CompressJob, ControlRecipe, FinetuneJob, Identity, PretrainedModel
 from fairshrink.study.study import ChainEntry, CompressionEntry, ControlEntry, MetricEntry, Study, TaskEntry
 
@@ -141,7 +142,7 @@ def _step(
     if before != baseline.artifact:
         made_from |= {"baseline": baseline.artifact}
     name, entries = _name(baseline, identity), _entries(study, entry, baseline)
-    trains = trains_long(entry.module) or (brought(entry) is not None and job.task is not None)
+    trains = trains_long(entry.module) or (brought(entry.module, entry.settings) is not None and job.task is not None)
     batch = name if trains else baseline.artifact.batch
     artifact = keyed("compress", name, entries, made_from, job, batch=batch, trains=trains)
     return Checkpoint(artifact, baseline.artifact, identity, baseline.model)
@@ -182,7 +183,7 @@ def _job(
     study: Study, entry: CompressionEntry | ControlEntry, identity: Identity, baseline: Checkpoint, downloads: Downloads
 ) -> CompressJob:
     before, settings = baseline.identity, entry.settings.model_dump(mode="json")
-    needs_task, model, other = entry.module.NEEDS_TASK, baseline.model, brought(entry)
+    needs_task, model, other = entry.module.NEEDS_TASK, baseline.model, brought(entry.module, entry.settings)
     if other is not None:
         path = downloads[other.download].path
         needs_task = model.trained and other.finetune
@@ -203,7 +204,7 @@ def _job(
 def _inputs(
     study: Study, entry: CompressionEntry | ControlEntry, baseline: Checkpoint, downloads: Downloads
 ) -> dict[str, Artifact]:
-    inputs, other = {"checkpoint": baseline.artifact}, brought(entry)
+    inputs, other = {"checkpoint": baseline.artifact}, brought(entry.module, entry.settings)
     if other is not None:
         inputs |= {"brought": downloads[other.download]}
         if baseline.model.trained and other.finetune:
@@ -217,7 +218,7 @@ def _inputs(
 def _entries(study: Study, entry: CompressionEntry | ControlEntry, baseline: Checkpoint) -> list[CodeEntry]:
     """What a method's job looks up by name; what is not stored does not train."""
     entries: list[CodeEntry] = entry_points(CATALOG.compression, entry.method, "compress", "Settings")
-    kind, other = study.tasks[baseline.identity.task].kind, brought(entry)
+    kind, other = study.tasks[baseline.identity.task].kind, brought(entry.module, entry.settings)
     if other is not None and other.finetune and baseline.model.trained:
         entries += entry_points(CATALOG.tasks, kind, "train", "Settings")
     if entry.module.NEEDS_TASK:
@@ -225,11 +226,6 @@ def _entries(study: Study, entry: CompressionEntry | ControlEntry, baseline: Che
             return [*entries, *entry_points(CATALOG.tasks, kind, "Settings")]
         entries += entry_points(CATALOG.tasks, kind, "score", "Settings", optional=("train", "loss"))
     return entries
-
-
-def brought(entry: CompressionEntry | ControlEntry) -> Brought | None:
-    """The model that is put in the place of the baseline, if a method does that."""
-    return entry.module.brings(entry.settings) if isinstance(entry.module, Bringing) else None
 
 
 def _name(baseline: Checkpoint, identity: Identity) -> str:

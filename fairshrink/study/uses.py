@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from fairshrink.contracts import AnyMethod, Bringing, Fitting, Part, Removal, TaskHead
+from fairshrink.contracts import AnyMethod, Fitting, Part, Removal, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table, TableReference
 from fairshrink.data.tables import examples, find, read
@@ -16,6 +16,7 @@ from fairshrink.models import folder as model_folder
 from fairshrink.models.architecture.families import refusals, removable_heads
 from fairshrink.models.given import looking
 from fairshrink.store import lfs
+from fairshrink.study.brought import brought
 from fairshrink.study.catalog import ModulesOf
 from fairshrink.study.mistakes import Mistake
 from fairshrink.study.study import Study, TaskEntry
@@ -111,9 +112,9 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
 def _given(study: Study) -> Iterator[tuple[str, GivenUse]]:
     """Checkpoints beside their originals; those that are on this machine are named, so that words can be compared."""
     for entry in study.compressions:
-        if not isinstance(entry.module, Bringing):
+        other, pairs = brought(entry.module, entry.settings), study.compressed(entry)
+        if other is None:
             continue
-        other, pairs = entry.module.brings(entry.settings), study.compressed(entry)
         heads = dict.fromkeys(study.tasks[task].module.HEAD for _, task in pairs)
         trains = other.finetune and any(study.tasks[task].trained for _, task in pairs)
         originals = []

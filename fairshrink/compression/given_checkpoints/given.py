@@ -40,9 +40,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from fairshrink.contracts import Brought, Forms
+from fairshrink.contracts import Forms
 from fairshrink.settings import Below
 from fairshrink.settings import Settings as _Settings
+from fairshrink.study.brought import Brought
 
 if TYPE_CHECKING:
     from fairshrink.contracts import Context
