@@ -153,7 +153,7 @@ class Context:
     head drawn from another seed. ``log``: takes one line of progress. ``dose``: the table of the control `dose`.
     ``state``: for methods that train once, from the first step to the last. ``on_round(round, checkpoint, masks)``:
     called by iterative methods after each reset, before training continues. ``brought``: for methods that bring a model
-    (`Bringing`), which: its folder, file, and whether its head is to be trained.
+    (`study.brought`), which: its folder, file, and whether its head is to be trained.
     """
 
     seed: int

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
-from fairshrink.contracts import Bringing, ModelFamily, TaskHead
+from fairshrink.contracts import ModelFamily, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.store.layout import FOLDERS
+from fairshrink.study.brought import brought
 from fairshrink.study.catalog import Catalog, every_role
 from fairshrink.study.chain_checks import check_chain, check_single, hint_control
 from fairshrink.study.control_checks import check_control, check_dose
@@ -207,8 +208,8 @@ def _check_compression(
     pairs = study.compressed(entry)
     if study.whole and not pairs:
         mistakes.append(Mistake(key, "no model of the study has such a task", "other `models` or `tasks`"))
-    if isinstance(entry.module, Bringing):
-        other = entry.module.brings(entry.settings)
+    other = brought(entry.module, entry.settings)
+    if other is not None:
         refer(other.download, downloads, f"{key}.download", "download", mistakes)
     check_examples(study, entry, pairs, key, mistakes)
     check_single(entry, key, mistakes)
