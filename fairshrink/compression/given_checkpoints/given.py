@@ -30,7 +30,6 @@ Saves: What its maker saved: the ledger's bytes and bits are those of its files.
 Limits: Nothing says how it was made, nor on what data: a change of bias may come from training as well as from
     compressing. Nothing can follow it in a chain; to compress it further, name it under `models`.
 Use:
-    - {method: given, download: distilbert, models: [bert], tasks: [sentiment]}
     - {method: given, download: minilm_int8, file: model.onnx, tasks: [similarity]}
 """
 
