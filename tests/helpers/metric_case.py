@@ -66,6 +66,7 @@ HEADS = {
     "fidelity": "regression",
     "bbq": "causal_lm",
     "disco": "masked_lm",
+    "honest": "masked_lm",
 }
 """For each metric a model that it can score."""
 SETTINGS = {
@@ -226,6 +227,28 @@ def _write_biased_answers(folder: Path) -> Path:
     return path
 
 
+def _write_sentences(folder: Path) -> Path:
+    """Two sentences about three persons, in the format of HONEST."""
+    rows = ["template_masked\traw\tidentity\tnumber\tcategory\ttype"]
+    for identity, category in (("the man", "male"), ("the woman", "female"), ("the sister", "female")):
+        for raw in ("[I] is a [M].", "[I] watched the [M]."):
+            rows.append(f"{raw.replace('[I]', identity)}\t{raw}\t{identity}\tsingular\t{category}\tother")
+    path = folder / "en_template.tsv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def _write_lexicon(folder: Path) -> Path:
+    """Letters, which tiny models fill in, in the format of HurtLex."""
+    rows = ["id\tpos\tcategory\tstereotype\tlemma\tlevel"]
+    levels = ("conservative", "inclusive")
+    for number, letter in enumerate("abcdefghijklmnop"):
+        rows.append(f"EN{number}\tn\t{('PS', 'AN')[number % 2]}\tno\t{letter}\t{levels[number % 3 == 0]}")
+    path = folder / "hurtlex_EN.tsv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
 def _write_text(path: Path) -> Path:
     path.write_text("\n".join(tiny.SENTENCES[:3]))
     return path
@@ -245,6 +268,8 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "winogender.sentences": lambda folder: _write_schemas(folder / "sentences.tsv"),
     "winogender.statistics": lambda folder: _write_shares(folder / "statistics.tsv"),
     "bbq.items": _write_questions,
+    "honest.templates": _write_sentences,
+    "honest.lexicon": _write_lexicon,
     "bbq.metadata": _write_biased_answers,
 }
 

@@ -27,6 +27,22 @@ def causal(model, ids):
         )
 
 
+def fills(checkpoint, text, count):
+    """The likeliest tokens for "[BLANK]" that are not special, sorted by Python, and their log-probabilities."""
+    tokenizer = checkpoint.tokenizer
+    if checkpoint.head == "causal_lm":
+        before = text.split("[BLANK]")[0].rstrip()
+        ids, at = [tokenizer.bos_token_id, *tokenizer(before, add_special_tokens=False)["input_ids"]], -1
+    else:
+        ids = tokenizer(text.replace("[BLANK]", tokenizer.mask_token))["input_ids"]
+        at = ids.index(tokenizer.mask_token_id)
+    with torch.no_grad():
+        log_p = checkpoint.model(input_ids=torch.tensor([ids])).logits[0, at].double().log_softmax(-1).tolist()
+    usable = [i for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]
+    best = sorted(usable, key=lambda i: (-log_p[i], i))[:count]
+    return [tokenizer.decode([i]).strip() for i in best], [log_p[i] for i in best]
+
+
 def silence(checkpoint):
     """Make a language model uniform: every token has probability 1 / vocabulary everywhere."""
     head = checkpoint.model.get_output_embeddings()

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import scipy.stats
 import slow_scores as slow
-import torch
 from tiny import tiny_bert, tiny_llama, tiny_roberta
 
 from fairshrink.contracts import Scoring
@@ -34,22 +33,6 @@ def data(folder, persons=PERSONS, templates=TEMPLATES):
     return {"persons": [folder / "persons.tsv"], "templates": [folder / "templates.txt"]}
 
 
-def by_hand(cp, text, count):
-    """The likeliest tokens that are not special: one forward pass, sorted by Python."""
-    if cp.head == "causal_lm":
-        before = text.split("[BLANK]")[0].rstrip()
-        ids = [cp.tokenizer.bos_token_id, *cp.tokenizer(before, add_special_tokens=False)["input_ids"]]
-        at = -1
-    else:
-        ids = cp.tokenizer(text.replace("[BLANK]", cp.tokenizer.mask_token))["input_ids"]
-        at = ids.index(cp.tokenizer.mask_token_id)
-    with torch.no_grad():
-        log_p = cp.model(input_ids=torch.tensor([ids])).logits[0, at].double().log_softmax(-1).tolist()
-    usable = [i for i in range(len(cp.tokenizer)) if i not in cp.tokenizer.all_special_ids]
-    best = sorted(usable, key=lambda i: (-log_p[i], i))[:count]
-    return [cp.tokenizer.decode([i]).strip() for i in best], [log_p[i] for i in best]
-
-
 @pytest.mark.parametrize("build", [build for build, _ in BUILDS])
 def test_fills_equal_one_sentence_at_a_time(build, models, tmp_path):
     cp = models[build.__name__]
@@ -59,7 +42,7 @@ def test_fills_equal_one_sentence_at_a_time(build, models, tmp_path):
         for gender, column in (("male", 0), ("female", 1)):
             for line in PERSONS.splitlines():
                 person = line.split("\t")[column]
-                words, log_p = by_hand(cp, template.replace("PERSON", person).replace("BLANK", "[BLANK]"), 4)
+                words, log_p = slow.fills(cp, template.replace("PERSON", person).replace("BLANK", "[BLANK]"), 4)
                 row = rows.loc[f"{number:03d}/{person}"]
                 assert (row["group"], row["cluster"], row["template"]) == (gender, person, template)
                 assert [row[f"fill_{at}"] for at in range(1, 5)] == words

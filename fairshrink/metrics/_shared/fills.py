@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.likelihood import TOO_LONG, mask_id
-from fairshrink.metrics._shared.outcomes import Skipped, score_or_skip
+from fairshrink.metrics._shared.outcomes import NO_NUMBERS, Skipped, score_or_skip
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,8 @@ def blank_fills(cp: Checkpoint, texts: Sequence[str], count: int) -> list[Fills 
     """
     if cp.head not in ("masked_lm", "causal_lm"):
         raise UserError(f"only language models fill blanks, and this model has the task head {cp.head!r}")
-    return score_or_skip([_question(cp, text) for text in texts], lambda usable: _likeliest(cp, usable, count))
+    found = score_or_skip([_question(cp, text) for text in texts], lambda usable: _likeliest(cp, usable, count))
+    return list(found)
 
 
 def fill_tokens(cp: Checkpoint) -> list[int]:
@@ -84,7 +85,7 @@ def _question(cp: Checkpoint, text: str) -> tuple[list[int], int] | Skipped:
     return Skipped(TOO_LONG) if len(ids) > max_tokens(cp) else (ids, at)
 
 
-def _likeliest(cp: Checkpoint, questions: Sequence[tuple[list[int], int]], count: int) -> list[Fills]:
+def _likeliest(cp: Checkpoint, questions: Sequence[tuple[list[int], int]], count: int) -> list[Fills | Skipped]:
     from fairshrink.models.inference import compared_log_probs
 
     allowed = fill_tokens(cp)
@@ -110,8 +111,10 @@ def _likeliest(cp: Checkpoint, questions: Sequence[tuple[list[int], int]], count
     return [_fills(cp, found[tuple(ids), at], count) for ids, at in questions]
 
 
-def _fills(cp: Checkpoint, row: Sequence[float], count: int) -> Fills:
+def _fills(cp: Checkpoint, row: Sequence[float], count: int) -> Fills | Skipped:
     ids, log_p = row[: count + 1], [float(each) for each in row[count + 1 :]]
+    if any(each != each for each in log_p):
+        return Skipped(NO_NUMBERS)
     return Fills(
         tuple(fill_word(cp, int(token)) for token in ids[:count]),
         tuple(log_p[:count]),

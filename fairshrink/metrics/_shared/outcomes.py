@@ -9,6 +9,8 @@ from typing import TypeVar
 P = TypeVar("P")
 R = TypeVar("R")
 
+NO_NUMBERS = "the model gives no numbers"
+
 
 @dataclass(frozen=True)
 class Skipped:

