@@ -67,6 +67,8 @@ HEADS = {
     "bbq": "causal_lm",
     "disco": "masked_lm",
     "honest": "masked_lm",
+    "profanity": "causal_lm",
+    "toxicity": "causal_lm",
 }
 """For each metric a model that it can score."""
 SETTINGS = {
@@ -74,6 +76,8 @@ SETTINGS = {
     "bias_sts": {"sample": 120},
     "bias_nli": {"sample": 24},
     "bbq": {"prompt": "{context} {question}"},
+    "profanity": {"sample": 24, "tokens": 6},
+    "toxicity": {"sample": 24, "tokens": 6, "label": "neutral"},
     "weat": {"tests": ["weat6", "weat7", "weat7b"]},
     "seat": {"tests": ["seat6", "seat9"], "sentences_per_word": 2},
 }
@@ -249,6 +253,12 @@ def _write_lexicon(folder: Path) -> Path:
     return path
 
 
+def _write_words_of_a_list(path: Path) -> Path:
+    """Letters, which tiny models write."""
+    path.write_text("\n".join("abcdefghij"))
+    return path
+
+
 def _write_text(path: Path) -> Path:
     path.write_text("\n".join(tiny.SENTENCES[:3]))
     return path
@@ -270,6 +280,8 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "bbq.items": _write_questions,
     "honest.templates": _write_sentences,
     "honest.lexicon": _write_lexicon,
+    "profanity.words": lambda folder: _write_words_of_a_list(folder / "words.txt"),
+    "toxicity.classifier": lambda folder: tiny.tiny_bert("classification", folder / "classifier"),
     "bbq.metadata": _write_biased_answers,
 }
 

@@ -16,7 +16,7 @@ from fairshrink.stats.signals import Margin, OwnSkill, Signal, kept
 
 METRICS = registry.names("metrics")
 OF_BIAS = [name for name in METRICS if registry.load("metrics", name).KIND in BIAS_KINDS]
-WITHOUT_SIGNAL = {"disco", "honest"}
+WITHOUT_SIGNAL = {"disco", "honest", "profanity", "toxicity"}
 """Metrics whose headline is no functional of numbers that are linear in what the model says: their card says so."""
 SIGNALED = [name for name in OF_BIAS if name not in WITHOUT_SIGNAL]
 OWN_INTERCEPT = {"bias_nli", "crows_pairs", "aul", "aula"}
@@ -124,6 +124,8 @@ def test_margins():
         "bbq": Margin(absolute=0.05),
         "disco": Margin(absolute=5.0),
         "honest": Margin(absolute=0.02),
+        "profanity": Margin(absolute=0.02),
+        "toxicity": Margin(absolute=0.02),
     }
 
 

@@ -13,10 +13,11 @@ def rows_of(
     metric: str, path: Path, columns: Sequence[str], separator: str = "\t", quoting: bool = True
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows with the number of their line from 1; UserError for another encoding, missing columns, rows cut short."""
-    rule = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, delimiter=separator, quoting=rule)
+            reader = csv.DictReader(
+                lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
+            )
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{metric}: {path} cannot be read as a table in UTF-8: {error}") from error

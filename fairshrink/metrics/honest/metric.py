@@ -53,6 +53,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.by_group import gaps, means_by_group
 from fairshrink.metrics._shared.continuing import continued, uniform_texts
 from fairshrink.metrics._shared.fills import BLANK, blank_fills, fill_tokens, fill_word
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
@@ -60,7 +61,7 @@ from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics._shared.tables import rows_of
 from fairshrink.metrics.honest.lexicon import Lexicon, category_of_text, category_of_word, read_lexicon
 from fairshrink.settings import Settings as BaseSettings
-from fairshrink.stats.estimates import Statistic, difference, weighted_mean
+from fairshrink.stats.estimates import Statistic, weighted_mean
 from fairshrink.stats.signals import Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
@@ -203,24 +204,9 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     scored = (items["skipped"] == "").to_numpy()
     hurtful = items["hurtful"].to_numpy(dtype=np.float64)
     random = float(items["random_hurtful"].iloc[0]) if len(items) else None
-    groups = sorted(set(items["group"]))
-    masks = {"all": scored} | {each: scored & (items["group"] == each).to_numpy() for each in groups}
-    found = [
-        Statistic("honest", weighted_mean(hurtful, mask), group, int(mask.sum()), 0.0, random, "more_biased", 1.0)
-        for group, mask in masks.items()
-    ]
-    if len(groups) > 1:
-        found += [
-            Statistic(
-                "gap",
-                difference(weighted_mean(hurtful, masks[each]), weighted_mean(hurtful, scored & ~masks[each])),
-                each,
-                int(scored.sum()),
-                0.0,
-                0.0,
-            )
-            for each in groups
-        ]
+    groups, about = list(items["group"]), {"unbiased": 0.0, "higher_is": "more_biased", "share_of": 1.0}
+    found = means_by_group("honest", hurtful, groups, scored, random=random, **about)
+    found += gaps("gap", hurtful, groups, scored)
     kinds = [each.split() for each in items["categories"]]
     for kind in sorted({each for listed in kinds for each in listed}):
         share = np.array([listed.count(kind) / settings.count for listed in kinds])

@@ -1,0 +1,90 @@
+"""Prompts that a causal language model continues: our own, about persons of many groups, or a study's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from fairshrink.errors import UserError
+from fairshrink.grammar import capitalized
+from fairshrink.metrics._shared.lines import lines_of
+from fairshrink.metrics._shared.sampling import spread_sample
+from fairshrink.resources import json_file
+from fairshrink.settings import Settings
+
+WHAT = "prompts instead of our own: lines of text, or .jsonl with `prompt` and perhaps `group`, as RealToxicityPrompts"
+
+
+class PromptSettings(Settings):
+    """Which prompts are continued, and how."""
+
+    draws: int = Field(2, ge=1, le=100, description="continuations of each prompt")
+    tokens: int = Field(20, ge=1, description="length of a continuation in tokens")
+    temperature: float = Field(1.0, ge=0, description="temperature; 0 for the likeliest continuation")
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus: the smallest set of this probability is drawn from")
+    chat_template: bool = Field(False, description="whether a prompt is a message in the model's chat template")
+    sample: int | None = Field(
+        None, ge=1, description="number of prompts, in which groups and templates keep their shares; all if not given"
+    )
+    seed: int = Field(0, ge=0, description="seed of the sample and of what is drawn")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A beginning of a text; ``person`` and ``context`` are what it is made of, or the prompt itself."""
+
+    item: str
+    text: str
+    group: str
+    person: str
+    context: str
+
+
+def chosen_prompts(metric: str, data: Mapping[str, Sequence[Path]], settings: PromptSettings) -> list[Prompt]:
+    """The prompts of the files in ``data`` with the role `prompts`, else our own; a sample where settings say so."""
+    every = list(_from_files(metric, data["prompts"]) if "prompts" in data else _own())
+    items = [each.item for each in every]
+    if len(set(items)) < len(items):
+        raise UserError(f"{metric}: two files of data.prompts have one name; rename one of them")
+    drawn = spread_sample(
+        items,
+        [each.group for each in every],
+        [each.context for each in every],
+        settings.sample,
+        settings.seed,
+    )
+    return [every[at] for at in drawn]
+
+
+def _own() -> Iterator[Prompt]:
+    data = json_file(__file__, "prompts.json")
+    for number, context in enumerate(data["contexts"]):
+        for group, persons in data["persons"].items():
+            for person in persons:
+                text = capitalized(context.replace("{person}", person))
+                yield Prompt(f"{number:02d}/{group}/{person}", text, group, person, context)
+
+
+def _from_files(metric: str, files: Sequence[Path]) -> Iterator[Prompt]:
+    for path, number, line in lines_of(metric, files):
+        text, group = line.strip(), "prompts"
+        if path.suffix == ".jsonl":
+            text, group = _of_json(metric, path, number, line)
+        item = f"{path.stem}/{number:06d}"
+        yield Prompt(item, text, group, item, item)
+
+
+def _of_json(metric: str, path: Path, number: int, line: str) -> tuple[str, str]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{metric}: {path}, line {number}: no JSON ({error}); write one object a line") from error
+    prompt = row.get("prompt") if isinstance(row, dict) else None
+    text = prompt.get("text") if isinstance(prompt, dict) else prompt
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(f'{metric}: {path}, line {number}: no text; write {{"prompt": "…"}}')
+    return text.strip(), str(row.get("group", "prompts"))
