@@ -58,6 +58,22 @@ class Ladder:
         return Ladder(self.amplitudes[others], self.residuals[others], self.owners[others])
 
 
+@dataclass(frozen=True)
+class Expected(Inference):
+    """What undirected damage gives: a prediction of one further checkpoint, or of a mean over several splits.
+
+    ``leverage`` is the part of its variance that the fitted line adds, in units of the spread's square: 1 / n where a
+    mean is fitted, more at a ladder's ends. ``fitted``: degrees of freedom that the fit costs.
+    """
+
+    leverage: float = math.nan
+    fitted: int = 0
+
+    def spread(self, splits: int) -> float:
+        """The standard deviation between control seeds at this amplitude."""
+        return self.standard_error / math.sqrt(1 / splits + self.leverage)
+
+
 def ladder(points: Sequence[tuple[float, float, str]]) -> Ladder:
     """A ladder from (amplitude, residual, control); those without a residual or without damage are left out."""
     size, left = np.array([point[:2] for point in points], dtype=np.float64).reshape(-1, 2).T
@@ -72,7 +88,7 @@ def amplitude(damage: float, *, linear: bool) -> float:
     return damage if linear else math.sqrt(damage)
 
 
-def expected(controls: Ladder, size: float, splits: int = 1) -> tuple[Inference, int]:
+def expected(controls: Ladder, size: float, splits: int = 1) -> tuple[Expected, int]:
     """The residual that undirected damage of an amplitude gives, with a prediction's error; and the number of controls.
 
     Without an error where there are too few controls or the amplitude lies outside the ladder.
@@ -81,29 +97,29 @@ def expected(controls: Ladder, size: float, splits: int = 1) -> tuple[Inference,
     a, r = (controls.amplitudes[near], controls.residuals[near]) if near.any() else (np.empty(0), np.empty(0))
     n = len(a)
     if n < LEAST or not a.min() / BEYOND <= size <= a.max() * BEYOND:
-        return Inference(math.nan, math.nan, math.nan), n
+        return Expected(math.nan, math.nan, math.nan), n
     x, y = np.log(a / size), r / a
     level = np.ones((n, 1))
     if np.ptp(x) <= math.log(BEYOND):
-        return _predicted(level, y, np.zeros(n), size, splits, n - 1.0, n - 1.0), n
+        return _predicted(level, y, np.zeros(n), size, splits, 1, n - 1.0), n
     power = _power(x, y)
     # The spread at the cell is read off a line through the controls' spreads: its leverage costs degrees of freedom.
-    df = n - 3.0
-    of_spread = 1 / df + x.mean() ** 2 / (x.var() * df)
-    return _predicted(np.column_stack([level, x]), y, 2 * power * x, size, splits, df, float(1 / of_spread)), n
+    of_spread = (1 + x.mean() ** 2 / x.var()) / (n - 3.0)
+    return _predicted(np.column_stack([level, x]), y, 2 * power * x, size, splits, 3, float(1 / of_spread)), n
 
 
 def _predicted(
-    columns: Values, y: Values, log_variance: Values, size: float, splits: int, fitted_df: float, df: float
-) -> Inference:
+    columns: Values, y: Values, log_variance: Values, size: float, splits: int, fitted: int, df: float
+) -> Expected:
     """By weighted least squares; variances are relative to that at the cell's amplitude."""
     weights = np.exp(-log_variance)
     at = np.eye(columns.shape[1])[0]
     inverse = np.linalg.inv(columns.T @ (weights[:, None] * columns))
     fit = inverse @ (columns.T @ (weights * y))
-    square = float(np.sum(weights * (y - columns @ fit) ** 2)) / fitted_df
-    error = size * math.sqrt(square * (1 / splits + float(at @ inverse @ at)))
-    return Inference(size * float(at @ fit), error, df)
+    square = float(np.sum(weights * (y - columns @ fit) ** 2)) / (len(y) - fitted)
+    leverage = float(at @ inverse @ at)
+    error = size * math.sqrt(square * (1 / splits + leverage))
+    return Expected(size * float(at @ fit), error, df, leverage, fitted)
 
 
 def _power(x: Values, y: Values) -> float:

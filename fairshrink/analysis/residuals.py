@@ -82,11 +82,18 @@ def _beside_controls(
     splits = len(each.splits)
     expected, n = damage.expected(controls, size, splits)
     low, high = expected.interval(known.level)
-    spread = expected.standard_error / math.sqrt(1 / splits + 1 / n) if n else math.nan
     return expected, {
         "n_controls": n if not math.isnan(expected.standard_error) else 0,
         "control_low": low,
         "control_high": high,
         "control_p": damage.against(parts.beside_controls.checkpoints.value, expected).p_value(),
-        "controls_needed": controls_needed(spread, splits, margin) if spread >= 0 and margin > 0 else math.nan,
+        "controls_needed": _controls_needed(expected, n, splits, margin),
     }
+
+
+def _controls_needed(expected: damage.Expected, n: int, splits: int, margin: float) -> float:
+    spread = expected.spread(splits)
+    if not (spread >= 0 and margin > 0):
+        return math.nan
+    of_one, df_of_one = expected.leverage * n, expected.df / (n - expected.fitted)
+    return controls_needed(spread, splits, margin, leverage=of_one, fitted=expected.fitted, df_of_one=df_of_one)

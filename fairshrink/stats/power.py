@@ -61,17 +61,29 @@ def splits_needed(
     return _first(resolves, 3, margin) if between >= 0 and shared >= 0 else math.nan
 
 
-def controls_needed(between: float, splits: int, margin: float, power: float = 0.8, level: float = 0.95) -> float:
-    """Control seeds that make a difference of ``margin`` from them detectable.
+def controls_needed(
+    between: float,
+    splits: int,
+    margin: float,
+    power: float = 0.8,
+    level: float = 0.95,
+    *,
+    leverage: float = 1.0,
+    fitted: int = 1,
+    df_of_one: float = 1.0,
+) -> float:
+    """Control seeds that make a difference of ``margin`` from what they predict detectable.
 
     The cell is a mean over ``splits``, ``between`` is the standard deviation over control seeds. The cell's own
-    splits set a limit, so that the answer can be ``inf``.
+    splits set a limit, so that the answer can be ``inf``. n controls over the same damages have the variance
+    ``between² · leverage / n`` and ``df_of_one · (n - fitted)`` degrees of freedom; the defaults are those of a mean.
     """
 
     def resolves(n: int) -> bool:
-        return detectable(between * math.sqrt(1 / splits + 1 / n), n - 1.0, power, level) <= margin
+        error = between * math.sqrt(1 / splits + leverage / n)
+        return detectable(error, df_of_one * (n - fitted), power, level) <= margin
 
-    return _first(resolves, 2, margin) if between >= 0 else math.nan
+    return _first(resolves, fitted + 1, margin) if between >= 0 else math.nan
 
 
 def _first(resolves: Callable[[int], bool], least: int, margin: float) -> float:

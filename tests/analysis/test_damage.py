@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fairshrink.analysis import damage
+from fairshrink.analysis import damage, residuals
+from fairshrink.stats.power import detectable
 
 
 def drawn(n: int, seed: int, slope: float = 0.0, levels: int = 4) -> damage.Ladder:
@@ -78,3 +79,22 @@ def test_amplitude_is_of_first_order():
     assert damage.amplitude(0.09, linear=False) == pytest.approx(0.3)
     assert damage.amplitude(0.09, linear=True) == 0.09
     assert math.isnan(damage.amplitude(math.nan, linear=True))
+
+
+@pytest.mark.parametrize("size", [0.2, 0.4])
+def test_as_many_controls_as_are_needed_detect_the_margin_and_fewer_do_not(monkeypatch, size):
+    """Each control drawn again and again at its damage, with the spread that these have."""
+    monkeypatch.setattr(damage, "POWERS", np.zeros(1))
+    few, splits = drawn(12, seed=6), 3
+    found, n = damage.expected(few, size, splits)
+    margin = 1.02 * detectable(found.spread(splits) / math.sqrt(splits), 1e6)
+    needed = residuals._controls_needed(found, n, splits, margin)
+    assert 3 * n < needed < math.inf
+
+    def reached(times: int) -> float:
+        columns = (np.tile(each, times) for each in (few.amplitudes, few.residuals, few.owners))
+        more, _ = damage.expected(damage.Ladder(*columns), size, splits)
+        return detectable(found.spread(splits) * math.sqrt(1 / splits + more.leverage), more.df)
+
+    times = needed / n
+    assert reached(math.ceil(times)) <= margin < reached(math.ceil(times) - 1)

@@ -120,7 +120,7 @@ def test_summary_worked_by_hand():
     assert found["neutral_spread", "all"] == pytest.approx(np.std([0.8, 0.3, 0.6, 0.95], ddof=1))
 
 
-def test_references_of_the_uniform_and_the_always_neutral_model():
+def test_trap_the_uniform_and_the_always_neutral_model_are_references():
     uniform, neutral = values(rows(np.full((6, 3), 1 / 3))), values(rows([[0, 1, 0]] * 6))
     for s in bias_nli.summarize(rows(np.full((6, 3), 1 / 3)), bias_nli.Settings()):
         if s.name != "neutral_spread":
@@ -142,7 +142,7 @@ def test_weights_count_items():
         assert s.estimate(weights) == pytest.approx([values(each)[s.name, s.group] for each in repeated]), s.name
 
 
-def test_scores_do_not_depend_on_the_order_of_the_labels(words, tmp_path):
+def test_trap_scores_do_not_depend_on_the_order_of_the_labels(words, tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "m"))
     settings = bias_nli.Settings(sample=30)
     items = bias_nli.score(Scoring(cp, {"words": [words]}), settings)
@@ -155,7 +155,7 @@ def test_scores_do_not_depend_on_the_order_of_the_labels(words, tmp_path):
     pd.testing.assert_frame_equal(bias_nli.score(Scoring(turned, {"words": [words]}), settings), items, atol=1e-6)
 
 
-def test_scores_equal_one_pair_at_a_time(words, tmp_path, monkeypatch):
+def test_trap_every_pair_of_a_batch_is_kept_as_one_at_a_time(words, tmp_path, monkeypatch):
     cp = checkpoints.load(tiny.tiny_roberta("classification", tmp_path / "m"))
     items = bias_nli.score(Scoring(cp, {"words": [words]}), bias_nli.Settings(sample=20))
     for row in items.iloc[::6].itertuples():

@@ -34,7 +34,7 @@ def test_stimuli_have_no_repeats_and_name_the_person_first():
     assert all(template.startswith("{A person} ") and template.endswith(".") for template in FILE["templates"])
 
 
-def test_articles_are_chosen_by_sound():
+def test_trap_articles_are_chosen_by_sound():
     starts = {
         bias_sts.sentence(person, 0).split(" is ")[0] for person in ("accountant", "usher", "nurse", "estate agent")
     }
@@ -92,7 +92,7 @@ def test_weights_count_items():
         assert s.estimate(weights) == pytest.approx([values(each)[s.name] for each in repeated]), s.name
 
 
-def test_a_broken_model_is_visible(tmp_path):
+def test_trap_a_dead_model_is_visible(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
     torch.nn.init.zeros_(cp.model.classifier.weight)
     found = values(bias_sts.score(Scoring(cp), bias_sts.Settings(sample=60)))
@@ -101,7 +101,7 @@ def test_a_broken_model_is_visible(tmp_path):
     assert np.isnan(found["relative_difference"])
 
 
-def test_regressions_are_scaled_by_the_range_of_their_labels(tmp_path, monkeypatch):
+def test_trap_regressions_are_scaled_by_the_range_of_their_labels(tmp_path, monkeypatch):
     cp = checkpoints.load(tiny.tiny_roberta("regression", tmp_path / "m"))
     settings = bias_sts.Settings(sample=12, score_range=(-1, 3))
     items = bias_sts.score(Scoring(cp), settings)

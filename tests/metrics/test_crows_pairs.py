@@ -175,7 +175,7 @@ def test_trap_a_uniform_causal_model_has_no_preference_where_length_is_divided_o
 @pytest.mark.parametrize(
     ("build", "head"), [(tiny_bert, "masked_lm"), (tiny_roberta, "masked_lm"), (tiny_llama, "causal_lm")]
 )
-def test_all_at_once_equals_one_at_a_time(build, head, items, tmp_path):
+def test_trap_scores_do_not_move_with_the_batch_or_its_padding(build, head, items, tmp_path):
     cp = load(build, head, tmp_path)
     columns = ["more", "less", "differing_more", "differing_less"]
     together = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)[columns]
@@ -206,14 +206,14 @@ def test_a_masked_pair_costs_one_forward_per_shared_token_and_one_for_the_differ
     assert sum(rows) == 2 * len(shared) + 1
 
 
-def test_an_uncased_model_sees_lower_case(items, tmp_path):
+def test_trap_an_uncased_model_sees_lower_case(items, tmp_path):
     cp = load(tiny_bert, "masked_lm", tmp_path)
     upper = [(more.upper(), less.lower(), *rest) for more, less, *rest in PAIRS]
     one, other = (crows_pairs.score(Scoring(cp, items(each)), SETTINGS) for each in (PAIRS, upper))
     pd.testing.assert_frame_equal(one, other)
 
 
-def test_pairs_that_cannot_be_scored_are_skipped_and_counted(items, tmp_path):
+def test_trap_pairs_that_cannot_be_scored_are_skipped_and_counted(items, tmp_path):
     pairs = [
         ("He", "She", "stereo", "gender"),
         ("The doctor " + "is kind and " * 30 + "poor.", "The doctor.", "stereo", "age"),
@@ -296,7 +296,7 @@ def test_a_random_masked_model_scores_50():
         assert reported[name, "all"] == 50
 
 
-def test_a_model_with_equal_scores_only_ties(items, tmp_path):
+def test_trap_a_tie_is_no_stereotype(items, tmp_path):
     cp = slow.silence(load(tiny_bert, "masked_lm", tmp_path))
     rows = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS)
     values = values_of(rows)

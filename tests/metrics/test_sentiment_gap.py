@@ -154,7 +154,7 @@ def test_emotion_words_are_used_evenly():
     assert len(words) == 2 * 4 * 5 + 1
 
 
-def test_no_sentence_needs_to_be_of_the_published_corpus():
+def test_trap_no_sentence_is_of_the_published_corpus():
     # Its templates, in short: none of ours may match.
     published = r"feels? \w+\.$|situation makes|made me feel|makes me feel|found (him|her)self|told us all about|conversation with|in the market|talked to .* yesterday|goes to the school|has two children"  # noqa: E501
     assert not [t for each in ALL for t in (*each.first, *each.second) if re.search(published, t)]
@@ -209,7 +209,7 @@ def test_weights_count_items():
         assert s.estimate(weights) == pytest.approx([values(each)[s.name, s.group] for each in repeated]), s.name
 
 
-def test_a_constant_model_is_visible(tmp_path):
+def test_trap_a_constant_model_is_visible(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
     torch.nn.init.zeros_(cp.model.classifier.weight)
     found = values(sentiment_gap.score(Scoring(cp), sentiment_gap.Settings(noun_phrases=1, names=1)))

@@ -173,7 +173,7 @@ def bare(cp, sentence):
     return np.r_[slow.causal(cp.model, [start, ids[0]]), slow.causal(cp.model, ids)]
 
 
-def test_the_published_causal_variant_has_no_start_token(items, tmp_path):
+def test_trap_the_published_causal_variant_has_no_start_token(items, tmp_path):
     cp = load(tiny_llama, "causal_lm", tmp_path)
     rows = stereoset.score(Scoring(cp, items([*USABLE, *IRREGULAR])), Settings(causal="published"))
     found, usual = scores_of(rows), scores_of(stereoset.score(Scoring(cp, items([*USABLE, *IRREGULAR])), SETTINGS))
@@ -260,7 +260,7 @@ def test_a_uniform_model_only_ties_in_both_parts(tmp_path):
 
 
 @pytest.mark.parametrize("labels", [("contradiction", "entailment", "neutral"), ("Entailment", "neutral", "other")])
-def test_entailment_is_of_two_segments_and_found_by_its_label(labels, items, tmp_path):
+def test_trap_entailment_is_of_two_segments_and_found_by_its_label(labels, items, tmp_path):
     cp = load(tiny_bert, "classification", tmp_path, labels=labels)
     found = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     own = [label.lower() for label in labels].index("entailment")
@@ -337,7 +337,7 @@ def context(text, *sentences):
         ("He is BLANK.", (), "not one sentence of each kind"),
     ],
 )
-def test_fillers_are_reconstructed_or_the_context_is_skipped(text, sentences, expected):
+def test_trap_fillers_are_reconstructed_or_the_context_is_skipped(text, sentences, expected):
     found = fillers(context(text, *sentences))
     if isinstance(expected, str):
         assert found.startswith(expected)
@@ -436,7 +436,7 @@ def test_resamples_equal_the_statistics_of_repeated_rows():
             assert statistic.estimate(weights)[at] == pytest.approx(repeated[statistic.name, "all"])
 
 
-def test_a_random_model_has_a_language_modeling_score_of_50_not_67():
+def test_trap_a_random_model_has_a_language_modeling_score_of_50_not_67():
     generator = np.random.default_rng(3)
     rows = table(*((f"t{at % 100}", *generator.random(3)) for at in range(6000)))
     values = values_of(rows)
@@ -447,7 +447,7 @@ def test_a_random_model_has_a_language_modeling_score_of_50_not_67():
 
 
 @pytest.mark.parametrize(("build", "head"), [(tiny_bert, "masked_lm"), (tiny_llama, "causal_lm")])
-def test_a_model_with_equal_scores_only_ties(build, head, items, tmp_path):
+def test_trap_a_tie_is_no_stereotype(build, head, items, tmp_path):
     cp = slow.silence(load(build, head, tmp_path))
     values = values_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     assert values["tied", "all"] == len(USABLE)

@@ -101,7 +101,7 @@ def test_effect_size_worked_by_hand():
     assert point(items, "permutation_p", "weat6") == pytest.approx(1 / 6)
 
 
-def test_sets_of_unequal_size_against_the_definition():
+def test_trap_sets_of_unequal_size_have_one_standard_deviation_over_all_targets():
     test, vectors, items = random_case()
     slow = {t.word: slow_association(vectors, t.text, test.a, test.b) for t in test.x + test.y}
     assert dict(zip(items["cluster"], items["association"], strict=True)) == pytest.approx(slow, abs=1e-12)
@@ -185,7 +185,7 @@ def test_an_encoder_that_ignores_its_input_is_not_fair():
     assert np.isnan(point(associations([test], lambda texts: np.zeros((len(texts), 5))), "effect_size", "weat6"))
 
 
-def test_means_over_tests_keep_and_drop_the_sign():
+def test_trap_means_over_tests_keep_and_drop_the_sign():
     one, vectors, _ = random_case()
     embed = lambda texts: np.array([vectors[text] for text in texts])  # noqa: E731
     chosen = [one, AssociationTest("weat7", one.y, one.x, one.a, one.b[:-1]), AssociationTest("weat9", *four(one))]
@@ -202,7 +202,7 @@ def four(test):
     return test.x[1:], test.y, test.a, test.b
 
 
-def test_random_vectors_do_not_score_zero():
+def test_trap_random_vectors_do_not_score_zero():
     generator = np.random.default_rng(0)
     test = read_tests("weat", ["6"], lambda word: [word])
     sizes = [
@@ -230,7 +230,7 @@ def test_scores_of_a_model_equal_embedding_one_word_at_a_time(tmp_path, monkeypa
     pd.testing.assert_frame_equal(weat.score(Scoring(cp), settings), items, atol=1e-5)
 
 
-def test_single_words_follow_a_space_in_byte_level_vocabularies(tmp_path):
+def test_trap_single_words_follow_a_space_in_byte_level_vocabularies(tmp_path):
     cp = checkpoints.load(tiny.tiny_roberta("encoder", tmp_path / "m"))
     assert prefix_of_single_word(cp) == " "
     items = weat.score(Scoring(cp), weat.Settings(tests=["weat6"]))

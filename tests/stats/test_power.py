@@ -67,6 +67,15 @@ def test_controls_that_cannot_resolve():
     assert detectable(0.02 * math.sqrt(1 / 3 + 1 / (found - 1)), found - 2) > 0.05
 
 
+def test_controls_at_the_end_of_a_ladder_count_less():
+    """Predicting from a line costs leverage and degrees of freedom: more seeds are needed than for a mean."""
+    line = {"leverage": 3.5, "fitted": 3, "df_of_one": 0.4}
+    found = controls_needed(0.02, 3, 0.05, **line)
+    assert found > controls_needed(0.02, 3, 0.05)
+    assert detectable(0.02 * math.sqrt(1 / 3 + 3.5 / found), 0.4 * (found - 3)) <= 0.05
+    assert detectable(0.02 * math.sqrt(1 / 3 + 3.5 / (found - 1)), 0.4 * (found - 4)) > 0.05
+
+
 def test_a_margin_must_be_positive():
     for call in (
         lambda: clusters_needed(0.1, 20, 0.0),
