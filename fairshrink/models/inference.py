@@ -21,6 +21,7 @@ from fairshrink.models import shared_prefixes
 from fairshrink.models.batching import batches, check_sequences, collate, encode, token_budget, token_ids
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.forward import hidden_states, token_logits
+from fairshrink.models.last_block import last_block, only_at, states_at
 from fairshrink.models.shared_prefixes import Row
 
 __all__ = [
@@ -69,11 +70,14 @@ def sequence_logits(
     _require(cp, ("regression", "classification"))
     encoded = encode(cp, texts, pairs, max_length=max_length)
     sequences, types = encoded["input_ids"], encoded.get("token_type_ids")
-    logits = np.zeros((len(texts), cp.model.config.num_labels))
+    logits, last = np.zeros((len(texts), cp.model.config.num_labels)), last_block(cp.model)
     with _computing(cp):
         for rows in _rounds(cp, sequences):
-            segments = [types[i] for i in rows] if types else None
-            out = cp.model(**collate(cp, [sequences[i] for i in rows], segments)).logits
+            inputs = collate(cp, [sequences[i] for i in rows], [types[i] for i in rows] if types else None)
+            # The classifiers of these architectures read the first position, and no other.
+            first = (torch.arange(len(rows)), torch.zeros(len(rows), dtype=torch.long))
+            with only_at(last, *first) if last else contextlib.nullcontext():
+                out = cp.model(**inputs).logits
             logits[rows] = out.float().cpu().double().numpy()
     return logits
 
@@ -90,16 +94,15 @@ def masked_log_probs(
     wanted: dict[tuple[int, ...], list[int]] = {}
     for row, ids in enumerate(sequences):
         wanted.setdefault(tuple(ids), []).append(row)
-    unique = list(wanted)
+    unique, last = list(wanted), last_block(cp.model)
     result = np.zeros(len(sequences))
     with _computing(cp):
         for batch in _rounds(cp, unique):
-            hidden = _hidden(cp, [unique[i] for i in batch])
             rows = [row for i in batch for row in wanted[unique[i]]]
-            at = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
-            places = list(zip(at, [positions[row] for row in rows], strict=True))
+            texts = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
+            places = list(zip(texts, [positions[row] for row in rows], strict=True))
             asked = {place: i for i, place in enumerate(dict.fromkeys(places))}
-            states = hidden[tuple(torch.tensor(list(asked)).T)]
+            states = states_at(cp.model, last, collate(cp, [unique[i] for i in batch]), *zip(*asked, strict=True))
             result[rows] = _log_probs(
                 cp,
                 states,
@@ -120,20 +123,14 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
     rows = shared_prefixes.rows(cp, sequences)
     result = [np.zeros(0)] * len(sequences)
     with _computing(cp):
-        for batch in _rounds(cp, [row.ids for row in rows]):
-            chosen = [rows[i] for i in batch]
-            hidden = _hidden_of_rows(cp, chosen)
-            # A state is asked for each token that follows it in a text.
-            asked = [sorted(set(row.parents[1:])) for row in chosen]
-            states = torch.cat([hidden[at, places] for at, places in enumerate(asked)])
-            number = {place: i for i, place in enumerate((at, one) for at, each in enumerate(asked) for one in each)}
-            after = [number[at, parent] for at, row in enumerate(chosen) for parent in row.parents[1:]]
-            targets = torch.tensor([token for row in chosen for token in row.ids[1:]], dtype=torch.long)
-            values = _log_probs(cp, states, targets, torch.tensor(after, dtype=torch.long))
-            parts = np.split(values, np.cumsum([len(row.ids) - 1 for row in chosen])[:-1])
-            for row, part in zip(chosen, parts, strict=True):
-                for text, path in row.paths.items():
-                    result[text] = part[np.array(path[1:], dtype=int) - 1]
+        # Apart: a row without branches may be longer than a window of attention, which the others' mask leaves out.
+        for branches in (True, False):
+            alike = [row for row in rows if row.branches == branches]
+            for batch in _rounds(cp, [row.ids for row in alike]):
+                chosen = [alike[i] for i in batch]
+                for row, values in zip(chosen, _of_rows(cp, chosen), strict=True):
+                    for text, path in row.paths.items():
+                        result[text] = values[np.array(path[1:], dtype=int) - 1]
     return result
 
 
@@ -212,13 +209,26 @@ def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     return hidden_states(cp.model, collate(cp, sequences))
 
 
-def _hidden_of_rows(cp: Checkpoint, rows: Sequence[Row]) -> torch.Tensor:
-    """Hidden states [n, longest, hidden size]; rows without branches are texts as others are."""
-    if not any(row.branches for row in rows):
-        return _hidden(cp, [row.ids for row in rows])
-    check_sequences(cp, [row.ids for row in rows])
-    inputs = shared_prefixes.inputs(cp.model, rows)
-    return hidden_states(cp.model, {name: value.to(cp.device) for name, value in inputs.items()})
+def _of_rows(cp: Checkpoint, rows: Sequence[Row]) -> list[np.ndarray]:
+    """For each row the log-probabilities of its tokens after the first, given those before them in their texts.
+
+    Either all of the rows have branches or none has.
+    """
+    sequences = [row.ids for row in rows]
+    if rows[0].branches:
+        check_sequences(cp, sequences)
+        inputs = shared_prefixes.inputs(cp.model, rows)
+        hidden = hidden_states(cp.model, {name: value.to(cp.device) for name, value in inputs.items()})
+    else:
+        hidden = _hidden(cp, sequences)
+    # A state is asked for each token that follows it in a text.
+    asked = [sorted(set(row.parents[1:])) for row in rows]
+    states = torch.cat([hidden[at, places] for at, places in enumerate(asked)])
+    number = {place: i for i, place in enumerate((at, one) for at, each in enumerate(asked) for one in each)}
+    after = [number[at, parent] for at, row in enumerate(rows) for parent in row.parents[1:]]
+    targets = [token for row in rows for token in row.ids[1:]]
+    values = _log_probs(cp, states, torch.tensor(targets, dtype=torch.long), torch.tensor(after, dtype=torch.long))
+    return np.split(values, np.cumsum([len(ids) - 1 for ids in sequences])[:-1])
 
 
 def _in_parts(

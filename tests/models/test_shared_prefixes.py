@@ -70,6 +70,15 @@ def test_a_window_shorter_than_a_row_or_another_architecture_leaves_texts_alone(
     assert not any(row.branches for row in equal(checkpoint(name, tmp_path)))
 
 
+@pytest.mark.parametrize("name", WIDE)
+def test_texts_within_a_window_share_rows_and_longer_ones_are_left_alone(name, tmp_path):
+    cp = checkpoint(name, tmp_path)
+    sequences = [[0, 5, 6, 7, 8], [0, 5, 6, 7, 9], list(range(20)), [*range(19), 30]]
+    for ids, values in zip(sequences, inference.causal_log_probs(cp, sequences), strict=True):
+        np.testing.assert_allclose(values, alone(cp, ids), rtol=0, atol=1e-5)
+    assert [row.branches for row in shared_prefixes.rows(cp, sequences)] == [False, False, True]
+
+
 def test_in_bfloat16_too(tmp_path):
     cp = checkpoint("llama", tmp_path)
     cp.precision = "bf16"
