@@ -295,6 +295,18 @@ class Removal(Protocol):
     REMOVES: Part
 
 
+@dataclass(frozen=True)
+class ModelTraits:
+    """What is known of a model without loading it; None where its files do not say it, or are not here yet.
+
+    ``positions``: tokens of the longest sequence. ``chat_template``: whether its tokenizer has one.
+    """
+
+    head: TaskHead
+    positions: int | None = None
+    chat_template: bool | None = None
+
+
 class Metric(Protocol[S]):
     """A metric of bias, damage or skill: per-item scores of a checkpoint, and the statistics computed from them.
 
@@ -346,64 +358,16 @@ class BiasMetric(Protocol[S_contra]):
         """
 
 
+@runtime_checkable
+class Selective(Protocol[S_contra]):
+    """What a metric says besides whose settings do not suit every model that gives what it ``NEEDS``."""
+
+    def unsuited(self, settings: S_contra, model: ModelTraits, /) -> Sequence[tuple[str, str, str]]:
+        """What does not suit the model: a setting, the reason, and what to write instead."""
+
+
 # Which settings a module takes is known only when a study has been read: its own class has validated them by then.
 AnySource = Source[Any]
 AnyTask = TaskKind[Any]
 AnyMethod = Method[Any]
 AnyMetric = Metric[Any]
-
-
-def holds_source(module: Source[D]) -> None:
-    """Accepted by the type checker for modules that are sources; does nothing."""
-
-
-def holds_task(module: TaskKind[S]) -> None:
-    """Accepted by the type checker for modules that are kinds of task; does nothing."""
-
-
-def holds_loss(module: LossTask[S]) -> None:
-    """Accepted by the type checker for kinds of task with a loss; does nothing."""
-
-
-def holds_training(module: TrainedTask[S]) -> None:
-    """Accepted by the type checker for kinds of task that a model is fine-tuned on; does nothing."""
-
-
-def holds_method(module: Method[S]) -> None:
-    """Accepted by the type checker for modules that are methods; does nothing."""
-
-
-def holds_control(module: Control) -> None:
-    """Accepted by the type checker for methods that are controls; does nothing."""
-
-
-def holds_training_method(module: TrainingMethod) -> None:
-    """Accepted by the type checker for methods that train as baselines do; does nothing."""
-
-
-def holds_fitting_method(module: FittingMethod) -> None:
-    """Accepted by the type checker for methods that train by steps of their own; does nothing."""
-
-
-def holds_formed(module: Formed) -> None:
-    """Accepted by the type checker for methods that say which forms of weights they take and give; does nothing."""
-
-
-def holds_fitting(module: Fitting[S]) -> None:
-    """Accepted by the type checker for methods whose settings have to fit a model; does nothing."""
-
-
-def holds_removal(module: Removal) -> None:
-    """Accepted by the type checker for methods that remove parts of a model; does nothing."""
-
-
-def holds_metric(module: Metric[S]) -> None:
-    """Accepted by the type checker for modules that are metrics; does nothing."""
-
-
-def holds_optional_data(module: OptionalData) -> None:
-    """Accepted by the type checker for metrics for which a study can name other data; does nothing."""
-
-
-def holds_bias_metric(module: BiasMetric[S]) -> None:
-    """Accepted by the type checker for metrics of bias; does nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairshrink import registry
 from fairshrink.models.support import ARCHITECTURES, Architecture
-from fairshrink.study.checks import TASK_HEADS_OF_FAMILY
+from fairshrink.study.abilities import TASK_HEADS_OF_FAMILY, WAYS
 
 _INTRO = """# Models
 
@@ -17,6 +17,14 @@ log-probabilities, hidden states and logits equal those of plain transformers to
 losses and gradients are the maker's own; what is saved and loaded again is the same to the bit; fine-tuning reaches
 every layer. Every metric of embeddings, likelihoods, logits or attention applies to every architecture that has the
 head for it. Which compressions apply: [compressions by architecture](models_compressions.md).
+
+## Which metrics a model can take
+{metrics}
+A study is refused before any job where a metric names a model or a task that cannot give what it needs, or where one of
+its settings does not suit a model: the message says which metrics the model can take. So is a masked language model
+whose tokenizer has no mask token, a causal one whose tokenizer has no token that begins or ends a text, `chat_template`
+without a chat template. What a local folder's files say is known at once; of a model that is downloaded it is
+looked at when it has arrived, before any training. `fairshrink score` goes by the same rules.
 
 ## Read as its maker computes it
 
@@ -55,7 +63,16 @@ def markdown() -> str:
     for name, each in ARCHITECTURES.items():
         cells = ["yes" if usable(each, kind) else "" for kind in kinds]
         lines.append(f"| {each.title} | `{name}` | {each.family} | {' | '.join(cells)} | {each.note} |")
-    return "\n".join([_INTRO, *lines, _AFTER])
+    return "\n".join([_INTRO, *lines, _AFTER.replace("{metrics}", _metrics())])
+
+
+def _metrics() -> str:
+    """What a model has to give for each metric: the tasks that do."""
+    lines = ["", "| metric | tasks whose models it scores |", "|---|---|"]
+    for name in registry.names("metrics"):
+        needed = registry.load("metrics", name).NEEDS
+        lines.append(f"| `{name}` | {'; '.join(dict.fromkeys(WAYS[each] for each in sorted(needed)))} |")
+    return "\n".join([*lines, ""])
 
 
 def usable(architecture: Architecture, kind: str) -> bool:

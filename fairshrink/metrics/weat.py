@@ -53,7 +53,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
-from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.contracts import Capability, MetricKind, ModelTraits, Scoring
 from fairshrink.metrics._shared.association import (
     AssociationSettings,
     associations,
@@ -62,6 +62,7 @@ from fairshrink.metrics._shared.association import (
     pooling_of,
     prefix_of_single_word,
     read_tests,
+    unsuited_pooling,
 )
 from fairshrink.metrics._shared.association_statistics import association_signal, summaries
 from fairshrink.stats.estimates import Statistic
@@ -93,6 +94,11 @@ class Settings(AssociationSettings):
     tests: tuple[Name, ...] = Field(
         get_args(Name), min_length=1, description="the tests of bias to run; neutral tests 1 and 2 are always added"
     )
+
+
+def unsuited(settings: Settings, model: ModelTraits) -> list[tuple[str, str, str]]:
+    """A pooling that the model's texts have no vector for."""
+    return unsuited_pooling(settings, model)
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:

@@ -14,7 +14,9 @@ from typing import Any
 
 from fairshrink.contracts import TaskHead
 from fairshrink.models import gguf_header
+from fairshrink.models.json_files import read_object
 from fairshrink.models.support import supported
+from fairshrink.models.traits import names_token
 from fairshrink.store import lfs
 
 CONFIG = "config.json"
@@ -55,7 +57,7 @@ def config_of(folder: Path, gguf_file: str | None = None) -> dict[str, Any]:
             return gguf_header.read(folder / gguf_file).config
         except (OSError, gguf_header.DamagedError):
             return {}
-    return _json(folder / CONFIG) or {}
+    return read_object(folder / CONFIG) or {}
 
 
 def weights(folder: Path, gguf_file: str | None = None) -> int | None:
@@ -70,7 +72,7 @@ def weights(folder: Path, gguf_file: str | None = None) -> int | None:
 
 def weight_files(folder: Path) -> list[Path]:
     """Its safetensors files: the one of the usual name, or those that an index lists."""
-    index = _json(folder / INDEX)
+    index = read_object(folder / INDEX)
     if (folder / WEIGHTS).exists() or index is None:
         return [folder / WEIGHTS]
     return [folder / name for name in sorted(set(index["weight_map"].values()))]
@@ -101,7 +103,7 @@ def _reasons(
     if CONFIG not in here:
         yield f"there is no {CONFIG} in it; {_instead(folder, here)}"
         return
-    config = _json(folder / CONFIG)
+    config = read_object(folder / CONFIG)
     if config is None:
         yield f"{CONFIG} is not a JSON object; get the file again"
         return
@@ -115,6 +117,7 @@ def _reasons(
         yield f"it has no tokenizer; add the files of its tokenizer ({TOKENIZERS[0]}) from where the model is from"
     else:
         yield from _tokens_beyond(folder, config)
+        yield from _without_token(folder, [head for head in heads if not supported(config, head)])
 
 
 def _instead(folder: Path, here: list[str]) -> str:
@@ -169,7 +172,7 @@ def _of_header(header: gguf_header.Header, heads: Sequence[TaskHead]) -> Iterato
 def _weights(folder: Path, here: list[str]) -> Iterator[str]:
     names = [WEIGHTS] if WEIGHTS in here else []
     if not names and INDEX in here:
-        index = _json(folder / INDEX) or {}
+        index = read_object(folder / INDEX) or {}
         parts = index.get("weight_map")
         if not isinstance(parts, Mapping) or not parts:
             yield f"{INDEX} names no files; get the file again"
@@ -234,10 +237,10 @@ def _cut_off(path: Path) -> Iterator[str]:
 
 def _tokens_beyond(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
     """Special tokens that the model has no embedding for: they were added to the tokenizer alone."""
-    vocabulary, described = config.get("vocab_size"), _json(folder / "tokenizer.json")
+    vocabulary, described = config.get("vocab_size"), read_object(folder / "tokenizer.json")
     if not isinstance(vocabulary, int) or described is None:
         return
-    own = _json(folder / "tokenizer_config.json") or {}
+    own = read_object(folder / "tokenizer_config.json") or {}
     used = {text for name in SPECIAL if (text := _text(own.get(name)))}
     added = described.get("added_tokens")
     for each in added if isinstance(added, list) else ():
@@ -250,17 +253,22 @@ def _tokens_beyond(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def _without_token(folder: Path, heads: Sequence[TaskHead]) -> Iterator[str]:
+    """Special tokens that a language model cannot do without."""
+    where = "in tokenizer_config.json"
+    if "masked_lm" in heads and names_token(folder, "mask_token") is False:
+        yield f"its tokenizer has no mask token, so it is no masked language model; name its `mask_token` {where}"
+    starts = [names_token(folder, name) for name in ("bos_token", "eos_token")]
+    if "causal_lm" in heads and starts == [False, False]:
+        yield (
+            "its tokenizer has no token that begins or ends a text; name the one that precedes a text as "
+            f"`bos_token` {where}"
+        )
+
+
 def _text(token: object) -> str:
     """A token of tokenizer_config.json: a text, or an object with its content."""
     return str(token.get("content", "")) if isinstance(token, dict) else token if isinstance(token, str) else ""
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _meant(name: str, there: Sequence[str]) -> str:

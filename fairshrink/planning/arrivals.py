@@ -69,7 +69,7 @@ def _mistakes(expected: Iterable[tuple[str, Use]]) -> list[Mistake]:
         mark = CHECKED / keys.digest([path, _VALUES.dump_python(use, mode="json")])
         if mark.is_file():
             continue
-        wrong = mistakes_in(use, Path(path), CATALOG.compression)
+        wrong = mistakes_in(use, Path(path), CATALOG)
         found += wrong
         if not wrong:
             mark.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Check types statically: the package, and that every module found by its name keeps to its contract.
 
 Run as ``python -m fairshrink.planning.contracts_held`` (part of ``make lint``). Nothing imports the modules by name, so
-a type checker alone would never compare them with `fairshrink.contracts`: here each is handed to a function that
-accepts its kind only.
+a type checker alone would never compare them with `fairshrink.contracts`: here each is handed to a function of
+`fairshrink.planning.accepting` that accepts its kind only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ OPTIONAL = {
         "misfits": "holds_fitting",
     },
     "tasks": {"loss": "holds_loss", "train": "holds_training"},
-    "metrics": {"signal": "holds_bias_metric", "OPTIONAL_ROLES": "holds_optional_data"},
+    "metrics": {
+        "signal": "holds_bias_metric",
+        "OPTIONAL_ROLES": "holds_optional_data",
+        "unsuited": "holds_selective",
+    },
 }
 """What a module may offer besides, and the functions that accept those that do."""
 
@@ -45,13 +49,13 @@ def main() -> int:
 
 def statements() -> list[str]:
     """A program that hands every module to the functions that accept its kind."""
-    lines = ["from fairshrink import contracts"]
+    lines = ["from fairshrink.planning import accepting"]
     for kind, function in ACCEPTED_BY.items():
         modules = registry.modules(kind)
         for name in modules.names():
             path = f"fairshrink.{modules.path(name)}"
             offered = [held for each, held in OPTIONAL.get(kind, {}).items() if hasattr(modules[name], each)]
-            lines += [f"import {path}", *(f"contracts.{each}({path})" for each in (function, *offered))]
+            lines += [f"import {path}", *(f"accepting.{each}({path})" for each in (function, *offered))]
     return lines
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairshrink.contracts import Capability, TaskHead
+from fairshrink.contracts import Capability, ModelTraits, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.classes import matched
 from fairshrink.models.folder import config_of
 from fairshrink.registry import CATALOG
+from fairshrink.settings import Settings
+from fairshrink.study import abilities
 
 CLASSES: tuple[tuple[str, TaskHead], ...] = (
     ("ForMaskedLM", "masked_lm"),
@@ -65,12 +67,7 @@ def capabilities(head: TaskHead, labels: Sequence[str]) -> frozenset[Capability]
 
 def takes(provided: frozenset[Capability]) -> list[str]:
     """The metrics that such a model can take without a study."""
-    found = []
-    for name in CATALOG.metrics.names():
-        module = CATALOG.metrics[name]
-        if module.NEEDS & provided and not module.NEEDS_TASK:
-            found.append(name)
-    return found
+    return [name for name in abilities.takes(provided, CATALOG.metrics) if not CATALOG.metrics[name].NEEDS_TASK]
 
 
 def check(metric: str, head: TaskHead, labels: Sequence[str], model: str) -> None:
@@ -84,3 +81,9 @@ def check(metric: str, head: TaskHead, labels: Sequence[str], model: str) -> Non
         f"{model} has the task head {head}{of}, and {metric} needs one of {', '.join(sorted(needed))}; this model can "
         f"take {', '.join(takes(provided)) or 'none'}"
     )
+
+
+def check_settings(metric: str, settings: Settings, traits: ModelTraits, model: str) -> None:
+    """UserError, with what to write instead, unless the settings suit the model."""
+    for setting, reason, remedy in abilities.unsuited(CATALOG.metrics[metric], settings, traits):
+        raise UserError(f"{metric}: {setting}: {model}: {reason}; write {remedy}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fairshrink.contracts import AnyMetric, Precision, Scoring, TaskHead
 from fairshrink.errors import UserError
+from fairshrink.models.folder import config_of
+from fairshrink.models.traits import traits
 from fairshrink.registry import CATALOG
 from fairshrink.scoring import abilities, hub_models
 from fairshrink.settings import Settings
@@ -65,13 +67,13 @@ def score(
     if module.NEEDS_BASELINE and baseline is None:
         raise UserError(f"{metric} compares a model with its baseline: write --baseline MODEL")
     check_data(metric, data)
-    loaded, about = open_model(model, metric, choice)
-    reference = open_model(baseline, metric, choice)[0] if module.NEEDS_BASELINE and baseline else None
+    loaded, about = open_model(model, metric, choice, settings)
+    reference = open_model(baseline, metric, choice, settings)[0] if module.NEEDS_BASELINE and baseline else None
     items = module.score(Scoring(loaded, data, None, reference), settings)
     return items.sort_values("item", kind="stable", ignore_index=True), about
 
 
-def open_model(model: str, metric: str, choice: Choice) -> tuple[Checkpoint, str]:
+def open_model(model: str, metric: str, choice: Choice, settings: Settings) -> tuple[Checkpoint, str]:
     """A checkpoint of the workflow, a published model in a folder, or one of the hub; and which it is, in words."""
     folder, where = Path(model), model
     gguf_file = folder.name if folder.suffix == ".gguf" and folder.is_file() else None
@@ -89,8 +91,9 @@ def open_model(model: str, metric: str, choice: Choice) -> tuple[Checkpoint, str
 
         found = checkpoints.load(folder, precision=choice.precision, device=choice.device)
         abilities.check(metric, found.head, found.labels, model)
+        abilities.check_settings(metric, settings, traits(folder, config_of(folder), found.head), model)
     else:
-        found = _published(folder, gguf_file, model, metric, choice)
+        found = _published(folder, gguf_file, model, metric, choice, settings)
     return found, f"{where}, {found.head}, {choice.precision} on {choice.device}"
 
 
@@ -106,13 +109,17 @@ def check_data(metric: str, data: Mapping[str, Sequence[Path]]) -> None:
         raise UserError(f"{path}: there is no such file for {metric}")
 
 
-def _published(folder: Path, gguf_file: str | None, model: str, metric: str, choice: Choice) -> Checkpoint:
+def _published(
+    folder: Path, gguf_file: str | None, model: str, metric: str, choice: Choice, settings: Settings
+) -> Checkpoint:
     head: TaskHead = "causal_lm"
     labels: tuple[str, ...] = ()
     if not gguf_file and choice.head in (None, "classification"):
         head, labels = abilities.head_of(folder)
     head = choice.head or head
     abilities.check(metric, head, labels, model)
+    about = traits(folder, config_of(folder, gguf_file), head, gguf_file)
+    abilities.check_settings(metric, settings, about, model)
     from fairshrink.models import checkpoint as checkpoints
 
     found = checkpoints.from_source(folder, head=head, labels=labels, gguf_file=gguf_file, trained=False)

@@ -6,15 +6,16 @@ import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 
-from fairshrink.contracts import ModelFamily, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.store.layout import FOLDERS
+from fairshrink.study.abilities import TASK_HEADS_OF_FAMILY
 from fairshrink.study.brought import brought
-from fairshrink.study.catalog import Catalog, every_role
+from fairshrink.study.catalog import Catalog
 from fairshrink.study.chain_checks import check_chain, check_single, hint_control
 from fairshrink.study.control_checks import check_control, check_dose
-from fairshrink.study.mistakes import Mistake, check_where, refer, suggestion
+from fairshrink.study.metric_checks import check_metric
+from fairshrink.study.mistakes import Mistake, check_where, refer
 from fairshrink.study.ready_made import check_examples, check_ready_made
 from fairshrink.study.same_rows import check_same_rows
 from fairshrink.study.schema import Model
@@ -30,10 +31,6 @@ TAKEN = frozenset(PurePath(each).name for each in FOLDERS.values()) | {
 """Folders in results/, where each study has a folder of its own name."""
 LONGEST_NAME = 80
 """Bytes: a file's name may have 255, and names of model and task are in it with settings and a key."""
-TASK_HEADS_OF_FAMILY: Mapping[ModelFamily, tuple[TaskHead, ...]] = {
-    "encoder": ("encoder", "masked_lm", "regression", "classification"),
-    "causal": ("causal_lm",),
-}
 
 
 def check(
@@ -77,11 +74,11 @@ def check(
     for metric in study.metrics:
         key = f"metrics.{metric.name}"
         check_where(metric.keys.models, metric.keys.tasks, models, tasks, key, mistakes)
-        _check_metric(study, metric, key, mistakes)
+        check_metric(study, metric, catalog, mistakes)
         _compare_scales(study, metric, scales)
         for role, files in metric.keys.data.items():
             refer(files.download, downloads, f"{key}.data.{role}.download", "download", mistakes)
-    check_others(study, catalog.compression, mistakes)
+    check_others(study, catalog, mistakes)
     check_same_rows(study, mistakes)
     hint_control(study)
     _check_names(study, mistakes)
@@ -213,25 +210,6 @@ def _check_compression(
         refer(other.download, downloads, f"{key}.download", "download", mistakes)
     check_examples(study, entry, pairs, key, mistakes)
     check_single(entry, key, mistakes)
-
-
-def _check_metric(study: Study, entry: MetricEntry, key: str, mistakes: list[Mistake]) -> None:
-    module = entry.module
-    able = sorted(name for name, task in study.tasks.items() if task.provides & module.NEEDS)
-    needs = " or ".join(sorted(module.NEEDS))
-    for task in entry.keys.tasks or ():
-        if task in study.tasks and task not in able:
-            reason = f"{entry.metric} needs a task that gives {needs}; '{task}' does not"
-            mistakes.append(Mistake(f"{key}.tasks", reason, suggestion("", able)))
-    if study.whole and not able:
-        reason = f"{entry.metric} needs a task that gives {needs}; no task of the study does"
-        mistakes.append(Mistake(key, reason, "add such a task, or leave the metric out"))
-    for role in sorted(set(module.ROLES) - set(entry.keys.data)):
-        reason = f"its data are not named ({module.ROLES[role]})"
-        mistakes.append(Mistake(f"{key}.data.{role}", reason, "`download:` and `file:`"))
-    roles = every_role(module)
-    for role in sorted(set(entry.keys.data) - set(roles)):
-        mistakes.append(Mistake(f"{key}.data.{role}", f"there is no role '{role}'", suggestion(role, roles)))
 
 
 def _compare_scales(study: Study, entry: MetricEntry, scales: Mapping[str, Scale]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fairshrink.contracts import AnyMethod
 from fairshrink.data.table import Table
-from fairshrink.study.catalog import ModulesOf
+from fairshrink.study.catalog import Catalog
 from fairshrink.study.mistakes import Mistake, suggestion
 from fairshrink.study.study import Download, Study, TaskEntry
 from fairshrink.study.uses import Found, TableUse, mistakes_in, read_table, uses
@@ -24,13 +23,13 @@ def check_table(study: Study, task: TaskEntry, table: Table, key: str, mistakes:
     return read_table(TableUse(key, table, task.module.HEAD == "classification"), root, mistakes)
 
 
-def check_others(study: Study, methods: ModulesOf[AnyMethod], mistakes: list[Mistake]) -> None:
+def check_others(study: Study, catalog: Catalog, mistakes: list[Mistake]) -> None:
     """Models and metrics' data in local sources: config.json, names of files and folders, files that git-lfs lacks."""
     for name, use in uses(study):
         entry = study.downloads.get(name)
         root = entry.settings.local if entry else None
         if root is not None and root.exists() and not isinstance(use, TableUse):
-            mistakes += mistakes_in(use, root, methods)
+            mistakes += mistakes_in(use, root, catalog)
 
 
 def _check_split(entry: Download, table: Table, key: str, mistakes: list[Mistake]) -> None:

@@ -8,16 +8,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from fairshrink.contracts import AnyMethod, Fitting, Part, Removal, TaskHead
+from fairshrink.contracts import Fitting, Part, Removal, Selective, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.table import Table, TableReference
 from fairshrink.data.tables import examples, find, read
 from fairshrink.models import folder as model_folder
 from fairshrink.models.architecture.families import refusals, removable_heads
 from fairshrink.models.given import looking
+from fairshrink.models.traits import traits
 from fairshrink.store import lfs
+from fairshrink.study.abilities import heads_of, listed, takes, unsuited, within_reach
 from fairshrink.study.brought import brought
-from fairshrink.study.catalog import ModulesOf
+from fairshrink.study.catalog import Catalog
 from fairshrink.study.mistakes import Mistake
 from fairshrink.study.study import Study, TaskEntry
 
@@ -32,6 +34,7 @@ class ModelUse:
 
     ``parts``: what is compressed of it, after the place of the compression or control, and which share is removed.
     ``fitting``: place, name and settings (as JSON: jobs read them) of methods whose settings have to fit its sizes.
+    ``scoring``: the same of metrics whose settings have to suit it, and the task head with which it is scored.
     """
 
     key: str
@@ -40,6 +43,7 @@ class ModelUse:
     heads: tuple[TaskHead, ...]
     parts: tuple[tuple[str, Part, float | None], ...] = ()
     fitting: tuple[tuple[str, str, str], ...] = ()
+    scoring: tuple[tuple[str, str, str, TaskHead], ...] = ()
     kind: Literal["model"] = "model"
 
 
@@ -92,7 +96,9 @@ def uses(study: Study) -> Iterator[tuple[str, Use]]:
         heads = dict.fromkeys(study.tasks[task].module.HEAD for task in model.tasks if task in study.tasks)
         parts = tuple(dict.fromkeys(_parts(study, name)))
         fitting = tuple(dict.fromkeys(_fitting(study, name)))
-        yield model.download, ModelUse(f"models.{name}", model.folder, model.gguf_file, tuple(heads), parts, fitting)
+        scoring = tuple(dict.fromkeys(_scoring(study, name)))
+        key, file = f"models.{name}", model.gguf_file
+        yield model.download, ModelUse(key, model.folder, file, tuple(heads), parts, fitting, scoring)
     yield from _given(study)
     for name, task in study.tasks.items():
         for path, table in task.tables():
@@ -153,14 +159,23 @@ def _fitting(study: Study, model: str) -> Iterator[tuple[str, str, str]]:
                     yield f"compressions.{chain.method}", step.method, step.settings.model_dump_json()
 
 
+def _scoring(study: Study, model: str) -> Iterator[tuple[str, str, str, TaskHead]]:
+    for entry in study.metrics:
+        if isinstance(entry.module, Selective):
+            for scored, task in study.scored(entry):
+                if scored == model:
+                    head = study.tasks[task].module.HEAD
+                    yield f"metrics.{entry.name}", entry.metric, entry.settings.model_dump_json(), head
+
+
 def _has_classes(task: TaskEntry) -> bool:
     return task.module.HEAD == "classification"
 
 
-def mistakes_in(use: Use, root: Path, methods: ModulesOf[AnyMethod]) -> list[Mistake]:
+def mistakes_in(use: Use, root: Path, catalog: Catalog) -> list[Mistake]:
     """What is wrong with a use of the download that is the folder, or the one file, ``root``."""
     if isinstance(use, ModelUse):
-        return _model(use, root, methods)
+        return _model(use, root, catalog)
     if isinstance(use, FilesUse):
         return list(_files(use, root))
     if isinstance(use, GivenUse):
@@ -213,7 +228,7 @@ def _of_table(use: TableUse, error: TableError) -> Iterator[Mistake]:
         yield Mistake(f"{use.key}.{each.key}" if each.key else use.key, each.reason, each.remedy)
 
 
-def _model(use: ModelUse, root: Path, methods: ModulesOf[AnyMethod]) -> list[Mistake]:
+def _model(use: ModelUse, root: Path, catalog: Catalog) -> list[Mistake]:
     folder = root / use.folder
     if root.is_file():
         if use.gguf_file != root.name or use.folder != ".":
@@ -228,9 +243,11 @@ def _model(use: ModelUse, root: Path, methods: ModulesOf[AnyMethod]) -> list[Mis
         ]
     key = f"{use.key}.gguf_file" if use.gguf_file else use.key
     reasons = model_folder.wrong(folder, use.heads, use.gguf_file)
+    config = model_folder.config_of(folder, use.gguf_file)
     if not reasons:
-        return list(_compressed(use, model_folder.config_of(folder, use.gguf_file), methods))
-    return [_mistake(key, f"the model in {folder.as_posix()}: {each}") for each in reasons]
+        return [*_compressed(use, config, catalog), *_scored(use, folder, config, catalog)]
+    can = _instead(use, config, catalog)
+    return [_mistake(key, f"the model in {folder.as_posix()}: {each}{can}") for each in reasons]
 
 
 def _given_mistakes(use: GivenUse, root: Path) -> Iterator[Mistake]:
@@ -243,7 +260,26 @@ def _given_mistakes(use: GivenUse, root: Path) -> Iterator[Mistake]:
         yield _mistake(f"{use.key}.file" if use.file else use.key, f"the checkpoint in {folder.as_posix()}: {reason}")
 
 
-def _compressed(use: ModelUse, config: Mapping[str, Any], methods: ModulesOf[AnyMethod]) -> Iterator[Mistake]:
+def _instead(use: ModelUse, config: Mapping[str, Any], catalog: Catalog) -> str:
+    """The metrics for a model that cannot have a task head that the study asks for; "" if it can have all."""
+    able = heads_of(config)
+    if not able or set(use.heads) <= set(able):
+        return ""
+    kinds = [f"`{name}`" for name in catalog.tasks.names() if catalog.tasks[name].HEAD in able]
+    metrics = listed(takes(within_reach(able, catalog.tasks), catalog.metrics))
+    return f" (with tasks of kind {', '.join(kinds)} it can take {metrics})"
+
+
+def _scored(use: ModelUse, folder: Path, config: Mapping[str, Any], catalog: Catalog) -> Iterator[Mistake]:
+    """What is asked of a model by metrics that it cannot give."""
+    for place, metric, settings, head in use.scoring:
+        module = catalog.metrics[metric]
+        told = traits(folder, config, head, use.gguf_file)
+        for setting, reason, remedy in unsuited(module, module.Settings.model_validate_json(settings), told):
+            yield Mistake(f"{place}.{setting}", f"{use.key}: {reason}", f"{remedy}, or other `models`")
+
+
+def _compressed(use: ModelUse, config: Mapping[str, Any], catalog: Catalog) -> Iterator[Mistake]:
     """What is asked of a model that its architecture cannot lose."""
     for place, part, share in use.parts:
         refused = refusals(config, part)
@@ -253,7 +289,7 @@ def _compressed(use: ModelUse, config: Mapping[str, Any], methods: ModulesOf[Any
             reason = f"{use.key} can lose {most:.0%} of its heads, as each layer keeps one"
             yield Mistake(f"{place}.sparsity", reason, f"at most {most:.4g}, or other `models`")
     for place, method, settings in use.fitting:
-        module = methods[method]
+        module = catalog.compression[method]
         assert isinstance(module, Fitting)
         for setting, reason, remedy in module.misfits(module.Settings.model_validate_json(settings), config):
             yield Mistake(f"{place}.{setting}", f"{use.key}: {reason}", remedy)

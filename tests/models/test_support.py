@@ -28,7 +28,9 @@ def test_every_supported_architecture_is_tested_and_its_layers_are_known():
 
 def test_the_page_says_what_is_tested():
     """A cell is `yes` where a study may ask for it and the tests over architectures hold it to transformers."""
-    rows = [line.split(" | ") for line in models.markdown().splitlines() if line.startswith("| ")]
+    page, _, below = models.markdown().partition("## Which metrics")
+    assert all(f"| `{name}` | " in below for name in registry.names("metrics"))
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
     (_, _, _, *kinds, _), *rest = rows
     heads = {f"`{kind}`": registry.load("tasks", kind).HEAD for kind in registry.names("tasks")}
     for _, name, family, *cells, _ in rest:

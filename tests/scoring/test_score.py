@@ -1,12 +1,14 @@
 """`fairshrink score`: the numbers of `fairshrink.score`, from a folder or the hub, and what does not fit together."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
 import pytest
 from hub_server import fetched, hub_server
 from tiny import tiny_bert
+from tiny_study import stub_model
 
 import fairshrink
 from fairshrink.commands import main as commands
@@ -96,6 +98,19 @@ def test_mistakes_are_one_message(arguments, message, folder, call, monkeypatch)
     assert status == 1
     assert error.startswith("error: ") and error.count("\n") == 1
     assert pd.Series([error]).str.contains(message).all(), error
+
+
+def test_settings_that_do_not_suit_the_model_are_refused_before_it_is_loaded(call, tmp_path):
+    stub_model(tmp_path / "m", "llama")
+    file = tmp_path / "m/config.json"
+    data = ["--data", f"items={file}", f"metadata={file}"]
+    for metric, setting, message, more in (
+        ("seat", "pooling=cls", "seat: pooling: m: cls does not fit a causal model.*write `pooling: last`", []),
+        ("bbq", "chat_template=true", "bbq: chat_template: m: its tokenizer has no chat template", data),
+    ):
+        options = ["--metric", metric, "--settings", setting, "--head", "causal_lm", *more]
+        status, _, error = call(tmp_path / "m", *options)
+        assert status == 1 and re.search(message, error.replace(f"{tmp_path}/", "")), error
 
 
 def test_heads_are_those_of_the_config(tmp_path):

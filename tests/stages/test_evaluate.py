@@ -94,7 +94,8 @@ def test_a_study_without_examples_learns_at_planning_that_damage_cannot_be_measu
     made = content()
     write_data(tmp_path / "local", models=("bert",))
     made["models"] = {"bert": made["models"]["bert"] | {"tasks": ["similarity"]}}
-    made["tasks"], made["compressions"] = {"similarity": {"kind": "similarity"}}, []
+    made["tasks"] = {"similarity": {"kind": "similarity"}}
+    made["compressions"] = [{"method": "random", "sparsity": 0.1}]
     made["controls"] = []
     made["metrics"] = [{"metric": "fidelity"}]
     del made["downloads"]["llama"]

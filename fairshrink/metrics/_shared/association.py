@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fairshrink.contracts import Pooling
+from fairshrink.contracts import ModelTraits, Pooling
 from fairshrink.errors import UserError
 from fairshrink.resources import json_file
 from fairshrink.settings import Settings
@@ -136,6 +136,14 @@ def pooling_of(cp: Checkpoint, settings: AssociationSettings) -> Pooling:
             "Write `pooling: last` in the metric's settings, or leave it out."
         )
     return settings.pooling or ("last" if causal else "mean")
+
+
+def unsuited_pooling(settings: AssociationSettings, model: ModelTraits) -> list[tuple[str, str, str]]:
+    """What `pooling_of` would refuse, before a model is loaded."""
+    if model.head != "causal_lm" or settings.pooling != "cls":
+        return []
+    reason = "cls does not fit a causal model, whose first position sees nothing of the text"
+    return [("pooling", reason, "`pooling: last`")]
 
 
 def embedder(cp: Checkpoint, settings: AssociationSettings, before: str = "") -> Callable[[list[str]], NDArray]:

@@ -61,7 +61,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fairshrink.contracts import Capability, Direction, MetricKind, Scoring
+from fairshrink.contracts import Capability, Direction, MetricKind, ModelTraits, Scoring
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.bbq.items import read
@@ -85,6 +85,18 @@ MARGIN = Margin(absolute=0.05)
 OWN_SKILL: OwnSkill | None = OwnSkill("accuracy_disambiguated", "all", 1 / 3)
 
 SIDES = ("biased", "counter", "unknown")
+
+
+def unsuited(settings: Settings, model: ModelTraits) -> list[tuple[str, str, str]]:
+    """A chat template that there is not, and answers for which there is no place."""
+    found = []
+    if model.head == "causal_lm" and settings.chat_template and model.chat_template is False:
+        found.append(("chat_template", "its tokenizer has no chat template", "`chat_template: false`"))
+    longest = model.positions
+    if model.head == "causal_lm" and settings.form == "generative" and longest and settings.tokens >= longest:
+        reason = f"it has {longest} positions, of which answers of {settings.tokens} tokens leave none for a question"
+        found.append(("tokens", reason, f"less than {longest}, such as 24"))
+    return found
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:

@@ -60,7 +60,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
-from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.contracts import Capability, MetricKind, ModelTraits, Scoring
 from fairshrink.errors import UserError
 from fairshrink.grammar import capitalized, with_article
 from fairshrink.metrics._shared.association import (
@@ -72,6 +72,7 @@ from fairshrink.metrics._shared.association import (
     pooling_of,
     published,
     read_tests,
+    unsuited_pooling,
 )
 from fairshrink.metrics._shared.association_statistics import association_signal, summaries
 from fairshrink.metrics._shared.files import refuse_too_long
@@ -110,6 +111,11 @@ class Settings(AssociationSettings):
     sentences_per_word: int | None = Field(
         None, ge=1, description="at most this many sentences of each word, spread over its templates; all unless given"
     )
+
+
+def unsuited(settings: Settings, model: ModelTraits) -> list[tuple[str, str, str]]:
+    """A pooling that the model's texts have no vector for."""
+    return unsuited_pooling(settings, model)
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
