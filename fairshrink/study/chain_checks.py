@@ -55,7 +55,8 @@ def hint_control(study: Study) -> None:
         if isinstance(step.module, FittingMethod) and step.module.FITS
     )
     for method, epochs in hints:
-        if (TRAINED_FURTHER, epochs) not in trained:
+        # What has no epochs looks at the loss without training on it.
+        if epochs is not None and (TRAINED_FURTHER, epochs) not in trained:
             log(
                 f"{study.file}: hint: {method} trains for {epochs} epochs; what training alone changes is not known "
                 f"without its control: `controls: [{{method: {TRAINED_FURTHER}, epochs: {epochs}}}]`"

@@ -230,3 +230,9 @@ def test_training_without_its_control_is_said(folder, capsys):
     said = capsys.readouterr()
     assert "recovery trains for 2 epochs" in said.out + said.err
     assert "recovery trains for 1 epochs" not in said.out + said.err
+
+
+def test_what_reads_the_loss_without_training_on_it_needs_no_control_of_training(folder, capsys):
+    expanded(folder, content({"method": "fisher_svd", "parameters_kept": 0.5}, controls=()))
+    said = capsys.readouterr()
+    assert "trains for" not in said.out + said.err
