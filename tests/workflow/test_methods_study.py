@@ -18,8 +18,8 @@ LEFT_OUT = {"embedding_tying"}
 def test_it_has_every_method():
     study = load(FILE)
     steps = [*study.compressions, *(step for chain in study.chains for step in chain.steps)]
-    known = registry.names("compression")
-    methods = {name for name in known if registry.family("compression", name) != CONTROLS}
+    known = registry.modules("compression")
+    methods = {name for name in known.names() if known.family(name) != CONTROLS}
     assert {each.method for each in steps} == methods - LEFT_OUT
     assert not methods & {each.method for each in study.controls}
 
