@@ -20,6 +20,8 @@ from fairshrink.analysis.scores import Metrics, Scored, families, provenance, re
 from fairshrink.contracts import RANDOM_INIT
 from fairshrink.study.jobs import AggregateJob, CheckpointEntry, ScoreEntry
 
+PER_ITEMS = 1000
+"""Energy of scoring is said for this many items."""
 _ORDER = ["model", "task", "split", "seed", "method", "sparsity", "setting", "key"]
 _ORDER += ["metric", "dataset", "group", "statistic"]
 
@@ -117,7 +119,11 @@ def measurements(job: AggregateJob) -> pd.DataFrame:
         rows += [{"key": each.key, "name": n, "value": v} for n, v in record.get("measurements", {}).items()]
         rows += [{"key": each.key, "name": n, "value": v} for n, v in _cost(record).items()]
     for score in job.scores:
-        for name, value in _cost(read_record(Path(score.record), score.entry)).items():
+        record = read_record(Path(score.record), score.entry)
+        cost = _cost(record)
+        if "energy_j" in cost and record.get("items"):
+            cost[f"energy_j_per_{PER_ITEMS}_items"] = PER_ITEMS * cost["energy_j"] / record["items"]
+        for name, value in cost.items():
             rows.append({"key": score.checkpoint, "name": f"score_{name}/{score.entry}", "value": value})
     numbers = [row for row in rows if isinstance(row["value"], int | float)]
     table = results_file.frame(numbers, results_file.MEASUREMENTS)
@@ -156,4 +162,4 @@ def _add_damage(rows: list[dict[str, Any]]) -> None:
 
 def _cost(record: Mapping[str, Any]) -> dict[str, float]:
     made = {**record, **record.get("made", {})}
-    return {name: made[name] for name in ("wall_s", "peak_memory_bytes") if name in made}
+    return {name: made[name] for name in ("wall_s", "peak_memory_bytes", "energy_j") if name in made}

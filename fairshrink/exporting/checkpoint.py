@@ -49,6 +49,7 @@ def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
     identity = record.get("identity", {})
     lines = [f"# {name}", "", "Weights are dense here, whatever form the compression stores.", "", "## Recipe", ""]
     lines += [f"- {what}: {identity[key]}" for key, what in _IDENTITY.items() if identity.get(key) not in (None, "")]
+    lines += _settings(record)
     lines += [f"- key of the checkpoint: {record.get('key', 'unknown')}"]
     if commit := record.get("made", {}).get("git_commit"):
         lines += [f"- made by fairshrink at commit {commit}"]
@@ -71,6 +72,16 @@ _IDENTITY = {
     "method": "method",
     "setting": "setting",
 }
+
+
+def _settings(record: dict[str, Any]) -> list[str]:
+    """All settings of the method, those with defaults too; of a chain those of its last step."""
+    made = record.get("parts", {}).get("params", {})
+    settings = made.get("settings") if record.get("stage") == "compress" else None
+    if not settings:
+        return []
+    texts = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+    return [f"- all settings of {made['method']}: {texts}"]
 
 
 def _number(value: float) -> str:

@@ -30,6 +30,7 @@ INERT = frozenset(
         "log",
         "sources._shared.transfer",
         "store.artifacts",
+        "store.energy",
         "store.failures",
         "training.state",
         "training.termination",

@@ -31,6 +31,7 @@ from typing import Any
 from fairshrink import keys
 from fairshrink.contracts import Stage
 from fairshrink.errors import UserError
+from fairshrink.store import energy
 from fairshrink.store.layout import MARKER
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -167,16 +168,19 @@ def make(recipe: Recipe, fill: Callable[[Path], Mapping[str, Any]]) -> None:
     path = Path(recipe.path)
     if exists(path):
         return
-    started = time.perf_counter()
+    started, before = time.perf_counter(), energy.read()
     with building(path) as folder:
         facts = fill(folder)
+        after = energy.read()
         _witness.get()(recipe)
         record = {
             "key": recipe.key,
             "name": recipe.name,
             "stage": recipe.stage,
             "parts": recipe.parts,
-            "made": _circumstances() | {"wall_s": round(time.perf_counter() - started, 3)},
+            "made": _circumstances()
+            | {"wall_s": round(time.perf_counter() - started, 3)}
+            | energy.used(before, after, _gpus()),
             "files": file_digests(folder),
             **facts,
         }

@@ -20,6 +20,8 @@ RECORD = {
     "identity": {"model": "tiny", "task": "a|b", "split": 0, "seed": 3, "method": "svd", "setting": ""},
     "ledger": {"params": 1000, "effective_bits": 4.5},
     "made": {"git_commit": "abc"},
+    "stage": "compress",
+    "parts": {"params": {"method": "svd", "settings": {"rank": None, "parameters_kept": 0.5, "scope": "encoder"}}},
 }
 
 
@@ -82,6 +84,7 @@ def test_what_plain_transformers_has_no_place_for_is_refused_and_leaves_nothing(
 def test_the_model_card_has_recipe_ledger_and_scores():
     row = {"metric": "seat", "statistic": "mean|d", "group": "all", "value": 0.25, "ci_low": 0.125, "ci_high": 0.5}
     text = exporting.card("tiny-svd", RECORD, pd.DataFrame([row | {"baseline_value": 0.75}]))
+    assert "- all settings of svd: parameters_kept 0.5, scope encoder\n" in text
     assert "- method: svd" in text and "- key of the checkpoint: 0123456789ab" in text
     assert "| bits per weight as stored | 4.5 |" in text and "| parameters | 1,000 |" in text
     assert "mean\\|d" in text and "0.125 to 0.5" in text

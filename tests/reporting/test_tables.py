@@ -243,6 +243,21 @@ def test_ledger_has_bytes_and_latency_beside_bias(raw, cells, written):
     measured = checks.measurements(checks.results(raw)).set_index(["key", "name"])["value"]
     assert line["latency_ratio"] == pytest.approx(measured["minilm-mlm-int8_dynamic-", "latency_ratio"], rel=1e-5)
     assert not set(table.index.get_level_values("method")) & {"weight_noise", "random_init", "dose"}
+    assert table["energy_j_per_1000_items"].isna().all()
+
+
+def test_ledger_has_the_energy_of_scoring_the_task_where_it_was_counted(raw, cells):
+    results = checks.results(raw)
+    keys = results.drop_duplicates("key").set_index("method").loc["int8_dynamic", "key"]
+    task = cells.loc[cells["kind"] == "task", "metric"].iloc[0]
+    rows = [
+        {"key": key, "name": f"score_energy_j_per_1000_items/{name}", "value": value}
+        for key in keys
+        for name, value in ((task, 12.0), ("seat", 99.0))
+    ]
+    measured = pd.concat([checks.measurements(results), pd.DataFrame(rows)])
+    found = costs.ledger(cells, results, measured).set_index("method")["energy_j_per_1000_items"]
+    assert set(found["int8_dynamic"]) == {12.0} and found.drop("int8_dynamic").isna().all()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The study of every method in miniature: the same list of compressions on a tiny encoder and a tiny causal model."""
+"""The study of every method in miniature: a method of each family, and its chains, on two tiny models."""
 
 import pandas as pd
 import pytest
@@ -35,7 +35,7 @@ def smaller(entry: dict) -> dict:
 
 
 def miniature() -> dict:
-    """The study file with local downloads, one level of each method and few items; every other line is as it ships."""
+    """The study file with local downloads, one method of each family, few items; else as it ships."""
     content = yaml.safe_load(FILE.read_text())
     content["downloads"] = {
         "minilm": {"source": "local", "path": "local/bert"},
@@ -50,12 +50,14 @@ def miniature() -> dict:
     content["tasks"]["sentiment"]["train"] = table | {"columns": {"text": "sentence", "label": "stars"}}
     content["tasks"]["lm"]["train"] = table | {"columns": {"text": "sentence"}}
     content["tasks"]["sentiment"]["train_items"] = 32
-    content["compressions"] = [
-        each | {"chain": [smaller(step) for step in each["chain"]]} if "chain" in each else smaller(each)
-        for each in content["compressions"]
-    ]
+    chains = [each for each in content["compressions"] if "chain" in each]
+    single = [each for each in reversed(content["compressions"]) if "method" in each]
+    first = {registry.modules("compression").family(each["method"]): each for each in single}
+    content["compressions"] = [smaller(each) for each in first.values()]
+    content["compressions"] += [each | {"chain": [smaller(step) for step in each["chain"]]} for each in chains]
     content["controls"] = [{"method": "random_init"}]
     content["metrics"][0]["texts"] = content["metrics"][1]["texts"] = 5
+    content["metrics"][0]["sample"] = content["metrics"][1]["sample"] = 5
     content["metrics"][3]["data"]["items"]["file"] = "stereoset.json"
     content["execution"] = {"checkpoints_per_job": 64}
     return content
@@ -67,7 +69,9 @@ def test_tiny_version_of_the_study_of_methods(tmp_path):
     snakemake(folder)
     assert planned(folder) == {}
     frame = pd.read_parquet(folder / "results/methods/tables/results.parquet")
-    listed = {each.get("method") or "+".join(step["method"] for step in each["chain"]) for each in content["compressions"]}
+    listed = {
+        each.get("method") or "+".join(step["method"] for step in each["chain"]) for each in content["compressions"]
+    }
     assert set(frame["method"]) == listed | {"none", "random_init"}
     for task, metrics in {"sentiment": "sentiment_gap", "lm": "stereoset"}.items():
         rows = frame[frame["task"] == task]

@@ -14,6 +14,9 @@ import pytest
 from tiny_study import git, planned, run, snakemake, study, workspace, write_study
 
 import fairshrink
+from fairshrink.commands import main as commands
+from fairshrink.errors import UserError
+from fairshrink.exporting import checkpoint as exporting
 from fairshrink.reporting import outputs
 
 pytestmark = pytest.mark.workflow
@@ -309,3 +312,36 @@ def test_parquet_files_contain_no_time_and_no_path(finished):
     for path in finished.glob("results/scores/*/*/items.parquet"):
         about = pq.read_schema(path).metadata or {}
         assert str(finished).encode() not in b"".join(about.values())
+
+
+def test_an_exported_checkpoint_says_what_its_study_found(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(finished)
+    frame = fairshrink.read_results("config.yaml")
+    rows = frame[(frame["task"] == "nli") & (frame["setting"] == "sparsity=0.5")]
+    assert len(rows) > 10 and rows["key"].nunique() == 1
+    source = next(Path("results/compressed").glob(f"*-{rows['key'].iloc[0]}"))
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["export", str(source), str(tmp_path / "plain"), "--study", "config.yaml"])
+    assert not ended.value.code
+    assert "the outputs are the same" in capsys.readouterr().out
+    card = (tmp_path / "plain" / "README.md").read_text()
+    assert "- method: magnitude_global\n- setting: sparsity=0.5\n- all settings of magnitude_global: " in card
+    assert f"| parameters | {rows['params'].iloc[0]:,.0f} |" in card
+    table = [line for line in card.splitlines() if line.startswith("| ")][-len(rows) :]
+    for line, row in zip(table, rows.to_dict("records"), strict=True):
+        metric, statistic, group, value, _, baseline = (each.strip() for each in line.strip("|").split(" | "))
+        assert (metric, statistic.replace("\\|", "|"), group) == (row["metric"], row["statistic"], row["group"])
+        for text, number in ((value, row["value"]), (baseline, row["baseline_value"])):
+            assert text == "–" if pd.isna(number) else float(text.replace("−", "-")) == pytest.approx(number, rel=5e-3)
+
+
+def test_a_study_that_does_not_know_a_checkpoint_is_no_source_for_its_card(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(finished)
+    source = next(each for each in Path("results/compressed").iterdir() if each.is_dir())
+    other = tmp_path / "plain"
+    record = json.loads((source / "provenance.json").read_text()) | {"key": "0123456789ab"}
+    shutil.copytree(source, tmp_path / "unknown", copy_function=shutil.copyfile)
+    (tmp_path / "unknown" / "provenance.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="its results say nothing of this checkpoint"):
+        exporting.export(tmp_path / "unknown", other, "config.yaml")
+    assert not other.exists()

@@ -13,6 +13,7 @@ from fairshrink.reporting.tables.groups import WHOLE, by_group
 
 LEDGER = ["params", "bytes", "effective_bits", "zero_fraction_prunable", "zero_fraction_total", "flops_per_token"]
 MEASURED = ["latency_ms", "latency_ratio"]
+ENERGY = "energy_j_per_1000_items"
 DAMAGE_COLUMNS = [*CELL, "control", "metric", "statistic", "n_splits", "value", "low", "high", "performance_kept"]
 
 
@@ -61,11 +62,13 @@ def damage_document(table: pd.DataFrame, level: float) -> Document:
 def ledger(cells: pd.DataFrame, results: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
     """One row per baseline and compression: size, cost and latency, and beside them each bias metric's headline.
 
-    Latency is the mean over the splits that measured it; it differs from run to run.
+    Latency is the mean over the splits that measured it; it differs from run to run. Energy is that of scoring the
+    task's items, with all that the processor did meanwhile; missing where the machine could not tell.
     """
     mine = cells[~cells["control"]]
     table = mine.drop_duplicates(CELL)[[*CELL, *LEDGER]]
     table = table.merge(latency(results, measurements), on=CELL, how="left")
+    table = table.merge(energy(cells, results, measurements), on=CELL, how="left")
     for name in selection.metrics(mine[mine["kind"] != "damage"]):
         part = mine[mine["metric"] == name]
         columns = ["value", "low", "high", *(["verdict"] if part["kind"].isin(BIAS_KINDS).any() else [])]
@@ -76,12 +79,24 @@ def ledger(cells: pd.DataFrame, results: pd.DataFrame, measurements: pd.DataFram
 
 def latency(results: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
     """``CELL`` and the measured latency in ms and relative to the baseline; no row where nothing was measured."""
+    return _means(results, measurements, MEASURED)
+
+
+def energy(cells: pd.DataFrame, results: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
+    """``CELL`` and the joules of scoring 1,000 items of the task, where they were counted."""
+    names = [f"score_{ENERGY}/{name}" for name in dict.fromkeys(cells.loc[cells["kind"] == "task", "metric"])]
+    found = _means(results, measurements, names)
+    return found[CELL].assign(**{ENERGY: found[names].mean(axis=1)})
+
+
+def _means(results: pd.DataFrame, measurements: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The mean over splits of what was measured under these names; no row where nothing was."""
     if measurements.empty or results.empty:
-        return pd.DataFrame({name: pd.Series(dtype=str if name in CELL else float) for name in [*CELL, *MEASURED]})
-    wide = measurements[measurements["name"].isin(MEASURED)].pivot_table(index="key", columns="name", values="value")
+        return pd.DataFrame({name: pd.Series(dtype=str if name in CELL else float) for name in [*CELL, *names]})
+    wide = measurements[measurements["name"].isin(names)].pivot_table(index="key", columns="name", values="value")
     places = results.drop_duplicates("key").assign(setting=results["setting"].fillna(""))[[*CELL, "key"]]
-    joined = places.merge(wide.reindex(columns=MEASURED).reset_index(), on="key", how="inner")
-    return joined.groupby(CELL, sort=False)[MEASURED].mean().reset_index()
+    joined = places.merge(wide.reindex(columns=names).reset_index(), on="key", how="inner")
+    return joined.groupby(CELL, sort=False)[names].mean().reset_index()
 
 
 def ledger_document(table: pd.DataFrame, cells: pd.DataFrame) -> Document:
@@ -97,13 +112,14 @@ def ledger_document(table: pd.DataFrame, cells: pd.DataFrame) -> Document:
             labels = (selection.method_name(row["method"]), row["setting"])
             lines.append((*labels, *_sizes(row), *(_entry(each) for each in scored)))
         heads = (marks.head(name, mine[mine["metric"] == name]) for name in metrics)
-        sizes = ("MB", "bits per weight", "zeros", "MFLOPs per token", "latency ratio")
+        sizes = ("MB", "bits per weight", "zeros", "MFLOPs per token", "latency ratio", "J per 1,000 items")
         columns = ("method", "setting", *sizes, *heads)
         grids.append(Grid(f"{model}, {task}", columns, tuple(lines), len(sizes) + len(metrics)))
     heads_there = [each for grid in grids for each in grid.columns]
     note = (
         "MB: a million bytes of the stored model; zeros: share of all weights; latency ratio: measured against the "
-        "baseline in the same process, it differs from run to run. "
+        "baseline in the same process, it differs from run to run; J: energy of the processors while the task's items "
+        "were scored, with all else that ran, where there is a counter (RAPL) and no GPU computed. "
     )
     note += marks.arrows_explained(heads_there) + marks.legend(cells["verdict"])
     return Document("ledger", "Size and speed beside bias", tuple(grids), note)
@@ -116,6 +132,7 @@ def _sizes(row: pd.Series) -> tuple[str, ...]:
         _share(row["zero_fraction_total"]),
         _scaled(row["flops_per_token"], 1e6),
         digits.plain(row["latency_ratio"]),
+        digits.plain(row[ENERGY]),
     )
 
 
