@@ -130,7 +130,8 @@ def fit(
             optimizer.zero_grad()
             value = _backward(cp, loss, steps[step], settings.precision, [seed, step])
             for parameter, removed in masked:
-                parameter.grad.masked_fill_(removed, 0.0)  # so that they do not count in the norm for clipping
+                if parameter.grad is not None:  # the loss need not reach every matrix
+                    parameter.grad.masked_fill_(removed, 0.0)  # so that they do not count in the norm for clipping
             norm = torch.nn.utils.clip_grad_norm_(trainable.values(), settings.clip_norm)
             if not torch.isfinite(norm + value):
                 _diverged(step, len(steps), value, settings)

@@ -185,6 +185,18 @@ def test_gradients_of_masked_weights_do_not_count_when_clipping(tmp_path):
     )
 
 
+def test_a_masked_matrix_that_the_loss_does_not_reach_is_masked_all_the_same(tmp_path):
+    cp = fresh(tmp_path / "start")
+    whole = regression.loss(cp, FRAME, settings())
+    name = "bert.encoder.layer.1.output.dense.weight"
+    cp.model.bert.encoder.layer[1].output.dense.forward = lambda x: x[..., :32] * 1.0
+    mask = torch.eye(32, 48) == 0
+    fit.fit(cp, whole, settings(epochs=1), 1, quiet, masks={name: mask})
+    value = cp.model.state_dict()[name]
+    assert not value[~mask].any()
+    assert torch.equal(value[mask], fresh(tmp_path / "start").model.state_dict()[name][mask])
+
+
 def test_momentum_from_before_the_masks_does_not_change_masked_weights(tmp_path):
     cp = fresh(tmp_path / "start")
     loss = regression.loss(cp, FRAME, settings())

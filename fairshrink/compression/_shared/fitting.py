@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +15,7 @@ from fairshrink.data.examples import Task, frames
 from fairshrink.errors import UserError
 from fairshrink.models.architecture.blocks import prefixes
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.training.fit import Loss, fit
+from fairshrink.training.fit import Loss, fit, plan
 from fairshrink.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ def fit_to_task(
     masks: Mapping[str, torch.Tensor] | None = None,
     seed: int | None = None,
     loss_of: Callable[[Task, DataFrame], Loss] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Train in place, and store as before what is stored in bfloat16.
 
-    ``masks`` as `fit` takes them; ``seed``: by default the task's; ``loss_of``: another loss than the task's. UserError
-    for a kind of task without a loss.
+    ``masks`` as `fit` takes them; ``seed``: by default the task's; ``loss_of``: another loss than the task's;
+    ``on_step`` is told how many of how many steps are done, before the first one and after each. UserError for a kind
+    of task without a loss.
     """
     task = context.task_with_examples(method)
     frame = examples(task, settings)
@@ -42,10 +45,17 @@ def fit_to_task(
     train_only(cp.model, settings.layers)
     stored = cp.dtype
     used = task.seed if seed is None else seed
-    fit(cp, loss, training(task, settings), used, context.log, masks=dict(masks or {}), state=context.state)
+    how = training(task, settings)
+    steps = len(plan(loss.lengths, how, used))
+    told = partial(_told, on_step, steps) if on_step else None
+    fit(cp, loss, how, used, context.log, masks=dict(masks or {}), on_step=told, state=context.state)
     if stored != "float32":
         cp.model.to(getattr(torch, stored)).to(torch.float32)
         cp.dtype = stored
+
+
+def _told(on_step: Callable[[int, int], None], steps: int, done: int) -> None:
+    on_step(done, steps)
 
 
 def task_loss(cp: Checkpoint, task: Task, frame: DataFrame) -> Loss:
