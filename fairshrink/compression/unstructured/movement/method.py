@@ -1,16 +1,17 @@
 """Movement pruning: weights that training moves toward zero are removed, while it trains.
 
-Every weight in scope has a score, 0 at first. In each step the model computes with the weights whose scores are highest
-in their matrix; weights and scores are trained together. A score rises when a step would move its weight away from zero,
-and falls when it would move it toward zero; removed weights keep their values and have scores that go on, so that they
-can come back. How many are removed grows with the cube of the time that has passed, and stays constant at the end.
+Every weight in scope has a score, 0 at first. In each step the model computes with the weights whose scores are
+highest in their matrix; weights and scores are trained together. A score rises when a step would move its weight away
+from zero, and falls when it would move it toward zero; removed weights keep their values and have scores that go on,
+so that they can come back. How many are removed grows with the cube of the time that has passed, and stays constant
+at the end.
 
 It starts from the pretrained model, as fine-tuning did, or from the fine-tuned baseline (`start`).
 
 Formula:
     forward:   y = (W ⊙ M) x,  M = 1 for the n − round(s × n) highest scores of the n of a matrix
     backward:  ∂L/∂W = ∂L/∂(W ⊙ M) ⊙ M,   ∂L/∂S = ∂L/∂(W ⊙ M) ⊙ W   (the choice of M is passed straight through)
-    s(t) = sparsity × (1 − (1 − (t − dense) / (1 − dense − final))³),  t the share of the steps taken; within 0 and sparsity
+    s(t) = sparsity × (1 − (1 − (t − dense) / (1 − dense − final))³),  t the share of steps taken; within 0 and sparsity
 Paper: Sanh, Wolf and Rush, *Movement Pruning: Adaptive Sparsity by Fine-Tuning*, NeurIPS 2020: hard movement pruning
     with Top_v in each matrix.
 Deviations: Scores have the learning rate of the weights (the paper: 100 to 1,000 times theirs). Only their order in a
