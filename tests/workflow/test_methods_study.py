@@ -11,8 +11,11 @@ from fairshrink.planning.studies import load
 
 pytestmark = pytest.mark.workflow
 FILE = ROOT / "configs/methods.yaml"
-LEFT_OUT = {"embedding_tying"}
-"""Neither model has an output layer that is not tied to its embeddings."""
+LEFT_OUT = {
+    "embedding_tying": "neither model has an output layer that is not tied to its embeddings",
+    "given": "nobody has published a compressed form of a model that this study trains, or of this causal one",
+    "movement": "needs more epochs than a core can train in the time",
+}
 
 
 def test_it_has_every_method():
@@ -20,7 +23,7 @@ def test_it_has_every_method():
     steps = [*study.compressions, *(step for chain in study.chains for step in chain.steps)]
     known = registry.modules("compression")
     methods = {name for name in known.names() if known.family(name) != CONTROLS}
-    assert {each.method for each in steps} == methods - LEFT_OUT
+    assert {each.method for each in steps} == methods - LEFT_OUT.keys()
     assert not methods & {each.method for each in study.controls}
 
 
