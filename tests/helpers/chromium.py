@@ -118,7 +118,7 @@ def page():
     """A page of a browser of its own, which ends with the block."""
     command_in, command_out = os.pipe()
     answer_in, answer_out = os.pipe()
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:  # its children end later
         arguments = [
             str(program()), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--disable-background-networking", "--hide-scrollbars",
