@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tiny_study import ROOT, study, write_data, write_study
 
-from fairshrink.planning import setting
+from fairshrink.planning import grid, setting, studies
 
 PROGRAM = """
 import json, sys
@@ -43,6 +43,11 @@ def keys(project: Path, cwd: Path | None = None, seed: str = "0", file: Path | N
     return json.loads(done.stdout)
 
 
+def keys_here(project: Path) -> dict[str, str]:
+    """The same, computed in this process by the package that has not been edited."""
+    return {path: each.key for path, each in grid.expand(studies.load(str(project / "config.yaml"))).items()}
+
+
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     """Artifacts that would have to be recomputed, without their keys."""
     return {re.sub(r"-[0-9a-f]{12}", "", path) for path in set(after) - set(before)}
@@ -58,6 +63,7 @@ def edit(project: Path, name: str, old: str, new: str) -> None:
 def test_same_keys_in_any_folder_process_and_order(project, tmp_path_factory):
     here = keys(project)
     assert len(here) > 80
+    assert keys_here(project) == here
     assert keys(project, seed="42") == here
     assert keys(project, cwd=tmp_path_factory.mktemp("elsewhere")) == here
     reordered = yaml.safe_dump(yaml.safe_load((project / "config.yaml").read_text()), sort_keys=True)
@@ -69,7 +75,7 @@ def test_same_keys_in_any_folder_process_and_order(project, tmp_path_factory):
 
 
 def test_comments_and_docstrings_change_nothing(project):
-    before = keys(project)
+    before = keys_here(project)
     for folder in ("compression", "metrics", "tasks", "sources", "stages", "compression_tools"):
         for path in (project / "fairshrink" / folder).glob("*.py"):
             text = path.read_text()
@@ -78,7 +84,7 @@ def test_comments_and_docstrings_change_nothing(project):
 
 
 def test_code_of_a_method_changes_its_cells_and_nothing_else(project):
-    before = keys(project)
+    before = keys_here(project)
     edit(project, "fairshrink/compression/quantization/int8_dynamic.py", "def compress(", "def compress(_e=1, *, x=2, ")
     found = changed(before, keys(project))
     assert found == {each for each in found if "int8_dynamic" in each} | {"results/published/tiny"}
@@ -90,7 +96,7 @@ def test_code_of_a_method_changes_its_cells_and_nothing_else(project):
 
 
 def test_code_of_a_control_that_is_not_stored_changes_its_scores_and_nothing_else(project):
-    before = keys(project)
+    before = keys_here(project)
     assert not [each for each in before if each.startswith("results/compressed/") and "random_init" in each]
     edit(project, "fairshrink/compression/controls/random_init.py", "def compress(", "def compress(_extra=1, *, x=2, ")
     found = changed(before, keys(project)) - {"results/published/tiny"}
@@ -100,7 +106,7 @@ def test_code_of_a_control_that_is_not_stored_changes_its_scores_and_nothing_els
 
 
 def test_code_of_a_metric_changes_its_scores_and_nothing_else(project):
-    before = keys(project)
+    before = keys_here(project)
     edit(project, "fairshrink/metrics/bias_nli/metric.py", 'LABELS = ("entailment", ', 'LABELS = (*(), "entailment", ')
     found = changed(before, keys(project))
     assert {each.rsplit("/", 1)[1] for each in found} == {"bias_nli", "tiny"}
@@ -108,13 +114,13 @@ def test_code_of_a_metric_changes_its_scores_and_nothing_else(project):
 
 
 def test_summary_of_a_metric_changes_the_tables_alone(project):
-    before = keys(project)
+    before = keys_here(project)
     edit(project, "fairshrink/metrics/bias_nli/metric.py", '"neutral_spread"', '"spread_of_neutral"')
     assert changed(before, keys(project)) == {"results/published/tiny"}
 
 
 def test_word_lists_that_ship_count(project):
-    before = keys(project)
+    before = keys_here(project)
     edit(project, "fairshrink/metrics/_shared/weat.json", "{", "{ ")
     found = changed(before, keys(project))
     assert {each.rsplit("/", 1)[1] for each in found} == {"weat", "tiny"}
@@ -136,36 +142,36 @@ def test_a_change_of_the_study_reaches_what_it_can_change(project, change, stage
     content = study() | {"execution": {}}
     del content["compressions"][2]["models"]
     write_study(project, content)
-    before = keys(project)
+    before = keys_here(project)
     change(content)
     write_study(project, content)
-    after = keys(project)
+    after = keys_here(project)
     new = {path for path in after if after[path] not in before.values()}
     assert {path.split("/")[1] for path in new} == stages
 
 
 def test_a_new_split_adds_its_own_chain_only(project):
-    before = keys(project)
+    before = keys_here(project)
     content = study()
     content["tasks"]["sentiment"]["splits"] = [0, 1, 2]
     write_study(project, content)
-    found = changed(before, keys(project)) - {"results/published/tiny"}
+    found = changed(before, keys_here(project)) - {"results/published/tiny"}
     assert found
     assert all("bert-sentiment-s2" in each for each in found)
 
 
 def test_contents_of_local_data_count_not_their_location(project):
-    before = keys(project)
+    before = keys_here(project)
     (project / "local" / "reviews.csv").rename(project / "local" / "other.csv")
     content = study()
     content["downloads"]["reviews"]["path"] = "local/other.csv"
     content["tasks"] = json.loads(json.dumps(content["tasks"]).replace("reviews.csv", "other.csv"))
     write_study(project, content)
-    assert "data/reviews" in changed(before, keys(project))  # its file has another name, which tables refer to
-    renamed = keys(project)
+    assert "data/reviews" in changed(before, keys_here(project))  # its file has another name, which tables refer to
+    renamed = keys_here(project)
     path = project / "local/other.csv"
     path.write_text(path.read_text() + "Another film.,1.5\n")
-    edited = keys(project)
+    edited = keys_here(project)
     assert "data/reviews" in changed(renamed, edited)
     assert "data/pairs" not in changed(renamed, edited)
 
@@ -183,16 +189,6 @@ def test_tables_say_which_variant_of_a_metric_was_used(project):
     (pairs,) = [each for each in made["metrics"] if each["metric"] == "crows_pairs"]
     made["metrics"] += [pairs | {"name": "by_length", "causal": "without_start", "sample": 3}]
     write_study(project, made)
-    program = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from fairshrink.planning import grid; from fairshrink.planning import studies
-scores = grid.expand(studies.load(sys.argv[2])).tables.job.scores
-print(json.dumps({each.entry: each.dataset for each in scores}))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(project), "config.yaml"],
-        cwd=project, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    named = json.loads(done.stdout)
+    scores = grid.expand(studies.load(str(project / "config.yaml"))).tables.job.scores
+    named = {each.entry: each.dataset for each in scores}
     assert named["by_length"] == named["crows_pairs"] + "; causal: without_start"

@@ -166,11 +166,8 @@ def test_unfinished_object_in_the_cache_is_not_trusted(ours, theirs):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from dvc_objects.fs.local import FsspecLocalFileSystem
-from s3fs import S3FileSystem
-from sshfs import SSHFileSystem
 from fairshrink.remote import restoring
-left = int(sys.argv[1])
+left, kind = int(sys.argv[1]), sys.argv[2]
 
 def last(target):
     global left
@@ -190,18 +187,24 @@ def copying(self, source, target, **more):
     last(target + ".half")
     local(self, source, target, **more)
 
-local = FsspecLocalFileSystem.put_file
-FsspecLocalFileSystem.put_file = copying
-SSHFileSystem._get_file = asynchronous(SSHFileSystem._get_file)
-S3FileSystem._get_file = asynchronous(S3FileSystem._get_file)
-restoring.restore(sys.argv[2:])
+if kind == "ssh":
+    from sshfs import SSHFileSystem
+    SSHFileSystem._get_file = asynchronous(SSHFileSystem._get_file)
+elif kind == "s3":
+    from s3fs import S3FileSystem
+    S3FileSystem._get_file = asynchronous(S3FileSystem._get_file)
+else:
+    from dvc_objects.fs.local import FsspecLocalFileSystem
+    local = FsspecLocalFileSystem.put_file
+    FsspecLocalFileSystem.put_file = copying
+restoring.restore(sys.argv[3:])
 """
 
 
 @pytest.mark.parametrize("arrived", [1, 4, 7])
-def test_killed_restore_leaves_no_valid_artifact_and_the_next_one_completes(ours, theirs, arrived):
+def test_killed_restore_leaves_no_valid_artifact_and_the_next_one_completes(ours, theirs, shared, arrived):
     paths = clones.pointers_of(ours)
-    command = [sys.executable, "-c", KILLED, str(arrived), *paths]
+    command = [sys.executable, "-c", KILLED, str(arrived), type(shared).__name__.lower(), *paths]
     done = subprocess.run(command, cwd=theirs, env={"PYTHONPATH": str(clones.ROOT)}, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not any(artifacts.exists(theirs / path) for path in paths)
