@@ -30,6 +30,7 @@ IDLE_S = 24 * 3600
 """Leftovers are removed when nothing has changed them for this long."""
 MAX_LISTED = 10
 CACHE, HALF_BUILT, TRAINING_STATES = "DVC's cache", "half-built leftovers", "training states"
+MAPPED = "mapped data sets"
 BLOCK_BYTES = 512
 
 
@@ -108,6 +109,9 @@ def find(root: Path = Path(), now: float | None = None) -> Garbage:
         garbage.items += [Item(CACHE, (objects.path(name),)) for name in _unneeded_objects(root, garbage, objects)]
     elif objects.exists:
         garbage.notes.append(f"DVC's cache {objects.folder} may serve other repositories too and is not touched.")
+    garbage.items += [
+        Item(MAPPED, (root / path,)) for path, of in locations.mapped(root).items() if of not in garbage.needed.paths
+    ]
     garbage.items += [Item(group, (root / path,)) for group, path in _idle(root, garbage.needed, now or time.time())]
     quarantine = root / locations.QUARANTINE
     garbage.items += [Item(locations.QUARANTINE, (quarantine,))] if quarantine.is_dir() else []

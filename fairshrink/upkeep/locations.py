@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from fairshrink.data.splits import MAPPED
 from fairshrink.keys import KEY_LENGTH
 from fairshrink.store.layout import ARTIFACT_GLOBS, FOLDERS, MARKER
 
@@ -49,13 +50,20 @@ def stage_of(path: str) -> str:
 
 
 def half_built(root: Path) -> list[str]:
-    """Files and folders that were never finished (``.*.part``), sorted."""
-    return _hidden(root, [*(pattern[: pattern.rindex("*")] + ".*.part" for pattern in ARTIFACT_GLOBS), *_PARTS])
+    """Files and folders that were never finished (``.*.part``, before they are locked ``.*.new``), sorted."""
+    folders = [pattern[: pattern.rindex("*")] for pattern in ARTIFACT_GLOBS]
+    return _hidden(root, [*(f"{folder}.*.{ending}" for folder in folders for ending in ("part", "new")), *_PARTS])
 
 
 def trainings(root: Path) -> list[str]:
     """Saved states of trainings that have not finished (``.<artifact>.training``), sorted."""
     return _hidden(root, [pattern[: pattern.rindex("*")] + f".*{TRAINING}" for pattern in ARTIFACT_GLOBS])
+
+
+def mapped(root: Path) -> dict[str, str]:
+    """Files that data sets are mapped into memory from, a folder for each → the artifact that they were made of."""
+    found = sorted(root.glob(f"{FOLDERS['download']}/{MAPPED}/*"))
+    return {_relative(path, root): f"{FOLDERS['download']}/{path.name}" for path in found if path.is_dir()}
 
 
 def trained(state: str) -> str:

@@ -22,7 +22,7 @@ import yaml
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.remote import cache_objects
-from fairshrink.upkeep import list_artifacts, repository
+from fairshrink.upkeep import list_artifacts, listings, repository
 from fairshrink.upkeep.formatting import count
 from fairshrink.upkeep.repository import Tree
 
@@ -106,9 +106,13 @@ def _list_commit(root: Path, tip: Tree) -> tuple[set[str], list[str]]:
     if not studies:
         return set(), []
     with tempfile.TemporaryDirectory(prefix="fairshrink-gc-") as folder:
+        kept = listings.file(tip.files, POINTER, root)
+        listed = listings.read(kept, studies)
         try:
-            repository.extract(root, tip.commit, Path(folder))
-            listed = _list(Path(folder), studies)
+            if not listed:
+                repository.extract(root, tip.commit, Path(folder))
+                listed = _list(Path(folder), studies)
+                listings.write(kept, listed)
         except (UserError, OSError, tarfile.TarError) as error:
             return set(), [str(error)]
         problems = [each.replace(f"{Path(folder).resolve()}/", "") for each in listed.values() if isinstance(each, str)]

@@ -16,7 +16,7 @@ from tiny_study import ROOT, environment, git, run, study, workspace, write_stud
 
 from fairshrink.errors import UserError
 from fairshrink.store import artifacts
-from fairshrink.upkeep import gc, locations, needed
+from fairshrink.upkeep import gc, listings, locations, needed
 from fairshrink.upkeep.verify import verify
 
 METHOD = "fairshrink/compression/unstructured/random.py"
@@ -71,7 +71,7 @@ def both(tmp_path_factory):
     The folder, the artifacts of main, those of the other branch.
     """
     root = workspace(tmp_path_factory.mktemp("gc") / "r", content())
-    git(root, "rm", "-q", "configs/paper.yaml")
+    git(root, "rm", "-q", "-r", "configs")
     mine = fill(root)
     record(root, mine)
     git(root, "checkout", "-q", "-b", "other")
@@ -81,6 +81,7 @@ def both(tmp_path_factory):
     others = fill(root)
     record(root, others)
     git(root, "checkout", "-q", "main")
+    assert gc.find(root).items == []  # the listings of both commits are kept from now on
     assert (len(mine), len(others), len(mine & others)) == (15, 15, 6)
     return root, mine, others
 
@@ -300,10 +301,41 @@ def test_commits_with_equal_files_are_listed_once(copied, monkeypatch):
     git(root, "branch", "more")
     git(root, "rm", "-q", "--cached", next(path for path in git(root, "ls-files").split() if path.endswith(".dvc")))
     git(root, "commit", "-q", "-m", "only a pointer differs")
+    shutil.rmtree(root / listings.FOLDER)
     calls = []
     monkeypatch.setattr(needed, "_list", lambda folder, studies: calls.append(folder) or {})
     needed.needed(root)
     assert len(calls) == 3  # the working tree, main and its duplicates, the other branch
+
+
+def test_what_commits_need_is_listed_once(copied, monkeypatch):
+    root, mine, others = copied
+    listed, calls = needed._list, []
+    monkeypatch.setattr(needed, "_list", lambda folder, studies: calls.append(folder) or listed(folder, studies))
+    assert needed.needed(root).paths == mine | others
+    assert calls == [root]
+    for each in (root / listings.FOLDER).iterdir():
+        each.write_text('{"config.yaml": ["resul')
+    assert needed.needed(root).paths == mine | others
+    assert len(calls) == 4
+    (root / METHOD).write_text((root / METHOD).read_text() + "\n\nUNUSED = 1\n")
+    commit(root)
+    assert needed.needed(root).paths == mine | others
+    assert len(calls) == 6, "a commit with other files is listed anew"
+
+
+def test_data_sets_are_mapped_from_files_that_go_with_their_artifact(copied, set_needed):
+    root, mine, others = copied
+    set_needed(mine | others)
+    kept, gone = (root / "data/.datasets" / name for name in (sorted(mine)[0].split("/")[1], "old-0123456789ab"))
+    for each in (kept, gone):
+        (each / "parquet").mkdir(parents=True)
+        (each / "parquet/train.arrow").write_bytes(b"rows" * 3000)
+    before = allocated(root)
+    (found,) = gc.find(root).items
+    assert found.paths == (gone,)
+    assert gc.collect(root, yes=True) == freed_since(before, root) > 12_000
+    assert kept.is_dir() and not gone.exists()
 
 
 def test_pointers_of_commits_keep_bytes_in_the_cache_until_they_are_gone(copied, capsys):
@@ -451,7 +483,7 @@ def test_leftovers_are_removed_when_unchanged_for_a_day(copied, set_needed):
     ]
     old, fresh, worked_on = [], [], []
     for folder in folders:
-        for kind, seconds in ((old, DAY + 60), (fresh, DAY - 60), (worked_on, DAY + 60)):
+        for kind, seconds in ((old, 2 * DAY), (fresh, DAY / 2), (worked_on, 2 * DAY)):
             part = root / folder / f".x-0123456789ab.{len(old + fresh + worked_on):08x}.part"
             (part / "sub").mkdir(parents=True)
             (part / "sub/file").write_bytes(b"half")
