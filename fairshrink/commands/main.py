@@ -38,6 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader has closed the pipe (`fairshrink list | head`); Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except OSError as error:
+        from fairshrink.store import places
+
+        line = places.refusal(error)
+        if line is None:
+            raise
+        print(f"error: {shown(line)}", file=sys.stderr)
+        status = MISTAKE
     sys.exit(status)
 
 

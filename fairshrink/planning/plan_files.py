@@ -42,10 +42,21 @@ def write(plan: Plan, folder: Path = FOLDER) -> Path:
     if (target / "plan.json").is_file():
         os.utime(target)
     else:
-        _fill(target, texts)
-    for old in sorted(folder.glob("plan-*/"), key=lambda each: each.stat().st_mtime)[:-MAX_PLANS]:
+        try:
+            _fill(target, texts)
+        except FileNotFoundError:  # a run that began meanwhile has taken it for a leftover
+            _fill(target, texts)
+    for old in sorted(folder.glob("plan-*/"), key=_age)[:-MAX_PLANS]:
         shutil.rmtree(old, ignore_errors=True)
     return target / "plan.json"
+
+
+def _age(plan: Path) -> float:
+    """When a plan was written last; one that another process is removing counts as the oldest."""
+    try:
+        return plan.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _fill(target: Path, texts: dict[str, str]) -> None:
@@ -68,19 +79,31 @@ def read(path: Path) -> Plan:
 
     UserError if it was changed since it was written.
     """
-    value = _whole(path)
+    return _plan(_whole(path))
+
+
+def _plan(value: dict[str, Any]) -> Plan:
     jobs = tuple(_job({name: each for name, each in job.items() if name != SHA256}) for job in value["jobs"])
     return Plan(**(value | {"jobs": jobs, "paths": tuple(value["paths"])}))
 
 
 def read_job(path: Path, name: str) -> Job:
     """One job of the plan at ``path`` with its artifacts. UserError if it was changed or removed since."""
-    (expected,) = (job[SHA256] for job in _whole(path)["jobs"] if job["name"] == name)
+    return read_with_job(path, name)[1]
+
+
+def read_with_job(path: Path, name: str, stage: str = "") -> tuple[Plan, Job]:
+    """A plan and one of its jobs (of a ``stage``) with its artifacts, read at once. UserError as for the two alone."""
+    value = _whole(path)
+    hashes = {job["name"]: job[SHA256] for job in value["jobs"] if stage in ("", job["stage"])}
+    if name not in hashes:
+        of = f" of stage {stage}" if stage else ""
+        raise UserError(f"{path}: no job '{name}'{of}; it has: {', '.join(hashes) or 'none'}")
     file = path.parent / "jobs" / f"{name}.json"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    if _sha256(text) != expected:
+    if _sha256(text) != hashes[name]:
         raise UserError(f"{file}: it is not as the plan was written; delete {path.parent} and run again")
-    return _job(json.loads(text))
+    return _plan(value), _job(json.loads(text))
 
 
 def _whole(path: Path) -> dict[str, Any]:

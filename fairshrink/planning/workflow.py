@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import TERMINAL, log, shown
 from fairshrink.planning import arrivals, grid, package_files, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
-from fairshrink.store import artifacts, published, run_lock
+from fairshrink.store import artifacts, leftovers, places, published, run_lock
 from fairshrink.store.layout import MARKER
 
 PLAN_VARIABLE = "FAIRSHRINK_PLAN"
@@ -32,19 +32,20 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     ``restore`` (instead of the study's ``execution.restore``) and ``full`` (plan every job as if nothing existed: for
     diagrams of the whole graph).
     """
+    _refuse_other_folder(Path(workflow.basedir))
     _prepare_environment(Path(workflow.basedir))
     inherited = os.environ.get(PLAN_VARIABLE)
     if not workflow.is_main_process and inherited and Path(inherited).is_file():
         return Path(inherited), _own_part(plan_files.read(Path(inherited)), sys.argv)
     try:
+        places.require_writable([places.RECORDS])
         made = make(study_file(workflow, config), config.get("restore"), everything=bool(config.get("full")))
+        places.require_writable(_written(made))
     except UserError as error:
-        print(shown(error), file=sys.stderr)
-        sys.exit(1)
+        _stop(error)
     if not workflow.output_settings.dryrun:
         published.show_study(Path(made.published), Path(made.output), made.study)
-        if not made.computed:
-            _complete_earlier_run(made)
+        _complete_earlier_run(made)
         _remove_invalid_records(made)
     else:
         made = _with_invalid_due(made)
@@ -53,16 +54,38 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
     return path, made
 
 
-def _complete_earlier_run(made: plan.Plan) -> None:
-    """Record what a run left that was killed after its last job: Snakemake calls no hook where nothing is to be done.
+def _stop(error: object) -> NoReturn:
+    print(shown(error), file=sys.stderr)
+    sys.exit(1)
 
-    Does nothing while another run is active, which will do it.
+
+def _written(made: plan.Plan) -> set[str]:
+    """Folders that the jobs of a run write into, the logs' and that of what is shown among them."""
+    paths = [each.recipe.path for job in made.jobs for each in job.artifacts]
+    return {str(Path(each).parent) for each in paths} | ({"logs", made.output} if paths else set())
+
+
+def _refuse_other_folder(own: Path) -> None:
+    """Study, artifacts and scripts are found from the current folder, which has to be that of the Snakefile."""
+    if Path.cwd().resolve() != own.resolve():
+        _stop(
+            f"{Path.cwd()}: this workflow works in its own folder, where its data and results are. Write "
+            f"`snakemake -d {own.resolve()} …`, or start it there; for other data and results use another clone."
+        )
+
+
+def _complete_earlier_run(made: plan.Plan) -> None:
+    """Remove what a run left half done that was killed, and record what it made after which nothing is to be done.
+
+    Snakemake calls no hook then. Does nothing while another run is active, which will do it.
     """
     try:
         run_lock.acquire()
     except UserError:
         return
-    pointers.record(made.paths)
+    leftovers.sweep(made.paths, Path(made.output))
+    if not made.computed:
+        pointers.record(made.paths)
     run_lock.release()
 
 

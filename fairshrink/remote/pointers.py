@@ -45,11 +45,24 @@ def record(paths: Iterable[str], computed: Iterable[str] = (), root: Path = Path
     if not (root / ".dvc").is_dir():
         log(f"no .dvc folder here: {len(new)} artifacts were not recorded (`dvc init` creates it)")
         return []
+    linked = {folder for path in new for folder in _linked(path, root)}
+    if linked:
+        log(
+            f"{', '.join(sorted(linked))}: a symbolic link, which DVC does not follow: {len(new)} artifacts are kept "
+            "and used, but have no pointers. To share them, mount the other disk there (`mount --bind`), or move the "
+            "clone to it."
+        )
+        return []
     for start in range(0, len(new), MAX_ARGUMENTS):
         if not _add(new[start : start + MAX_ARGUMENTS], root):
             return new[:start]
     log(f"recorded {len(new)} new artifacts; commit their pointers (git add data results) and `make share` them")
     return new
+
+
+def _linked(path: str, root: Path) -> list[str]:
+    """Folders above an artifact that are symbolic links."""
+    return [each.as_posix() for each in Path(path).parents if (root / each).is_symlink() and each != Path()]
 
 
 def _add(paths: list[str], root: Path) -> bool:

@@ -16,11 +16,7 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     """Find the job in the plan and make its artifacts; downloads are checked. Raises UserError."""
     if not plan_file.is_file():
         raise UserError(f"{plan_file}: there is no such plan; `snakemake -n` writes one")
-    loaded = plan_files.read(plan_file)
-    names = [job.name for job in loaded.of(stage)]
-    if job_name not in names:
-        raise UserError(f"{plan_file}: no job '{job_name}' of stage {stage}; it has: {', '.join(names) or 'none'}")
-    job = plan_files.read_job(plan_file, job_name)
+    loaded, job = plan_files.read_with_job(plan_file, job_name, stage)
     gpus.assign(job.gpus)
     # The libraries read these when they are first imported: set them before the stage imports torch.
     os.environ["OMP_NUM_THREADS"] = str(threads or loaded.threads)

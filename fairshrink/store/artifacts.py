@@ -294,7 +294,7 @@ def _git_commit() -> str | None:
             capture_output=True,
             text=True,
             cwd=Path(__file__).parent,
-            timeout=10,
+            timeout=60,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
