@@ -1,5 +1,7 @@
 """Does a run that is killed lose or leave anything? A small study is killed again and again, then finished.
 
+    PYTHONPATH=.:tests/helpers .venv/bin/python benchmarks/kills.py
+
 Each kill is a SIGKILL for the whole process group of a run: one at every moment at which something new is on disk
 (`tests/helpers/killing.py`), others at random. A series of kills starts from nothing; each run goes on where the one
 before it was killed, and after the last kill one more runs to the end. Then all artifacts and tables have the bytes of
@@ -16,9 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / each) for each in ("", "tests/helpers")]
-
-import killing  # noqa: E402
+import killing
 
 
 def main() -> None:
