@@ -87,8 +87,9 @@ bench: env ## planning of large studies; items per second of each metric, batche
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/metrics.py
 
-mutations: env ## hundreds of random edits of the code: does each that changes scores change their keys? (hours)
+mutations: env ## random edits of the code, hundreds: do they change keys where scores change? (hours); and of a study, thousands
 	$(BIN)/python benchmarks/mutations.py
+	PYTHONPATH=.:tests/helpers $(BIN)/python benchmarks/mutated_studies.py --edits 2000
 
 docs: env ## the generated pages of docs/, and the site, strictly, into site/
 	$(FAIRSHRINK) docs

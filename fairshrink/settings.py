@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from fairshrink.errors import brief
+
 LARGEST = 2**31 - 1
 """Of whole numbers: seeds of all libraries, and more than any count here means."""
+LONGEST_PART, LONGEST_PATH = 255, 1024
+"""Bytes of a name of a file or folder on Linux, and of a path where other names are to follow."""
+
+
+def possible(path: str) -> str:
+    """A path that a file can have. Raises ValueError for others."""
+    if not path.isprintable():
+        raise ValueError("a path with control characters; write it without")
+    if any(len(part.encode()) > LONGEST_PART for part in path.split("/")) or len(path.encode()) > LONGEST_PATH:
+        raise ValueError("a path that is too long for a file; write a shorter one")
+    return path
+
+
+Possible = Annotated[str, AfterValidator(possible)]
+"""A path that a file can have."""
 
 
 def inside(path: str) -> str:
     """A path or glob that leads nowhere but below the folder it is relative to. Raises ValueError for others."""
-    parts = path.split("/")
-    if not path.isprintable() or "\\" in path:
-        raise ValueError("a path with control characters or backslashes; write it with /")
+    parts = possible(path).split("/")
+    if "\\" in path:
+        raise ValueError("a path with backslashes; write it with /")
     if path.startswith(("/", "~")) or ".." in parts or not path.strip():
         raise ValueError("a path that leads out of its folder; write it relative to that, without ..")
     return path
@@ -44,22 +62,55 @@ class Settings(BaseModel):
     @classmethod
     def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
         field = cls.model_fields[str(info.field_name)]
+        kinds = set(_leaves(field.annotation))
+        if Any not in kinds:  # else they are checked one by one later, under their own keys
+            _check_types(value)
         if field.default is None and value == []:
             raise ValueError("an empty list; leave the key out, or name something")
-        kinds = set(_leaves(field.annotation))
+        if isinstance(value, Mapping):
+            kinds = set(_leaves(_of_values(field.annotation)))
         if kinds & {int, float}:
-            for each in value if isinstance(value, list | tuple) else [value]:
+            for each in _single(value):
                 _check_number(each, kinds)
         return value
+
+
+def _check_types(value: Any) -> None:
+    """ValueError where a type that no key has is anywhere in a value; aliases of YAML are looked at once."""
+    pending, seen = [value], set[int]()
+    while pending:
+        each = pending.pop()
+        if isinstance(each, datetime.date):
+            raise ValueError(f"YAML reads {each} as a date; put quotes around it if it is text")
+        if isinstance(each, bytes | set | frozenset):
+            raise ValueError(f"{brief(each)} is neither text nor number nor list; write one of these, without a tag")
+        if isinstance(each, str) and not each.isascii() and any("\ud800" <= letter <= "\udfff" for letter in each):
+            raise ValueError(f"{brief(each)} has half of a character; write it whole")
+        if isinstance(each, Mapping | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
+            pending += [*each, *each.values()] if isinstance(each, Mapping) else each
+
+
+def _single(value: Any) -> Iterable[Any]:
+    """The values that a list or mapping holds, else the one value."""
+    return value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
 
 
 def _check_number(value: object, kinds: set[Any]) -> None:
     if isinstance(value, bool) and bool not in kinds:
         raise ValueError("YAML reads yes, no, on, off, true and false as true or false; write a number")
     if isinstance(value, str) and str not in kinds:
-        raise ValueError(f"'{value}' is text; write a number, without quotes")
+        raise ValueError(f"{brief(value)} is text; write a number, without quotes")
     if isinstance(value, int) and abs(value) > LARGEST:
-        raise ValueError(f"{value} is too large; at most {LARGEST}")
+        raise ValueError(f"{brief(value)} is too large; at most {LARGEST}")
+
+
+def _of_values(annotation: Any) -> Any:
+    """The type of the values of a mapping, where an annotation allows one."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is dict:
+        return inner[1]
+    return next((found for each in inner if (found := _of_values(each)) is not each), annotation)
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
+from fairshrink.errors import brief
 from fairshrink.settings import Below, Settings
 
 Role = Literal["text", "text_pair", "label"]
@@ -24,7 +25,7 @@ def said(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str | int | float):
         return str(value)
-    raise ValueError(f"{value!r} is no label: labels are texts, numbers, true or false; put quotes around it")
+    raise ValueError(f"{brief(value)} is no label: labels are texts, numbers, true or false; put quotes around it")
 
 
 def each_once(value: str | list[str] | None) -> list[str]:

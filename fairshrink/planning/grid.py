@@ -135,7 +135,9 @@ def _score(study: Study, entry: MetricEntry, checkpoint: Checkpoint, downloads: 
 
 
 def _tables(study: Study, checkpoints: Sequence[Checkpoint], scores: Sequence[tuple[Checkpoint, Artifact]]) -> Artifact:
-    records = {checkpoint.key: score.marker for checkpoint, score in scores}
+    records: dict[str, str] = {}
+    for checkpoint, score in scores:  # any will do; the same one in whatever order metrics are listed
+        records[checkpoint.key] = min(score.marker, records.get(checkpoint.key, score.marker))
     listed = tuple(
         CheckpointEntry(
             key=each.key,

@@ -14,6 +14,7 @@ Use:
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from pydantic import Field, PrivateAttr
 
 from fairshrink.contracts import CodeEntry
 from fairshrink.errors import UserError
-from fairshrink.settings import SourceSettings
+from fairshrink.settings import Possible, SourceSettings
 
 FOLDERS_LEFT_OUT = frozenset({".git", ".hg", ".svn", ".dvc", "__pycache__", ".cache", ".ipynb_checkpoints"})
 FILES_LEFT_OUT = (
@@ -39,7 +40,7 @@ ENDINGS_FOR_PEOPLE = frozenset({"", ".md", ".txt", ".rst", ".html"})
 class Settings(SourceSettings):
     """Settings of a local folder or file."""
 
-    path: str = Field(min_length=1, description="folder or file, relative to the study's file; ~ is your home")
+    path: Possible = Field(min_length=1, description="folder or file, relative to the study's file; ~ is your home")
 
     links: Literal["inside", "follow"] = Field(
         "inside", description="links to files outside of the folder: a mistake, or followed"
@@ -52,8 +53,11 @@ class Settings(SourceSettings):
         return Path(self.path)
 
     def anchored(self, folder: Path) -> Self:
-        """The same with an absolute path."""
-        return self.model_copy(update={"path": str(folder / Path(self.path).expanduser())})
+        """The same with an absolute path; the home of somebody who is not known stays as it is written."""
+        path = Path(self.path)
+        with contextlib.suppress(RuntimeError):
+            path = path.expanduser()
+        return self.model_copy(update={"path": str(folder / path)})
 
     def recalled(self, pin: Mapping[str, Any]) -> Self:
         """The same with what it was pinned by where it is."""

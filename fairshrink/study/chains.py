@@ -9,7 +9,7 @@ from typing import Any
 from fairshrink.keys import canonical
 from fairshrink.settings import Settings
 from fairshrink.study.catalog import Catalog
-from fairshrink.study.entries import Kind, grid, read_entry
+from fairshrink.study.entries import Kind, few_enough, grid, read_entry
 from fairshrink.study.methods import check_values, is_chain, misplaced, named
 from fairshrink.study.mistakes import Mistake, checked
 from fairshrink.study.schema import ChainKeys, CompressionKeys
@@ -36,6 +36,8 @@ def chains(entries: Iterable[dict[str, Any]], catalog: Catalog, mistakes: list[M
             list(_steps(step, keys, catalog, f"{key}.chain[{number}]", mistakes))
             for number, step in enumerate(keys.chain)
         ]
+        if not few_enough(map(len, options), key, mistakes):
+            continue
         for steps in itertools.product(*options):
             if not _is_twice(steps, keys, key, seen, mistakes):
                 yield ChainEntry(steps, keys)
@@ -62,7 +64,7 @@ def _steps(
         return
     check_values(values, (), key, mistakes)
     where = CompressionKeys(method=str(method), models=keys.models, tasks=keys.tasks)
-    for point in grid(values, kind.modules):
+    for point in grid(values, kind.modules, key, mistakes):
         each = read_entry(kind, str(method), point, key, mistakes)
         if each is not None:
             yield CompressionEntry(each.module_name, each.module, each.settings, where, each.explicit)

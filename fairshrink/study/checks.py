@@ -127,6 +127,7 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
         remedy = "`train:` with a table, or `finetune: false` for models that are ready-made"
         mistakes.append(Mistake(f"{key}.train", f"a {task.kind} task needs examples", remedy))
     check_ready_made(study, task, mistakes)
+    _check_shares(task, mistakes)
     needed = {"text"} | ({"label"} if module.HEAD in ("regression", "classification") else set())
     for path, table in task.tables():
         for column in sorted(needed - set(table.columns)):
@@ -138,6 +139,14 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
         mistakes.append(Mistake(f"{key}.splits", "a split is named twice", "each number once"))
     if study.whole and not any(task.name in model.tasks for model in study.models.values()):
         mistakes.append(Mistake(key, "no model has this task", f"`{task.name}` in a model's `tasks`, or leave it out"))
+
+
+def _check_shares(task: TaskEntry, mistakes: list[Mistake]) -> None:
+    """Something is left to train on."""
+    held = {name: getattr(task.settings, name, 0.0) for name in ("test_share", "dev_share")}
+    if task.keys.train is not None and not task.tests and sum(held.values()) >= 1:
+        reason = f"test_share {held['test_share']:g} and dev_share {held['dev_share']:g} leave nothing to train on"
+        mistakes.append(Mistake(f"tasks.{task.name}.test_share", reason, "shares whose sum is below 1"))
 
 
 def _check_pairs(task: TaskEntry, mistakes: list[Mistake]) -> None:

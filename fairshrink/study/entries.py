@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, get_origin
 
 from pydantic import BaseModel
 
 from fairshrink.contracts import AnyMethod
+from fairshrink.errors import brief
 from fairshrink.study.catalog import ModulesOf
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
 M = TypeVar("M", bound="HasSettings")
 K = TypeVar("K", bound=BaseModel)
+MOST_POINTS = 10_000
+"""Of the grid of one entry: more checkpoints of one baseline than anyone computes."""
 
 
 class HasSettings(Protocol):
@@ -54,7 +58,8 @@ def read_entry(kind: Kind[M, K], name: str, values: object, key: str, mistakes: 
     module_name = stated.get(selector)
     if not isinstance(module_name, str):
         known = suggestion("", modules.names())
-        mistakes.append(Mistake(f"{key}.{selector}", "this key is missing", f"`{selector}: NAME` with {known}"))
+        reason = f"{brief(module_name)} is no name" if selector in stated else "this key is missing"
+        mistakes.append(Mistake(f"{key}.{selector}", reason, f"`{selector}: NAME` with {known}"))
         return None
     if module_name not in modules:
         remedy = suggestion(module_name, modules.names())
@@ -70,8 +75,10 @@ def read_entry(kind: Kind[M, K], name: str, values: object, key: str, mistakes: 
     return Parsed(name, module_name, module, settings, keys, frozenset(own))
 
 
-def grid(values: dict[str, Any], modules: ModulesOf[AnyMethod]) -> Iterator[dict[str, Any]]:
-    """The points of an entry in which a list of values stands for one setting each."""
+def grid(
+    values: dict[str, Any], modules: ModulesOf[AnyMethod], key: str, mistakes: list[Mistake]
+) -> Iterator[dict[str, Any]]:
+    """The points of an entry in which a list of values stands for one setting each; too many are a mistake."""
     method = values.get("method")
     fields = modules[method].Settings.model_fields if isinstance(method, str) and method in modules else {}
     axes = {
@@ -79,5 +86,15 @@ def grid(values: dict[str, Any], modules: ModulesOf[AnyMethod]) -> Iterator[dict
         for name, value in values.items()
         if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) not in (list, tuple)
     }
-    for point in itertools.product(*axes.values()):
-        yield values | dict(zip(axes, point, strict=True))
+    if few_enough([len(each) for each in axes.values()], key, mistakes):
+        for point in itertools.product(*axes.values()):
+            yield values | dict(zip(axes, point, strict=True))
+
+
+def few_enough(lengths: Iterable[int], key: str, mistakes: list[Mistake]) -> bool:
+    """Whether lists of these lengths make a grid that can be computed; else it is a mistake."""
+    points = math.prod(lengths)
+    if points > MOST_POINTS:
+        reason = f"its lists of values make {points:,} combinations"
+        mistakes.append(Mistake(key, reason, f"at most {MOST_POINTS:,}, with fewer values"))
+    return points <= MOST_POINTS

@@ -7,9 +7,10 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Any, TypeVar
 
 from fairshrink.contracts import CONTROLS, DOSE, AnyMethod
+from fairshrink.errors import brief
 from fairshrink.keys import canonical
 from fairshrink.study.catalog import Catalog, Chosen
-from fairshrink.study.entries import Kind, Parsed, grid, read_entry
+from fairshrink.study.entries import Kind, Parsed, few_enough, grid, read_entry
 from fairshrink.study.mistakes import Mistake, checked
 from fairshrink.study.schema import CompressionKeys, ControlKeys, DoseKeys
 from fairshrink.study.study import CompressionEntry, ControlEntry
@@ -46,7 +47,8 @@ def doses(entries: Entries, catalog: Catalog, mistakes: list[Mistake]) -> Iterat
         for listed, numbers in {"amounts": keys.amounts, "dose_seed": keys.dose_seed}.items():
             if len(set(numbers)) != len(numbers):
                 mistakes.append(Mistake(f"doses.{keys.name}.{listed}", "a number is there twice", "each number once"))
-        yield from _amounts(keys, catalog)
+        if few_enough([len(keys.amounts), len(keys.dose_seed)], f"doses.{keys.name}", mistakes):
+            yield from _amounts(keys, catalog)
 
 
 def _amounts(keys: DoseKeys, catalog: Catalog) -> Iterator[ControlEntry]:
@@ -82,14 +84,14 @@ def _points(
             mistakes.append(misplaced(method, f"{key}.method", catalog))
             continue
         check_values(values, kind.common.model_fields, key, mistakes)
-        for point in grid(values, kind.modules):
+        for point in grid(values, kind.modules, key, mistakes):
             each = read_entry(kind, str(method), point, key, mistakes)
             if each is None:
                 continue
             for where in itertools.product(each.keys.models or ("*",), each.keys.tasks or ("*",)):
                 identity = (each.module_name, canonical(each.settings.model_dump(mode="json")), str(where))
                 if identity in seen:
-                    reason = f"{each.module_name} with {point} is in {seen[identity]} already"
+                    reason = f"{each.module_name} with {brief(point)} is in {seen[identity]} already"
                     mistakes.append(Mistake(key, reason, "leave one of the two out"))
                     break
                 seen[identity] = key

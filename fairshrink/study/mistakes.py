@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from fairshrink.errors import UserError
+from fairshrink.errors import UserError, brief
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def checked(
     """``model(**values)``, or None with its errors added to ``mistakes``; ``also`` are further keys allowed there."""
     odd = [name for name in values if not isinstance(name, str)]
     if odd:
-        reason = f"the key {odd[0]!r} is no text"
+        reason = f"the key {brief(odd[0])} is no text"
         mistakes.append(Mistake(f"{key}.{odd[0]}".lstrip("."), reason, "one of the keys in docs/study.md"))
         values = {name: value for name, value in values.items() if isinstance(name, str)}
     try:
@@ -88,7 +88,7 @@ def checked(
         mistakes += [
             mistake
             for kind, mistake in found
-            if kind == "value_error" or not any(f"{each}.".startswith(f"{mistake.key}.") for each in meant)
+            if kind == "value_error" or not any(re.match(re.escape(mistake.key) + r"([.\[]|$)", each) for each in meant)
         ]
     except (TypeError, UserError) as error:
         mistakes.append(Mistake(key, str(error), "see docs/study.md"))
@@ -97,7 +97,8 @@ def checked(
 
 def _translate(error: Any, model: type[BaseModel], key: str, also: Iterable[str]) -> Mistake:
     # Pydantic names the members of a union as well, as in "file.list[str].0".
-    path = ".".join([key, *(str(part) for part in error["loc"] if not re.fullmatch(r"[a-z-]+\[.*\]", str(part)))])
+    inner = [part for part in error["loc"] if not re.fullmatch(r"[a-z-]+\[.*\]", str(part))]
+    path = key + "".join(f"[{part}]" if isinstance(part, int) else f".{part or brief(part)}" for part in inner)
     owner, field = _place(model, error["loc"])
     description = f": {field.description}" if field is not None and field.description else ""
     if error["type"] == "extra_forbidden":
@@ -110,7 +111,9 @@ def _translate(error: Any, model: type[BaseModel], key: str, also: Iterable[str]
     if own and "; " in message:
         reason, _, remedy = message.rpartition("; ")
         return Mistake(path, reason, remedy)
-    given = "" if own and not isinstance(error["input"], str | int | float) else f" (it is {error['input']!r})"
+    given = "" if own and not isinstance(error["input"], str | int | float) else f" (it is {brief(error['input'])})"
+    if error["type"] in ("dict_type", "model_type"):
+        message = "A mapping of keys to values belongs here"
     return Mistake(
         path, message[0].lower() + message[1:] + given, f"a valid value{description}" if description else message
     )

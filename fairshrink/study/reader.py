@@ -98,6 +98,10 @@ def _downloads(
         if each is not None:
             given: SourceSettings = each.settings
             settings = given.anchored(folder)
+            if settings.local is not None and Path.cwd().is_relative_to(settings.local.resolve()):
+                reason = f"{settings.local}: results would be put into this local source itself"
+                mistakes.append(Mistake(f"downloads.{name}.path", reason, "a folder or file inside of it"))
+                continue
             if settings.local is not None and not settings.local.exists():
                 pin = recall(name)
                 settings = settings if pin is None else settings.recalled(pin)

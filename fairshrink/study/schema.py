@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from fairshrink.contracts import ModelFamily, Precision, RestorePolicy, StoredType
 from fairshrink.data.table import Said, Table, each_once, said
-from fairshrink.settings import Below, Inside, Settings
+from fairshrink.settings import Below, Inside, Possible, Settings
 
 
 class Files(Settings):
@@ -129,7 +129,9 @@ class ControlKeys(Settings):
 class DoseKeys(Settings):
     """A stated stereotype, of which baselines get some rows to learn."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="its name in the tables: letters, digits and _")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_]+$", max_length=40, description="its name in the tables: letters, digits and _"
+    )
     task: str = Field(description="the task whose baselines are trained again")
     table: Table = Field(description="the rows to choose from, with the columns that the task's `train` has")
     amounts: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = Field(
@@ -205,7 +207,9 @@ class Execution(Settings):
 class StudyKeys(Settings):
     """Top-level keys of a study."""
 
-    study: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="its name: letters, digits and _")
+    study: str = Field(
+        pattern=r"^[A-Za-z0-9_]+$", max_length=80, description="its name: at most 80 letters, digits and _"
+    )
     seed: int = Field(0, ge=0, description="added to a split's number to seed everything random in it")
     downloads: dict[str, dict[str, Any]] = Field(description="what is fetched, pinned: `source` and its settings")
     models: dict[str, Any] = Field(description="pretrained models by name")
@@ -217,7 +221,7 @@ class StudyKeys(Settings):
     doses: list[dict[str, Any]] = Field([], description="baselines trained on examples of a stated stereotype as well")
     metrics: list[dict[str, Any]] = Field(min_length=1, description="metrics and what they are applied to")
     statistics: Statistics = Field(Statistics(), description="intervals")
-    validity: str | None = Field(
+    validity: Possible | None = Field(
         None,
         description="file `validity.csv` of a study that tested the metrics; a metric that failed is not measurable, "
         "one that failed only where training in general is asked for speaks of the checkpoints at hand",

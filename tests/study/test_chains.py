@@ -200,7 +200,7 @@ WRONG = {
     ),
     "a method beside": ([{"chain": [PRUNED, INT8], "method": "random"}], "compressions[0].method", "no key 'method'"),
     "no text": ([{"chain": "wanda"}], "compressions[0].chain", "list"),
-    "no mapping": ([{"chain": ["wanda", "recovery"]}], "compressions[0].chain.0", "dict"),
+    "no mapping": ([{"chain": ["wanda", "recovery"]}], "compressions[0].chain[0]", "a mapping of keys"),
 }
 
 

@@ -97,7 +97,7 @@ CASES = {
         "bias_nli, task_score",
     ),
     "no amount": (dose(amounts=[]), "doses[0].amounts", "at least 1 item", "a valid value"),
-    "an amount of none": (dose(amounts=[0]), "doses[0].amounts.0", "greater than or equal to 1", "replaced"),
+    "an amount of none": (dose(amounts=[0]), "doses[0].amounts[0]", "greater than or equal to 1", "replaced"),
     "an amount twice": (dose(amounts=[2, 2]), "doses.harsh.amounts", "twice", "once"),
     "a dose twice": (
         lambda c: c["doses"].extend([DOSE, DOSE | {"amounts": [1]}]),

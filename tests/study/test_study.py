@@ -93,6 +93,12 @@ CASES = {
         "not named",
         "`label: NAME`",
     ),
+    "shares that leave nothing to train on": (
+        lambda c: c["tasks"]["sentiment"].update(test_share=0.6, dev_share=0.4),
+        "tasks.sentiment.test_share",
+        "leave nothing to train on",
+        "below 1",
+    ),
     "wrong column name": (
         lambda c: c["tasks"]["sentiment"]["train"]["columns"].update(text="sentense"),
         "tasks.sentiment.train.columns.text",

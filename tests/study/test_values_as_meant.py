@@ -46,12 +46,14 @@ NUMBERS = [
     ((*SENTIMENT, "splits"), [2**40], "too large"),
     ((*SENTIMENT, "splits"), [-1], "greater than or equal to 0"),
     ((*SENTIMENT, "learning_rate"), float("inf"), "finite"),
-    ((*SENTIMENT, "learning_rate"), datetime.date(2020, 1, 1), "number"),
+    ((*SENTIMENT, "learning_rate"), datetime.date(2020, 1, 1), "YAML reads 2020-01-01 as a date"),
     (("metrics", 2, "margin"), float("nan"), "finite"),
     (("metrics", 2, "sample"), True, "true or false"),
     (("compressions", 0, "sparsity"), "0.5", "is text"),
     (("compressions", 0, "sparsity"), True, "true or false"),
     (("statistics",), {"level": float("nan")}, "finite"),
+    ((*SENTIMENT, "dev_share"), 0.86, "less than 0.5"),
+    (("compressions", 0, "sparsity"), [number / 20_000 for number in range(1, 15_000)], "14,999 combinations"),
 ]
 LISTS = [
     (("compressions", 0, "sparsity"), [], "empty list"),
@@ -77,6 +79,16 @@ PATHS = [
 ]
 WORDS = [
     (("execution",), {"device": "gpu"}, "pattern"),
+    (("study",), "a" * 81, "at most 80 characters"),
+    (("output",), "a" * 256, "too long for a file"),
+    ((*NLI, "file"), "/".join(["a" * 200] * 6), "too long for a file"),
+    ((*NLI, "labels"), ["a", "a"], "the same but for case"),
+    ((*NLI, "labels"), ["a", b"b"], "neither text nor number"),
+    ((*NLI, "columns"), {"text": b"premise", "label": "label"}, "neither text nor number"),
+    ((*NLI, "columns"), {"text": datetime.date(2020, 1, 2)}, "YAML reads 2020-01-02 as a date"),
+    (("models", "minilm", "folder"), b"a", "neither text nor number"),
+    (("downloads", "minilm"), 7, "a mapping of keys to values belongs here"),
+    (("compressions",), [7], "a mapping of keys to values belongs here"),
     ((*NLI, "columns"), {"text": "premise", "text_pair": "premise", "label": "label"}, "both the column 'premise'"),
 ]
 
@@ -120,10 +132,54 @@ def test_what_is_meant_is_accepted(tmp_path):
         (b"", "not a mapping"),
         (b"- a\n", "not a mapping"),
         (b"study: 2020-13-45\n", "not valid YAML"),
+        (b"study: a\nseed: !!int ''\n", "'' is no number"),
+        (b"study: a\nseed: !!float ''\n", "'' is no number"),
+        (b"study: a\nseed: " + b"9" * 5000, "is no number"),
+        (b"study: a\nseed: !!bool 'x'\n", "'x' is neither true nor false"),
+        (b"study: !!omap [a: 1]\n", "line 1: !!omap is no type that a study has"),
+        (b"study: !!set {a}\n", "neither text nor number nor list"),
+        (b"study: a\noutput: !!python/name:os.system\n", "line 2: could not determine a constructor"),
+        (b"study: a\n\x07\n", "line 2: a control character"),
+        (b"study: a\noutput: &b {b: *b}\n", "recursive"),
+        (b"'': a\nstudy: a\n", "there is no key '' here"),
     ],
 )
 def test_a_file_that_is_no_study(content, said, tmp_path):
     assert said in " | ".join(reason for _, reason, _ in mistakes(tmp_path, content))
+
+
+def test_aliases_that_stand_for_millions_of_values(tmp_path):
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))]
+    for path in ("study", "seed", "output", "models", "metrics", "downloads", "compressions"):
+        found = mistakes(tmp_path, "\n".join([*lines, f"{path}: *a11", ""]).encode())
+        assert any(key.startswith(path) for key, _, _ in found)
+        assert sum(map(len, (each for mistake in found for each in mistake))) < 20_000
+
+
+def test_local_sources_that_cannot_be_copied(tmp_path, monkeypatch):
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    (tmp_path / "beside").mkdir()
+    monkeypatch.chdir(clone)
+    for path, said in {
+        ".": "put into this local source itself",
+        "..": "put into this local source itself",
+        "../beside": "an empty folder",
+        "/": "put into this local source itself",
+        "absent": "does not exist",
+        "~nobody-of-this-name/a": "does not exist",
+        "a" * 300: "too long for a file",
+        "a\0b": "control characters",
+    }.items():
+        found = mistakes(clone, changed(("downloads", "pairs"), {"source": "local", "path": path}))
+        assert [key for key, reason, _ in found if said in reason and key.startswith("downloads.pairs")], (path, found)
+
+
+@pytest.mark.parametrize("number", ["2e-5", "2E-05", "+2e-5", "0.2e-4"])
+def test_a_number_with_an_exponent_needs_no_point(tmp_path, number):
+    file = tmp_path / "study.yaml"
+    file.write_bytes(changed((*SENTIMENT, "learning_rate"), "HERE").replace(b"HERE", number.encode()))
+    assert studies.load(str(file)).tasks["sentiment"].settings.learning_rate == 2e-5
 
 
 @pytest.mark.parametrize("path", ["a", "a/b.csv", "a*b/[ab]?.json", "a..b", "..a/b", "outer.tar.gz!inner/*", "."])
