@@ -14,7 +14,7 @@ def write(folder: Path) -> None:
     """The local files of the study."""
     write_data(folder / "local", models=())
     stub_model(folder / "local" / "small")
-    (folder / "validity.csv").write_text("model,task,metric,passed\nbert,sentiment,crows_pairs,True\n")
+    (folder / "validity.csv").write_text("model,task,metric,test,passed\nbert,sentiment,crows_pairs,dose,True\n")
 
 
 def content() -> dict:
