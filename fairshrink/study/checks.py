@@ -143,9 +143,9 @@ def _check_task(study: Study, task: TaskEntry, mistakes: list[Mistake]) -> None:
 
 def _check_shares(task: TaskEntry, mistakes: list[Mistake]) -> None:
     """Something is left to train on."""
-    held = {name: getattr(task.settings, name, 0.0) for name in ("test_share", "dev_share")}
-    if task.keys.train is not None and not task.tests and sum(held.values()) >= 1:
-        reason = f"test_share {held['test_share']:g} and dev_share {held['dev_share']:g} leave nothing to train on"
+    test, dev = getattr(task.settings, "test_share", 0.0), getattr(task.settings, "dev_share", 0.0)
+    if task.keys.train is not None and not task.tests and test + dev >= 1:
+        reason = f"test_share {test:g} and dev_share {dev:g} leave nothing to train on"
         mistakes.append(Mistake(f"tasks.{task.name}.test_share", reason, "shares whose sum is below 1"))
 
 
