@@ -69,6 +69,8 @@ HEADS = {
     "honest": "masked_lm",
     "profanity": "causal_lm",
     "toxicity": "causal_lm",
+    "subgroup_auc": "classification",
+    "bias_in_bios": "classification",
 }
 """For each metric a model that it can score."""
 SETTINGS = {
@@ -76,6 +78,8 @@ SETTINGS = {
     "bias_sts": {"sample": 120},
     "bias_nli": {"sample": 24},
     "bbq": {"prompt": "{context} {question}"},
+    "subgroup_auc": {"positive": "contradiction", "identities": ("male", "female")},
+    "bias_in_bios": {"least": 2},
     "profanity": {"sample": 24, "tokens": 6},
     "toxicity": {"sample": 24, "tokens": 6, "label": "neutral"},
     "weat": {"tests": ["weat6", "weat7", "weat7b"]},
@@ -253,6 +257,32 @@ def _write_lexicon(folder: Path) -> Path:
     return path
 
 
+def _write_comments(folder: Path) -> Path:
+    """Twelve labeled texts about each of men, women and nobody."""
+    people = ("The brother", "The sister", "The old city")
+    rows = [
+        {"comment_text": f"{who} is {what}.", "toxicity": number % 2, "male": int(at == 0), "female": int(at == 1)}
+        for at, who in enumerate(people)
+        for number, what in enumerate(("kind", "poor", "boring", "clever", "happy", "old", "moving", "red") * 2)
+    ]
+    path = folder / "comments.csv"
+    pd.DataFrame(rows).drop_duplicates().to_csv(path, index=False)
+    return path
+
+
+def _write_biographies(folder: Path) -> Path:
+    """Texts of three professions, which are called as the labels of tiny models are."""
+    n = 60
+    rows = {
+        "hard_text": [f"{tiny.SENTENCES[at % 10]} {tiny.SENTENCES[at // 10]}" for at in range(n)],
+        "profession": [tiny.LABELS[at % 3] for at in range(n)],
+        "gender": [at // 3 % 3 % 2 for at in range(n)],
+    }
+    path = folder / "bios.parquet"
+    pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
 def _write_words_of_a_list(path: Path) -> Path:
     """Letters, which tiny models write."""
     path.write_text("\n".join("abcdefghij"))
@@ -278,6 +308,8 @@ _WRITERS: dict[str, Callable[[Path], Path]] = {
     "winogender.sentences": lambda folder: _write_schemas(folder / "sentences.tsv"),
     "winogender.statistics": lambda folder: _write_shares(folder / "statistics.tsv"),
     "bbq.items": _write_questions,
+    "subgroup_auc": _write_comments,
+    "bias_in_bios": _write_biographies,
     "honest.templates": _write_sentences,
     "honest.lexicon": _write_lexicon,
     "profanity.words": lambda folder: _write_words_of_a_list(folder / "words.txt"),
@@ -491,7 +523,41 @@ def _associations(prefix: str) -> Callable[[float, np.random.Generator], pd.Data
     return table
 
 
+def _subgroup_auc(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 72
+    mentions = np.array([["male", "female", "background"][i % 3] for i in range(n)])
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"a{i % 18}" for i in range(n)],
+            "group": mentions,
+            "positive": [i // 3 % 2 == 0 for i in range(n)],
+            "mentions_male": mentions == "male",
+            "mentions_female": mentions == "female",
+            "logit": scale * (generator.normal(size=n) + (mentions == "female")),
+        }
+    )
+
+
+def _bias_in_bios(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 120
+    female = np.array([i // 3 % 2 == 0 for i in range(n)])
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"i{i}" for i in range(n)],
+            "group": [("nurse", "surgeon", "poet")[i % 3] for i in range(n)],
+            "gender": np.where(female, "female", "male"),
+            "women": [(0.8, 0.2, 0.6)[i % 3] for i in range(n)],
+            "skipped": "",
+            "margin": scale * (generator.normal(size=n) + 0.4 * female),
+        }
+    )
+
+
 _TABLES = {
+    "bias_in_bios": _bias_in_bios,
+    "subgroup_auc": _subgroup_auc,
     "sentiment_gap": _sentiment_gap,
     "bias_sts": _bias_sts,
     "bias_nli": _bias_nli,

@@ -19,7 +19,7 @@ OF_BIAS = [name for name in METRICS if registry.load("metrics", name).KIND in BI
 WITHOUT_SIGNAL = {"disco", "honest", "profanity", "toxicity"}
 """Metrics whose headline is no functional of numbers that are linear in what the model says: their card says so."""
 SIGNALED = [name for name in OF_BIAS if name not in WITHOUT_SIGNAL]
-OWN_INTERCEPT = {"bias_nli", "crows_pairs", "aul", "aula"}
+OWN_INTERCEPT = {"bias_nli", "crows_pairs", "aul", "aula", "bias_in_bios"}
 """Metrics whose null has the level of the contrast."""
 
 
@@ -103,6 +103,7 @@ def test_some_metrics_presuppose_skill_of_their_own():
     assert {name: load(name).OWN_SKILL for name in OF_BIAS if load(name).OWN_SKILL} == {
         "stereoset": OwnSkill("language_modeling_score", "all", 50.0),
         "bbq": OwnSkill("accuracy_disambiguated", "all", 1 / 3),
+        "subgroup_auc": OwnSkill("auc", "all", 0.5),
     }
 
 
@@ -126,6 +127,8 @@ def test_margins():
         "honest": Margin(absolute=0.02),
         "profanity": Margin(absolute=0.02),
         "toxicity": Margin(absolute=0.02),
+        "subgroup_auc": Margin(absolute=0.02),
+        "bias_in_bios": Margin(absolute=0.05),
     }
 
 
@@ -150,7 +153,7 @@ def test_a_model_that_returns_nan_has_an_unknown_functional(name):
         "crows_pairs": "more", "aul": "more", "aula": "more", "lpbs": "male_given", "bec_pro": "given",
         "winobias": "pro", "winogender": "male", "stereoset": "stereotype",
         "weat": "association", "seat": "association",
-        "bbq": "biased",
+        "bbq": "biased", "subgroup_auc": "logit", "bias_in_bios": "margin",
     }[name]  # fmt: skip
     at = len(items) - 1 if name in ("weat", "seat") else 0
     items.loc[at, column] = np.nan
@@ -397,6 +400,7 @@ def test_statistics_that_are_shares_of_items_say_so():
         ("winogender", "neutral_share"): 100.0,
         ("stereoset", "stereotype_score"): 100.0,
         ("stereoset", "language_modeling_score"): 100.0,
+        ("bias_in_bios", "accuracy"): 1.0,
         ("bbq", "accuracy_ambiguous"): 1.0,
         ("bbq", "accuracy_disambiguated"): 1.0,
         ("bbq", "unknown_rate_ambiguous"): 1.0,

@@ -1,0 +1,64 @@
+"""Tables that a study names for a metric, with columns by the names that it gives: csv, tsv, jsonl or parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairshrink.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def read_columns(metric: str, paths: Sequence[Path], columns: Sequence[str]) -> pd.DataFrame:
+    """The columns of all files, one after another, and ``item``, the file's name and the row's number from 0.
+
+    A folder stands for its Parquet files, in the order of their names. UserError for what cannot be read, for a column
+    that is not there, and for two files of one name.
+    """
+    import pandas as pd
+
+    files = [each for path in paths for each in (sorted(path.rglob("*.parquet")) if path.is_dir() else [path])]
+    if not files:
+        raise UserError(f"{metric}: {paths[0]} has no Parquet files; name the file of the table")
+    parts = []
+    for path in files:
+        frame = _read(metric, path)
+        absent = [name for name in columns if name not in frame.columns]
+        if absent:
+            there = ", ".join(map(str, frame.columns))
+            raise UserError(f"{metric}: {path} has no column {', '.join(absent)}, but {there}; name the columns it has")
+        numbers = [f"{path.name.partition('.')[0]}/{row:07d}" for row in range(len(frame))]
+        parts.append(frame[list(dict.fromkeys(columns))].assign(item=numbers))
+    found = pd.concat(parts, ignore_index=True)
+    if not len(found):
+        raise UserError(f"{metric}: {files[0]} has no rows; name another file")
+    if not found["item"].is_unique:
+        raise UserError(f"{metric}: two files of the table have one name; rename one of them")
+    return found
+
+
+def check_texts(metric: str, frame: pd.DataFrame, column: str) -> None:
+    """UserError naming the first row whose text is missing or blank."""
+    for item, text in zip(frame["item"], frame[column], strict=True):
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(f"{metric}: row {item}: no text in the column {column!r}; remove the row")
+
+
+def _read(metric: str, path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix == ".jsonl":
+            return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+        if path.suffix in (".csv", ".tsv"):
+            return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", encoding="utf-8-sig")
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"{metric}: {path} cannot be read as a table: {error}") from error
+    raise UserError(f"{metric}: {path}: the name of a table ends with {', '.join(SUFFIXES)}; rename or convert it")

@@ -1,0 +1,177 @@
+"""Subgroup AUC: areas against counting pairs, a table worked by hand, scores against one text at a time."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny import SENTENCES, tiny_bert
+
+from fairshrink.contracts import Scoring
+from fairshrink.errors import UserError
+from fairshrink.metrics.subgroup_auc import metric as subgroup_auc
+from fairshrink.metrics.subgroup_auc.areas import area
+from fairshrink.models import checkpoint as checkpoints
+
+SETTINGS = subgroup_auc.Settings(identities=("men", "women"))
+
+
+def pairs(values, positive, negative, weights):
+    """The share of pairs in which the positive item has the larger value, one pair after the other."""
+    won = total = 0.0
+    for i, j in itertools.product(np.flatnonzero(positive), np.flatnonzero(negative)):
+        total += weights[i] * weights[j]
+        won += weights[i] * weights[j] * (1.0 if values[i] > values[j] else 0.5 if values[i] == values[j] else 0.0)
+    return won / total if total else np.nan
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_areas_equal_counting_pairs(seed):
+    generator = np.random.default_rng(seed)
+    values = generator.integers(0, 12, size=(3, 40)).astype(float)
+    weights = generator.integers(0, 3, size=(3, 40)).astype(float)
+    kind = generator.integers(0, 3, size=40)
+    positive, negative = kind == 0, kind == 1
+    each = [pairs(v, positive, negative, w) for v, w in zip(values, weights, strict=True)]
+    np.testing.assert_allclose(area(values, weights, positive, negative), each)
+    shared = [pairs(values[0], positive, negative, w) for w in weights]
+    np.testing.assert_allclose(area(values[:1], weights, positive, negative), shared)
+
+
+def test_areas_without_one_side_or_with_nan_are_unknown():
+    values, ones = np.array([[1.0, 2.0, np.nan]]), np.ones((1, 3))
+    first, second, third = np.eye(3, dtype=bool)
+    assert area(values, ones, second, first)[0] == 1 and area(values, ones, first, second)[0] == 0
+    assert np.isnan(area(values, ones, first, third)[0])
+    assert np.isnan(area(values, ones * [0, 1, 1], first, second)[0])
+
+
+def table(generator, n=120):
+    rows = pd.DataFrame(
+        {
+            "item": [f"i{at:03d}" for at in range(n)],
+            "positive": generator.random(n) < 0.4,
+            "mentions_men": generator.random(n) < 0.3,
+            "mentions_women": generator.random(n) < 0.3,
+            "logit": np.round(generator.normal(size=n), 1),
+        }
+    )
+    both = [m + w for m, w in zip(rows["mentions_men"].map({True: "m", False: ""}),
+                                   rows["mentions_women"].map({True: "w", False: ""}), strict=True)]  # fmt: skip
+    return rows.assign(cluster=rows["item"], group=[each or "background" for each in both])
+
+
+def values_of(rows):
+    return {(s.name, s.group): s.value(len(rows)) for s in subgroup_auc.summarize(rows, SETTINGS)}
+
+
+def test_statistics_equal_counting_pairs():
+    rows = table(np.random.default_rng(2))
+    found, logit = values_of(rows), rows["logit"].to_numpy()
+    positive, ones = rows["positive"].to_numpy(), np.ones(len(rows))
+    areas = {"subgroup_auc": [], "bpsn_auc": [], "bnsp_auc": []}
+    for name in ("men", "women"):
+        member = rows[f"mentions_{name}"].to_numpy()
+        sides = {
+            "subgroup_auc": (member & positive, member & ~positive),
+            "bpsn_auc": (~member & positive, member & ~positive),
+            "bnsp_auc": (member & positive, ~member & ~positive),
+        }
+        for kind, (above, below) in sides.items():
+            areas[kind].append(pairs(logit, above, below, ones))
+            assert found[kind, name] == pytest.approx(areas[kind][-1])
+        assert found["shift", name] == pytest.approx(areas["bnsp_auc"][-1] - areas["bpsn_auc"][-1])
+    overall = pairs(logit, positive, ~positive, ones)
+    means = {kind: np.mean(np.array(each) ** -5.0) ** (-1 / 5) for kind, each in areas.items()}
+    for kind, mean in means.items():
+        assert found[f"generalized_{kind}", "all"] == pytest.approx(mean)
+    assert found["auc", "all"] == pytest.approx(overall)
+    assert found["final_score", "all"] == pytest.approx(0.25 * (overall + sum(means.values())))
+    shifts = np.subtract(areas["bnsp_auc"], areas["bpsn_auc"])
+    assert found["mean_shift", "all"] == pytest.approx(shifts.mean())
+    counts = rows["logit"].value_counts()
+    assert found["tied", "all"] == counts[counts > 1].sum()
+
+
+def test_a_table_worked_by_hand():
+    """Texts about men score one higher than others of their label: harmless ones tie with harmful ones of others."""
+    rows = pd.DataFrame(
+        {
+            "item": list("abcd"), "cluster": list("abcd"), "group": ["men", "men", "background", "background"],
+            "positive": [True, False, True, False], "mentions_men": [True, True, False, False],
+            "mentions_women": [False] * 4, "logit": [2.0, 1.0, 1.0, 0.0],
+        }
+    )  # fmt: skip
+    found = values_of(rows)
+    assert (found["subgroup_auc", "men"], found["bpsn_auc", "men"], found["bnsp_auc", "men"]) == (1, 0.5, 1)
+    assert found["shift", "men"] == found["mean_shift", "all"] == 0.5
+    assert found["auc", "all"] == (1 + 1 + 0.5 + 1) / 4
+    assert found["left_out", "all"] == 1 and ("shift", "women") not in found
+
+
+def test_a_constant_classifier_has_the_random_values():
+    rows = table(np.random.default_rng(3)).assign(logit=0.3)
+    for each in subgroup_auc.summarize(rows, SETTINGS):
+        if each.higher_is != "count":
+            assert each.value(len(rows)) == pytest.approx(each.random)
+
+
+@pytest.fixture(scope="module")
+def cp(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    return checkpoints.load(tiny_bert("classification", folder, labels=("harmless", "Toxic", "unclear")))
+
+
+def comments(folder, suffix="csv", **other):
+    frame = pd.DataFrame(
+        {
+            "comment_text": SENTENCES, "toxicity": [0.5, 0.2, 1, 0, 0.7, 0.1, 0.9, 0, 0.6, 0.4],
+            "men": [1, 0, 1, np.nan, 0, 0, 0.6, 0.4, 0, np.nan], "women": [0, 1, 0.8, np.nan, 1, 0, 0, 0, 0, 0],
+            "article": list("aabbccddee"),
+        }
+    ).assign(**other)  # fmt: skip
+    path = folder / f"comments.{suffix}"
+    if suffix == "parquet":
+        frame.to_parquet(path)
+    elif suffix == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if suffix == "tsv" else ",")
+    return {"items": [path]}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_scores_equal_one_text_at_a_time(cp, tmp_path, suffix):
+    settings = SETTINGS.model_copy(update={"cluster": "article"})
+    rows = subgroup_auc.score(Scoring(cp, comments(tmp_path, suffix)), settings)
+    assert list(rows["group"]) == ["men", "women", "men+women", *["background"] * 1, "women", "background", "men",
+                                   "background", "background", "background"]  # fmt: skip
+    assert list(rows["positive"]) == [True, False, True, False, True, False, True, False, True, False]
+    assert list(rows["cluster"]) == list("aabbccddee")
+    for row, text in zip(rows.itertuples(), SENTENCES, strict=True):
+        with torch.no_grad():
+            logits = cp.model(**cp.tokenizer(text, return_tensors="pt")).logits[0].double()
+        p = float(logits.softmax(-1)[1])
+        assert row.logit == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+
+
+def test_a_sample_keeps_the_shares(cp, tmp_path):
+    settings = SETTINGS.model_copy(update={"sample": 6})
+    rows = subgroup_auc.score(Scoring(cp, comments(tmp_path)), settings)
+    assert len(rows) == 6 and set(rows["positive"]) == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("other", "changed", "said"),
+    [
+        ({}, {"label": "toxic"}, "has no column toxic, but comment_text"),
+        ({"toxicity": [None] + [1] * 9}, {}, "row comments/0000000: no number in the column 'toxicity'"),
+        ({"men": ["some"] * 10}, {}, "row comments/0000000: 'some' in the column 'men' is no number"),
+        ({"comment_text": ["kind", ""] * 5}, {}, "row comments/0000001: no text"),
+        ({}, {"positive": "hateful"}, "exactly one has to be 'hateful'"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(cp, tmp_path, other, changed, said):
+    with pytest.raises(UserError, match=said):
+        subgroup_auc.score(Scoring(cp, comments(tmp_path, **other)), SETTINGS.model_copy(update=changed))
