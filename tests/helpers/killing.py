@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,7 +193,17 @@ class Ended:
 
 
 def run(folder: Path, moment: str = "", seconds: float | None = None) -> Ended:
-    """A run that ends by itself, or is killed at a moment or after some seconds."""
+    """A run that ends by itself, or is killed at a moment or after some seconds.
+
+    One that is refused, as a job of the killed run before it has just finished something, is started again.
+    """
+    while True:
+        ended = _once(folder, moment, seconds)
+        if ended.status < 0 or "run again" not in ended.text:
+            return ended
+
+
+def _once(folder: Path, moment: str, seconds: float | None) -> Ended:
     (folder / ".kill").unlink(missing_ok=True)
     if moment:
         (folder / ".kill").write_text(moment)
@@ -218,16 +227,10 @@ def run(folder: Path, moment: str = "", seconds: float | None = None) -> Ended:
         return Ended(process.returncode, said.read())
 
 
-def finish(folder: Path) -> int:
-    """Run to the end; returns how many runs that took: more than one where a job of the killed one still went on."""
-    for tries in range(1, 4):
-        ended = run(folder)
-        if ended.status == 0:
-            return tries
-        if "run again" not in ended.text:
-            break
-        time.sleep(1)
-    raise AssertionError(ended.text[-5000:])
+def finish(folder: Path) -> None:
+    """Run to the end."""
+    ended = run(folder)
+    assert ended.status == 0, ended.text[-5000:]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
