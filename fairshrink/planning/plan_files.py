@@ -7,11 +7,14 @@ The hash is that of ``plan.json``, which has the hashes of the jobs' files: what
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +37,7 @@ EXPECTED: TypeAdapter[tuple[tuple[str, Use], ...]] = TypeAdapter(tuple[tuple[str
 
 
 def write(plan: Plan, folder: Path = FOLDER) -> Path:
-    """Write a plan, named by its content; returns its ``plan.json``. The oldest plans are removed."""
+    """Write a plan, named by its content; returns its ``plan.json``. The oldest that no run uses are removed."""
     texts = {f"jobs/{job.name}.json": _dump(_packed(job)) for job in plan.jobs}
     outlines = [_outline(job) | {SHA256: _sha256(texts[f"jobs/{job.name}.json"])} for job in plan.jobs]
     texts["plan.json"] = _dump(asdict(replace(plan, jobs=())) | {"jobs": outlines})
@@ -47,8 +50,27 @@ def write(plan: Plan, folder: Path = FOLDER) -> Path:
         except FileNotFoundError:  # a run that began meanwhile has taken it for a leftover
             _fill(target, texts)
     for old in sorted(folder.glob("plan-*/"), key=_age)[:-MAX_PLANS]:
-        shutil.rmtree(old, ignore_errors=True)
+        if not _in_use(old / "plan.json"):
+            shutil.rmtree(old, ignore_errors=True)
     return target / "plan.json"
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Inside, a plan is not removed, however many others are written: jobs read it when they start, maybe days later."""
+    with path.open() as stream:
+        with suppress(OSError):  # a disk without locks
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+
+
+def _in_use(path: Path) -> bool:
+    with suppress(OSError), path.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _age(plan: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -184,6 +185,7 @@ def begin(workflow: Any, made: plan.Plan) -> None:
             "Some of what this run would compute exists already: another run has finished it in the meantime, or the "
             "plan was made with `full=true`, which is for diagrams of the whole graph. Nothing was started; run again."
         )
+    _while_it_runs.enter_context(plan_files.held(Path(os.environ[PLAN_VARIABLE])))
     if workflow.local_exec and sys.stderr.isatty():
         os.environ[TERMINAL] = os.ttyname(sys.stderr.fileno())
     due = {job.rule.name for job in workflow.dag.needrun_jobs()}
@@ -196,6 +198,7 @@ def begin(workflow: Any, made: plan.Plan) -> None:
 
 
 _forking: list[subprocess.Popen[bytes]] = []
+_while_it_runs = contextlib.ExitStack()
 
 
 def _forks_pay(jobs: list[plan.Job]) -> bool:
@@ -212,6 +215,7 @@ def end(made: plan.Plan, *, failed: bool = False) -> None:
         warm.stop(_forking.pop())
     for folder in {Path(path).parent for path in made.computed}:
         artifacts.sweep(folder)
+    _while_it_runs.close()
     pointers.record(made.paths, made.computed)
     published.show_study(Path(made.published), Path(made.output), made.study)
     if failed and len(made.computed) > 2:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import random
 
 import pytest
@@ -200,6 +201,21 @@ def test_old_plans_are_dropped(tmp_path):
     for n in range(plan_files.MAX_PLANS + 5):
         plan_files.write(plan.Plan(f"s{n}", 1, "cpu", 5.0, (), "a", "results", ()), tmp_path)
     assert len(list(tmp_path.glob("plan-*/plan.json"))) == plan_files.MAX_PLANS
+
+
+def test_the_plan_of_a_run_that_goes_on_is_kept(tmp_path):
+    def written(n: int):
+        return plan_files.write(plan.Plan(f"s{n}", 1, "cpu", 5.0, (), "a", "results", ()), tmp_path)
+
+    used, other = written(0), written(1)
+    for place in (used, other):
+        os.utime(place.parent, (0, 0))
+    with plan_files.held(used):
+        for n in range(2, plan_files.MAX_PLANS + 5):
+            written(n)
+        assert used.is_file() and not other.exists()
+    written(1)
+    assert not used.exists()
 
 
 def test_the_longest_chain_starts_first():
