@@ -57,7 +57,7 @@ def write(plan: Plan, folder: Path = FOLDER) -> Path:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Inside, a plan is not removed, however many others are written: jobs read it when they start, maybe days later."""
+    """Inside, a plan is not removed, however many others are written: a job reads it when it starts."""
     with path.open() as stream:
         with suppress(OSError):  # a disk without locks
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
