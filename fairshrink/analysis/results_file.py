@@ -59,6 +59,7 @@ LEDGER = {
     "effective_bits": _FLOAT,
     "bytes": _INT,
     "flops_per_token": _FLOAT,
+    "cache_bytes_per_token": _INT,
 }
 CELL = {
     "model": _TEXT,

@@ -19,6 +19,7 @@ LEDGER = {
     "effective_bits": "bits per weight as stored",
     "bytes": "bytes of the compressed form",
     "flops_per_token": "operations per token",
+    "cache_bytes_per_token": "bytes of keys and values per token",
 }
 
 

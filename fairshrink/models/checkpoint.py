@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -51,7 +51,7 @@ class Checkpoint:
     ``dtype`` is the floating-point type in which parameters are stored on disk; buffers are stored in their own type.
     ``batch_share`` and ``threads`` change how `inference` computes: the share of the usual tokens in a batch, and the
     number of threads if not the process's own. Like ``precision`` they are not stored. ``made``: the size of the files
-    of its maker, where the weights were decoded from these; the ledger counts it, and it is not stored either.
+    of its maker, where the weights were decoded from these; the ledger counts it.
     """
 
     model: torch.nn.Module
@@ -108,6 +108,7 @@ def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu"
         precision=precision,
         path=path,
         dtype=metadata["dtype"],
+        made=AsMade(**metadata["made"]) if "made" in metadata else None,
     )
 
 
@@ -136,7 +137,8 @@ def save(checkpoint: Checkpoint, folder: Path | str) -> None:
     plain_lengths(checkpoint.tokenizer)  # using it has left the last texts' truncation behind
     checkpoint.tokenizer.save_pretrained(folder)
     metadata = {"head": checkpoint.head, "labels": list(checkpoint.labels), "structure": checkpoint.structure}
-    _write_json(folder / "checkpoint.json", {"format": FORMAT, "dtype": checkpoint.dtype, **metadata})
+    made = {"made": asdict(checkpoint.made)} if checkpoint.made else {}
+    _write_json(folder / "checkpoint.json", {"format": FORMAT, "dtype": checkpoint.dtype, **metadata, **made})
 
 
 def from_source(

@@ -11,7 +11,9 @@ Counted (`ledger`, the same on every machine):
 - `flops_per_token`: 2 x multiply-adds of the linear layers of the blocks and of a language-model head. Zeros are not
   skipped, since dense kernels do not skip them; layers that are used several times (ALBERT) count each time. Not
   counted: attention's own products (they grow with the length of the text), embeddings, normalization, and what is
-  applied once per text: task heads, projections of relative positions.
+  applied once per text: task heads, projections of relative positions;
+- `cache_bytes_per_token`: of causal language models, the keys and values that a cache keeps of each token: numbers of
+  the checkpoint's stored type, or of the few bits of `kv_cache` with their levels; 0 for other models.
 
 Compressed form: as it is stored (`models/weights_file.py`), each matrix in the smaller of two lossless forms: dense at
 its stored type, or one bit per entry plus the non-zero entries; with codes of few bits their scales count too.
@@ -33,6 +35,7 @@ import torch
 from fairshrink.models.architecture.blocks import blocks, multiply_adds
 from fairshrink.models.batching import collate
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
+from fairshrink.models.stored_forms import kv_cache
 from fairshrink.models.stored_forms._shared.coded import Coded
 from fairshrink.models.weights_file import stored_bits
 
@@ -72,7 +75,16 @@ def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
         "effective_bits": bits / baseline_weights,
         "bytes": cp.made.bytes if cp.made else sum(each.stored_bits for each in everything) // 8,
         "flops_per_token": 2 * multiply_adds(cp.model, outside=cp.head in TOKEN_HEADS),
+        "cache_bytes_per_token": cache_bytes(cp),
     }
+
+
+def cache_bytes(cp: Checkpoint) -> int:
+    """Bytes of a token's keys and values in all layers, as defined above."""
+    if cp.head != "causal_lm":
+        return 0
+    number = getattr(torch, cp.dtype).itemsize * 8
+    return -(-kv_cache.bits_per_token(cp.model, cp.structure.get("kv_cache"), number) // 8)
 
 
 def stored(cp: Checkpoint) -> list[Tensor]:

@@ -18,6 +18,7 @@ COLUMNS = [
     *("baseline_value", "change_low", "change_high", "mde", "damage", "signal_kept", "null_value", "null_low"),
     *("null_high", "residual", "residual_low", "residual_high", "residual_p", "key"),
     *("params", "zero_fraction_prunable", "zero_fraction_total", "effective_bits", "bytes", "flops_per_token"),
+    "cache_bytes_per_token",
 ]
 
 

@@ -80,6 +80,7 @@ def cells(seed: int = 0) -> pd.DataFrame:
                 "zero_fraction_prunable": sparsity or 0.0,
                 "zero_fraction_total": (sparsity or 0.0) / 2,
                 "flops_per_token": 21e6,
+                "cache_bytes_per_token": 0,
             }
             lost = math.exp(-0.8 * damage)
             score = 0.75 * lost

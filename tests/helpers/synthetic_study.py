@@ -216,6 +216,7 @@ def _provenance(sparsity: float | None) -> dict:
             "effective_bits": 32 * (1 - zeros),
             "bytes": 4000,
             "flops_per_token": 2000.0,
+            "cache_bytes_per_token": 0,
         },
         "measurements": {"latency_ms": 3.25},
         "made": {"wall_s": 12.0, "peak_memory_bytes": 1024, "host": "somewhere"},

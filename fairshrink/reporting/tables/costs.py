@@ -11,7 +11,15 @@ from fairshrink.reporting.overview import value_text
 from fairshrink.reporting.selection import CELL
 from fairshrink.reporting.tables.groups import WHOLE, by_group
 
-LEDGER = ["params", "bytes", "effective_bits", "zero_fraction_prunable", "zero_fraction_total", "flops_per_token"]
+LEDGER = [
+    "params",
+    "bytes",
+    "effective_bits",
+    "zero_fraction_prunable",
+    "zero_fraction_total",
+    "flops_per_token",
+    "cache_bytes_per_token",
+]
 MEASURED = ["latency_ms", "latency_ratio"]
 ENERGY = "energy_j_per_1000_items"
 DAMAGE_COLUMNS = [*CELL, "control", "metric", "statistic", "n_splits", "value", "low", "high", "performance_kept"]
