@@ -60,6 +60,7 @@ CONTRACT = [
     "effective_bits",
     "bytes",
     "flops_per_token",
+    "cache_bytes_per_token",
 ]
 
 

@@ -5,7 +5,7 @@ levels between the smallest and the largest number that it has in calibration te
 the first or last level. Values have levels by token, as in `kv_cache`; weights stay as they are.
 
 Formula:
-    for each channel c of the keys, over all tokens of the calibration texts:  l_c = min, s_c = (max − min) / (2^bits − 1)
+    for each channel c of the keys, over all tokens of calibration texts:  l_c = min, s_c = (max − min) / (2^bits − 1)
     x̂_c = l_c + s_c × clamp(round((x_c − l_c) / s_c), 0, 2^bits − 1);  values as in `kv_cache`
 Paper: Hooper et al., *KVQuant*, NeurIPS 2024 (levels from calibration, before positions are applied; without its
     non-uniform levels and outliers); keys by channel and values by token: Liu et al., *KIVI*, ICML 2024.
