@@ -49,7 +49,7 @@ def test_columns_are_those_of_the_contract(table, spec):
     order = ["model", "task", "split", "seed", "method", "sparsity", "setting", "key", "metric", "dataset", "group"]
     pd.testing.assert_frame_equal(table, table.sort_values([*order, "statistic"], ignore_index=True))
     text = ["model", "family", "task", "method", "setting", "metric", "dataset", "group", "statistic", "key"]
-    whole = ["split", "seed", "n_items", "params", "bytes"]
+    whole = ["split", "seed", "n_items", "params", "bytes", "cache_bytes_per_token"]
     for name in COLUMNS:
         expected = "str" if name in text else "Int64" if name in whole else "float64"
         assert str(table[name].dtype) == expected, name

@@ -66,8 +66,8 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     for name, (lowest, highest) in ranges.items():
         low, scale = kv_cache.levels(lowest, highest, settings.bits)
         layer = cp.model.get_submodule(name)
-        setattr(layer, kv_cache.LOW, low)
-        setattr(layer, kv_cache.SCALE, scale)
+        layer.get_buffer(kv_cache.LOW).copy_(low)
+        layer.get_buffer(kv_cache.SCALE).copy_(scale)
     return dataclasses.replace(cp, path=None, structure={**cp.structure, "kv_cache": description})
 
 

@@ -31,7 +31,7 @@ class CacheRounding:
         channels = self.channels.to(outputs.device)
         values = outputs[..., channels].float()
         if self.fixed:
-            low, scale = getattr(layer, LOW)[channels], getattr(layer, SCALE)[channels]
+            low, scale = layer.get_buffer(LOW)[channels], layer.get_buffer(SCALE)[channels]
         else:
             low, scale = levels(values.amin(-1, keepdim=True), values.amax(-1, keepdim=True), self.bits)
         rounded = outputs.clone()
