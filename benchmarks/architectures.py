@@ -30,6 +30,10 @@ TRAINED = ("iterative_magnitude", "quantization_aware_training")
 """Methods of tasks that a model is fine-tuned on."""
 UNTIED = "embedding_tying"
 """A method of models whose output layer has weights of its own."""
+CACHED = ("kv_cache", "kv_cache_channel")
+"""Methods of models with a cache of keys and values."""
+GIVEN = "given"
+"""A method that brings a model of its own."""
 UNCHANGED = ("noise_floor",)
 """Methods that change how a model is computed and not what it is."""
 
@@ -37,7 +41,7 @@ UNCHANGED = ("noise_floor",)
 def main() -> int:
     """Print the table."""
     names = sys.argv[1:] or [*zoo.ENCODERS, *zoo.CAUSAL, *zoo.ENCODER_DECODERS]
-    methods = [name for name in registry.names("compression") if name != DOSE]
+    methods = [name for name in registry.names("compression") if name not in (DOSE, GIVEN)]
     print(f"{'':34}" + " ".join(methods))
     wrong = []
     for name in names:
@@ -56,6 +60,8 @@ def result(name: str, head: str, method: str) -> str:
     module = registry.load("compression", method)
     trained = head in ("masked_lm", "regression", "classification")
     needs_training = method in TRAINED or getattr(module, "STORED", False)
+    if method in CACHED and head != "causal_lm":
+        return "-"
     if head not in getattr(module, "HEADS", ALL_HEADS) or (needs_training and not trained):
         return "-"
     if module.NEEDS_TASK and head == "encoder":

@@ -28,6 +28,8 @@ FEW: dict[str, dict[str, Any]] = {
     "head_pruning": {"sparsity": 0.25, "items": 8},
     "iterative_magnitude": {"rounds": 2},
     "kmeans": {"clusters": 16},
+    "kv_cache": {"bits": 3},
+    "kv_cache_channel": {"bits": 3},
     "layer_dropping": {"layers": 1},
     "linear_quantization": {"bits": 3},
     "random_heads": {"sparsity": 0.25},

@@ -75,10 +75,11 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
 
     from fairshrink.contracts import TrainedTask
     from fairshrink.data.examples import frames
+    from fairshrink.errors import UserError
     from fairshrink.models.given.reading import read
 
     if context.brought is None:
-        raise RuntimeError("given brings a model, and the job was not told which")
+        raise UserError("given: there is no checkpoint without a study that names its `download`")
     about, task = context.brought, context.task
     found = read(
         Path(about.path), settings.file, cp, names=about.names, trained=about.trained, seed=task.seed if task else 0
