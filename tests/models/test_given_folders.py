@@ -68,7 +68,9 @@ def test_the_ledger_counts_the_files_of_the_maker(source, tmp_path):
     assert ledger.measure(given, original)["disk_bytes"] == counts["bytes"]
     # What is stored is dense and in float32, so that nothing of what was decoded is lost.
     checkpoints.save(given, tmp_path / "stored")
-    assert torch.equal(logits(checkpoints.load(tmp_path / "stored")), logits(given))
+    again = checkpoints.load(tmp_path / "stored")
+    assert torch.equal(logits(again), logits(given))
+    assert ledger.ledger(again, original) == counts
 
 
 def test_a_plain_folder_counts_as_it_is_stored(source, tmp_path):
