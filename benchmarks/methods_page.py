@@ -86,7 +86,7 @@ def drawn(table: pd.DataFrame) -> Figure:
     families = [each for each in dict.fromkeys(table["method_family"]) if each != "baseline"]
     colors = dict(zip(sorted(families), COLORS, strict=False))
     shapes = shapes_of(table)
-    figure = Figure(figsize=(5.4 * len(pairs) + 0.4, 10.5), layout="constrained")
+    figure = Figure(figsize=(7.4 * len(pairs), 11.5), layout="constrained")
     panels = figure.subplots(3, len(pairs), squeeze=False)
     for column, ((model, task), rows) in enumerate(pairs):
         bias = str(rows["metric"].dropna().iloc[0]).replace("_", " ")
@@ -96,7 +96,7 @@ def drawn(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("size on disk (MB)")
             points(axes, rows, name, colors, shapes)
     handles = legend(table, colors, shapes)
-    figure.legend(*zip(*handles, strict=True), loc="outside lower center", ncols=4, fontsize=7.5)
+    figure.legend(*zip(*handles, strict=True), loc="outside lower center", ncols=4 * len(pairs), fontsize=7.5)
     return figure
 
 
@@ -170,6 +170,8 @@ def training(study: Study) -> str:
         means = [digits.plain(each.mean()) for each in errors]
         names = [each.replace("_", " ") for each in (mine, other)]
         lines.append([*names, str(len(change)), *means, digits.with_interval(change.mean(), low, high), better])
+    if len(lines) == 2:
+        return "*No checkpoint that was trained is here: the study was run without them.*"
     return "\n".join("| " + " | ".join(each) + " |" for each in lines)
 
 
