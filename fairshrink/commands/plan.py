@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fairshrink.planning.plan import Job, Plan
+    from fairshrink.planning.workflow import Planned
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +27,11 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan. Raises UserError."""
     from fairshrink.planning import workflow
 
-    made = workflow.make(options.study, options.restore)
+    found = workflow.planned(options.study, options.restore)
     if options.json:
-        print(json.dumps(as_values(made), indent=1))
+        print(json.dumps(as_values(found.plan), indent=1))
     else:
-        print("\n".join([as_text(made, each_job=options.jobs), *_sizes(options.study, made)]))
+        print("\n".join([as_text(found.plan, each_job=options.jobs), *_sizes(found)]))
     return 0
 
 
@@ -55,15 +56,11 @@ def as_text(made: Plan, *, each_job: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _sizes(file: str, made: Plan) -> list[str]:
+def _sizes(found: Planned) -> list[str]:
     from fairshrink.explaining.sizes import line, sizes
-    from fairshrink.planning import grid, studies
 
-    study = studies.load(file)
-    if not any(model.weights for model in study.models.values()):
-        return []
-    found = sizes(study, grid.expand(study), made.computed)
-    return ["", *(f"  {line(each)}" for each in found)] if found else []
+    each_model = sizes(found.study, found.whole, found.plan.computed)
+    return ["", *(f"  {line(each)}" for each in each_model)] if each_model else []
 
 
 def _jobs_to_run(made: Plan) -> list[Job]:

@@ -20,6 +20,7 @@ from fairshrink.planning import arrivals, grid, package_files, plan, plan_files,
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, leftovers, places, published, run_lock
 from fairshrink.store.layout import MARKER
+from fairshrink.study.study import Study
 
 PLAN_VARIABLE = "FAIRSHRINK_PLAN"
 """Set by the main process: the processes of its jobs must use its plan, although files have changed since."""
@@ -135,8 +136,22 @@ def study_file(workflow: Any, config: dict[str, Any]) -> str:
     return given[-1] if given else str(config.get("study", "config.yaml"))
 
 
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A study, all its artifacts, and what of them is to be made."""
+
+    study: Study
+    whole: grid.Grid
+    plan: plan.Plan
+
+
 def make(file: str, restore: str | None = None, *, everything: bool = False) -> plan.Plan:
     """The current plan of a study; ``restore`` overrides its policy. Raises UserError."""
+    return planned(file, restore, everything=everything).plan
+
+
+def planned(file: str, restore: str | None = None, *, everything: bool = False) -> Planned:
+    """The same with what it was made from, so that a study is read and expanded once. Raises UserError."""
     state = package_files.state()  # before any of them is read, so that an edit from now on is noticed
     loaded = studies.load(file)
     policy = restore or loaded.execution.restore
@@ -155,7 +170,7 @@ def make(file: str, restore: str | None = None, *, everything: bool = False) -> 
     if not everything:
         arrivals.check_sources(loaded.file, made, whole)
     arrivals.check_here(loaded.file, made, whole)
-    return made
+    return Planned(loaded, whole, made)
 
 
 def tidy(workflow: Any) -> None:
