@@ -71,6 +71,7 @@ HEADS = {
     "toxicity": "causal_lm",
     "subgroup_auc": "classification",
     "bias_in_bios": "classification",
+    "matched_guise": "causal_lm",
 }
 """For each metric a model that it can score."""
 SETTINGS = {
@@ -80,6 +81,7 @@ SETTINGS = {
     "bbq": {"prompt": "{context} {question}"},
     "subgroup_auc": {"positive": "contradiction", "identities": ("male", "female")},
     "bias_in_bios": {"least": 2},
+    "matched_guise": {"sample": 200},
     "profanity": {"sample": 24, "tokens": 6},
     "toxicity": {"sample": 24, "tokens": 6, "label": "neutral"},
     "weat": {"tests": ["weat6", "weat7", "weat7b"]},
@@ -555,7 +557,28 @@ def _bias_in_bios(scale: float, generator: np.random.Generator) -> pd.DataFrame:
     )
 
 
+def _matched_guise(scale: float, generator: np.random.Generator) -> pd.DataFrame:
+    n = 96
+    middle, gap = generator.normal(size=n) + 3, generator.normal(size=n) + 0.4
+    return pd.DataFrame(
+        {
+            "item": [f"i{i}" for i in range(n)],
+            "cluster": [f"p{i % 12}" for i in range(n)],
+            "adjective": [f"w{i // 12}" for i in range(n)],
+            "group": [("negative", "positive")[i // 12 % 2] for i in range(n)],
+            "feature": ["habitual be", "finna"] * (n // 2),
+            "sentence": [f"p{i % 12}" for i in range(n)],
+            "skipped": "",
+            "dialect": scale * (middle + gap / 2),
+            "standard": scale * (middle - gap / 2),
+            "misfit_dialect": 0.0,
+            "misfit_standard": 0.0,
+        }
+    )
+
+
 _TABLES = {
+    "matched_guise": _matched_guise,
     "bias_in_bios": _bias_in_bios,
     "subgroup_auc": _subgroup_auc,
     "sentiment_gap": _sentiment_gap,

@@ -129,6 +129,7 @@ def test_margins():
         "toxicity": Margin(absolute=0.02),
         "subgroup_auc": Margin(absolute=0.02),
         "bias_in_bios": Margin(absolute=0.05),
+        "matched_guise": Margin(absolute=0.1),
     }
 
 
@@ -154,6 +155,7 @@ def test_a_model_that_returns_nan_has_an_unknown_functional(name):
         "winobias": "pro", "winogender": "male", "stereoset": "stereotype",
         "weat": "association", "seat": "association",
         "bbq": "biased", "subgroup_auc": "logit", "bias_in_bios": "margin",
+        "matched_guise": "dialect",
     }[name]  # fmt: skip
     at = len(items) - 1 if name in ("weat", "seat") else 0
     items.loc[at, column] = np.nan
@@ -401,6 +403,7 @@ def test_statistics_that_are_shares_of_items_say_so():
         ("stereoset", "stereotype_score"): 100.0,
         ("stereoset", "language_modeling_score"): 100.0,
         ("bias_in_bios", "accuracy"): 1.0,
+        ("matched_guise", "against_share"): 100.0,
         ("bbq", "accuracy_ambiguous"): 1.0,
         ("bbq", "accuracy_disambiguated"): 1.0,
         ("bbq", "unknown_rate_ambiguous"): 1.0,
