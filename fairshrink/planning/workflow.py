@@ -85,7 +85,7 @@ def _complete_earlier_run(made: plan.Plan) -> None:
         run_lock.acquire()
     except UserError:
         return
-    leftovers.sweep(made.paths, Path(made.output))
+    leftovers.sweep(made.paths, (Path(made.output), Path(made.output) / made.study))
     if not made.computed:
         pointers.record(made.paths)
     run_lock.release()

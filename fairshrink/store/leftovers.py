@@ -20,16 +20,16 @@ INCOMPLETE = Path(".snakemake/incomplete")
 HALF = ".*.????????.part"
 
 
-def sweep(paths: Iterable[str], output: Path) -> None:
-    """Remove leftovers beside some artifacts, in what is shown below ``output``, and in the records of runs."""
+def sweep(paths: Iterable[str], shown: Iterable[Path]) -> None:
+    """Remove leftovers beside some artifacts, where results are ``shown``, and in the records of runs."""
     for folder in sorted({Path(path).parent for path in paths}):
         artifacts.sweep(folder)
     for stage in ("finetune", "compress"):
         for state in Path(FOLDERS[stage]).glob(".*.training"):
             if artifacts.exists(state.with_name(state.name.removeprefix(".").removesuffix(".training"))):
                 shutil.rmtree(state, ignore_errors=True)
-    for shown in (output, output / "*"):
-        _remove(output, *(f"{(shown / kind / HALF).relative_to(output)}" for kind in (".", "tables", "figures")))
+    for folder in shown:
+        _remove(folder, HALF, f"tables/{HALF}", f"figures/{HALF}")
     _remove(OWN, HALF, f"*/{HALF}", "warm-*.socket", "warm-*.log")
     _remove(INCOMPLETE, "*")
 
