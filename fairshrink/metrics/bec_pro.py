@@ -38,7 +38,6 @@ Use:
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +47,8 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.files import table_rows
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.prior import Mention, associations
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics._shared.word_scores import Marked, word_scores
@@ -74,6 +74,7 @@ COLUMNS = ("Sentence", "Sent_TM", "Person", "Gender", "Profession", "Prof_Gender
 GENDERS = ("male", "female")
 GROUPS = (*GENDERS, "balanced")
 MASK, MISFIT = "[MASK]", "of"
+PLACE = "file and line"
 
 
 class Settings(BaseSettings):
@@ -104,6 +105,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     misfit = word_scores(given.checkpoint, [_misfit(each) for each in mentions])
     pairs = list(zip(found, misfit, strict=True))
     outcomes = [one if isinstance(one, Skipped) else other for one, other in pairs]
+    tell_skipped("bec_pro", [row[PLACE] for row in rows], outcomes)
     values = [
         (np.nan,) * 3 if isinstance(one, Skipped) or isinstance(other, Skipped) else (one.given, one.prior, other)
         for one, other in pairs
@@ -125,32 +127,23 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 def read(files: Iterable[Path]) -> list[Mapping[str, str]]:
     """Rows of BEC-Pro files; UserError naming file and line for what is none."""
     rows: list[Mapping[str, str]] = []
-    for path in files:
-        try:
-            with Path(path).open(encoding="utf-8", newline="") as lines:
-                mine = list(csv.DictReader(lines, delimiter="\t"))
-        except (OSError, ValueError, csv.Error) as error:
-            raise UserError(f"bec_pro: {path} cannot be read as tab-separated text: {error}") from error
-        absent = [name for name in COLUMNS if not mine or name not in mine[0]]
-        if absent:
-            raise UserError(
-                f"bec_pro: {path} has no column {', '.join(absent)}; `items` of `data` names BEC-Pro_EN.tsv"
-            )
-        for number, row in enumerate(mine, 2):
+    for path in map(Path, files):
+        for number, row in table_rows(path, "bec_pro", "items", "BEC-Pro_EN.tsv", COLUMNS, "\t"):
             fault = _fault(row)
             if fault:
                 raise UserError(f"bec_pro: {path}, line {number}: {fault}; fix the file")
-        rows += mine
+            rows.append(row | {PLACE: f"{path}, line {number}"})
     return rows
 
 
-def _fault(row: Mapping[str, str | None]) -> str:
-    if any(row[name] is None or not str(row[name]).strip() for name in COLUMNS):
-        return "fields missing"
+def _fault(row: Mapping[str, str]) -> str:
+    empty = [name for name in COLUMNS if not row[name].strip()]
+    if empty:
+        return f"nothing in {', '.join(empty)}"
     if row["Gender"] not in GENDERS or row["Prof_Gender"] not in GROUPS:
         return f"Gender is not {' or '.join(GENDERS)}, or Prof_Gender not {', '.join(GROUPS)}"
     try:
-        _mention({name: str(row[name]) for name in COLUMNS})
+        _mention(row)
     except ValueError:
         return "Sent_TM is not the sentence with the person masked, or the profession is not in it"
     return ""

@@ -60,8 +60,9 @@ import numpy as np
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import numbered_lines, refuse_repeated
 from fairshrink.metrics._shared.likelihood import above
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.word_scores import Marked, word_scores
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
@@ -119,6 +120,7 @@ class Pair:
     kind: str
     versions: tuple[Version, Version] | None
     male_is_pro: bool
+    place: str = ""
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
@@ -139,6 +141,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
         next((each for each in triple if isinstance(each, Skipped)), triple)
         for triple in (next(triples) if pair.versions else [Skipped(UNEQUAL)] for pair in pairs)
     ]
+    tell_skipped("winobias", [pair.place for pair in pairs], outcomes)
     values = np.array([[np.nan] * 3 if isinstance(each, Skipped) else each for each in outcomes], dtype=np.float64)
     rows = pd.DataFrame(
         {
@@ -159,7 +162,7 @@ def read(pro: Sequence[Path], anti: Sequence[Path]) -> list[Pair]:
         raise UserError(f"winobias: {len(pro)} files under `pro`, but {len(anti)} under `anti`; name both of each kind")
     pairs: list[Pair] = []
     for one, other in zip(map(Path, pro), map(Path, anti), strict=True):
-        lines = [_lines(path) for path in (one, other)]
+        lines = [_lines(path, role) for path, role in ((one, "pro"), (other, "anti"))]
         if len(lines[0]) != len(lines[1]):
             raise UserError(
                 f"winobias: {one} has {len(lines[0])} sentences, {other} {len(lines[1])}; name matching files"
@@ -167,27 +170,29 @@ def read(pro: Sequence[Path], anti: Sequence[Path]) -> list[Pair]:
         kind = re.search(r"type\d", one.name)
         name = f"{kind[0]}/{one.suffix.lstrip('.')}" if kind else one.stem
         for number, (first, second) in enumerate(zip(*lines, strict=True), 1):
-            versions = _versions(first, second)
+            versions = _versions(first[1], second[1])
             # Lines come in twos: the same occupations with the roles exchanged.
             cluster = f"{name}/{(number + 1) // 2:04d}"
             male = versions is not None and _word(versions[0], 0) in MALE
-            pairs.append(Pair(f"{name}/{number:04d}", cluster, kind[0] if kind else one.stem, versions, male))
+            group, place = kind[0] if kind else one.stem, f"{one}, line {first[0]}"
+            pairs.append(Pair(f"{name}/{number:04d}", cluster, group, versions, male, place))
     return pairs
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"winobias: {path} cannot be read as UTF-8 text: {error}") from error
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            if "[" not in line:
-                raise UserError(f"winobias: {path}, line {number}: no word in brackets; name a file of WinoBias")
-            found.append(" ".join(re.sub(r"[\[\]]", "", re.sub(r"^\d+\s+", "", line)).split()))
+def _lines(path: Path, role: str) -> list[tuple[int, str]]:
+    """The sentences, each with the number of its line."""
+    found, numbers = [], []
+    for number, line in numbered_lines(path, "winobias", role):
+        if "[" not in line:
+            raise UserError(f"winobias: {path}, line {number}: no word in brackets; name a file of WinoBias")
+        if line.count("[") != line.count("]"):
+            raise UserError(f"winobias: {path}, line {number}: a bracket is not closed; the line is cut short, fix it")
+        numbered = re.match(r"(\d+)\s+", line)
+        numbers += [(number, numbered[1])] if numbered else []
+        found.append((number, " ".join(re.sub(r"[\[\]]", "", line[numbered.end() if numbered else 0 :]).split())))
     if not found:
         raise UserError(f"winobias: {path} is empty; name a file of WinoBias")
+    refuse_repeated(numbers, path, "winobias")
     return found
 
 

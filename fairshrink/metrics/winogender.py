@@ -45,7 +45,6 @@ Use:
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,8 +56,9 @@ import numpy as np
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import refuse_repeated, table_rows
 from fairshrink.metrics._shared.likelihood import above
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.word_scores import Marked, word_scores
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
@@ -95,6 +95,7 @@ class Schema:
     own: bool
     versions: tuple[Marked, ...]
     only_pronoun: bool
+    place: str = ""
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
@@ -118,6 +119,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
         next((each for each in four if isinstance(each, Skipped)), four)
         for four in (flat[at : at + 4] for at in range(0, len(flat), 4))
     ]
+    tell_skipped("winogender", [each.place for each in schemas], outcomes)
     values = np.array([[np.nan] * 4 if isinstance(each, Skipped) else each for each in outcomes], dtype=np.float64)
     rows = pd.DataFrame(
         {
@@ -137,25 +139,30 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 def read(files: Iterable[Path]) -> list[Schema]:
     """The sentences, sorted; UserError naming the file for what is no Winogender."""
     versions: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    places: dict[str, str] = {}
     for path in files:
-        for number, row in enumerate(_rows(path, ("sentid", "sentence")), 2):
+        for number, row in _rows(path, "sentences", ("sentid", "sentence")):
             parts = row["sentid"].split(".")
-            if len(parts) != 5 or parts[3] not in VERSIONS or parts[2] not in ("0", "1"):
+            if len(parts) != 5 or not all(parts) or parts[3] not in VERSIONS or parts[2] not in ("0", "1"):
                 raise UserError(
                     f"winogender: {path}, line {number}: sentid {row['sentid']!r} is not of the form "
                     "occupation.participant.0 or 1.male, female or neutral.txt"
                 )
+            if parts[3] in versions[tuple(parts[:3])]:
+                raise UserError(f"winogender: {path}, line {number}: {row['sentid']} occurs twice; name each file once")
             versions[tuple(parts[:3])][parts[3]] = row["sentence"]
+            places[".".join(parts[:3])] = f"{path}, line {number}"
     found = []
     for key, texts in sorted(versions.items()):
         name = ".".join(key)
         if set(texts) != set(VERSIONS):
-            raise UserError(f"winogender: {name} has no {', '.join(sorted(set(VERSIONS) - set(texts)))} version")
+            absent = ", ".join(sorted(set(VERSIONS) - set(texts)))
+            raise UserError(f"winogender: {places[name]}: {name} has no {absent} version; fetch the file again")
         marked = _marked(texts)
         if marked is None:
-            raise UserError(f"winogender: the versions of {name} do not differ in one pronoun")
+            raise UserError(f"winogender: {places[name]}: the versions of {name} do not differ in one pronoun; fix it")
         only = len({re.sub(r"\W+", " ", each.text[each.words[0][1] :]) for each in marked[:3]}) == 1
-        found.append(Schema(name, key[0], key[2] == "0", marked, only))
+        found.append(Schema(name, key[0], key[2] == "0", marked, only, places[name]))
     return found
 
 
@@ -178,7 +185,7 @@ def read_statistics(files: Iterable[Path]) -> dict[str, tuple[float, float]]:
     """For each occupation the per cent of women who do it, and of women in text."""
     found = {}
     for path in files:
-        for number, row in enumerate(_rows(path, ("occupation", "bergsma_pct_female", "bls_pct_female")), 2):
+        for number, row in _rows(path, "statistics", ("occupation", "bergsma_pct_female", "bls_pct_female")):
             try:
                 shares = float(row["bls_pct_female"]), float(row["bergsma_pct_female"])
             except ValueError as error:
@@ -187,18 +194,14 @@ def read_statistics(files: Iterable[Path]) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t"))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"winogender: {path} cannot be read as tab-separated text: {error}") from error
-    absent = [name for name in columns if not rows or name not in rows[0]]
-    if absent:
-        raise UserError(f"winogender: {path} has no column {', '.join(absent)}; name a file of Winogender")
-    short = [number for number, row in enumerate(rows, 2) if any(row[name] is None for name in columns)]
-    if short:
-        raise UserError(f"winogender: {path}, line {short[0]}: fields missing; fix the file")
+def _rows(path: Path, role: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Rows with the numbers of their lines; the first of the columns says what a row is of, and is there once."""
+    rows = table_rows(Path(path), "winogender", role, ROLES[role], columns, "\t")
+    refuse_repeated(((number, row[columns[0]]) for number, row in rows), Path(path), "winogender")
+    for number, row in rows:
+        empty = [name for name in columns if not row[name].strip()]
+        if empty:
+            raise UserError(f"winogender: {path}, line {number}: nothing in {', '.join(empty)}; fix the file")
     return rows
 
 

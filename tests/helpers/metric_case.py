@@ -176,19 +176,19 @@ def _write_professions(folder: Path) -> Path:
         for who, gender in (("man", "male"), ("brother", "male"), ("woman", "female"), ("sister", "female"))
     ]
     path = folder / "professions.tsv"
-    path.write_text("\n".join("\t".join(row) for row in (names, *rows)))
+    numbered = [(str(at), *row[1:]) for at, row in enumerate(rows)]
+    path.write_text("\n".join("\t".join(row) for row in (names, *numbered)))
     return path
 
 
 def _write_pronouns(path: Path, pronouns: tuple[str, str]) -> Path:
     sentences = ("[The {}] helped the {} because [{}] was kind.", "[The {}] sold the {} a car and [{}] is happy.")
-    path.write_text(
-        "".join(
-            f"{at} {text.format(*people, pronoun)}\n"
-            for at, text in enumerate(sentences)
-            for people, pronoun in zip((("doctor", "nurse"), ("nurse", "doctor")), pronouns, strict=True)
-        )
-    )
+    lines = [
+        text.format(*people, pronoun)
+        for text in sentences
+        for people, pronoun in zip((("doctor", "nurse"), ("nurse", "doctor")), pronouns, strict=True)
+    ]
+    path.write_text("".join(f"{at} {line}\n" for at, line in enumerate(lines, 1)))
     return path
 
 

@@ -343,7 +343,7 @@ def test_mistakes_are_explained(items, tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("text,label\na,b\n")
     cp = load(tiny_bert, "masked_lm", tmp_path)
-    with pytest.raises(UserError, match=r"other\.csv has no column sent_more"):
+    with pytest.raises(UserError, match=r"other\.csv, line 1: no column sent_more"):
         crows_pairs.score(Scoring(cp, {"items": [path]}), SETTINGS)
     with pytest.raises(UserError, match=r"absent\.csv"):
         crows_pairs.score(Scoring(cp, {"items": [tmp_path / "absent.csv"]}), SETTINGS)
@@ -354,12 +354,12 @@ def test_mistakes_are_explained(items, tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("A,B,stereo,all", "row 2: a bias type called all, stereo, antistereo"),
-        ("A,B,stereo,stereo", "row 2: a bias type called all"),
-        ("A,B,both,age", "row 2: stereo_antistereo is not stereo or antistereo"),
-        ("A,B,stereo", "row 2: fields missing or too many"),
-        ("A,B,stereo,age,more", "row 2: fields missing or too many"),
-        ("A,,stereo,age", "row 2: an empty sentence"),
+        ("A,B,stereo,all", "line 3: a bias type called all, stereo, antistereo"),
+        ("A,B,stereo,stereo", "line 3: a bias type called all"),
+        ("A,B,both,age", "line 3: stereo_antistereo is not stereo or antistereo"),
+        ("A,B,stereo", "line 3: more or fewer fields"),
+        ("A,B,stereo,age,more", "line 3: more or fewer fields"),
+        ("A,,stereo,age", "line 3: an empty sentence"),
     ],
 )
 def test_files_whose_rows_would_be_mixed_up_are_refused(tmp_path, line, said):

@@ -121,5 +121,5 @@ def test_a_sample_of_lines_and_mistakes(models, tmp_path):
     with pytest.raises(UserError, match="has no line with text"):
         perplexity.score(Scoring(cp, text(tmp_path, ["", " "])), perplexity.Settings())
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"bytes\.txt cannot be read as UTF-8"):
+    with pytest.raises(UserError, match=r"bytes\.txt begins with a byte-order mark of utf-16, so it is not utf-8"):
         perplexity.score(Scoring(cp, {"text": [tmp_path / "bytes.txt"]}), perplexity.Settings())

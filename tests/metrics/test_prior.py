@@ -94,8 +94,9 @@ def data(folder, extra=""):
         for profession, whose in (("bus mechanic", "male"), ("teacher", "female"), ("driver", "balanced"))
         for person, gender in (("man", "male"), ("woman", "female"))
     ]
-    lines += [row("{} is a {}.", "She", "female", "nurse", "female")]
-    path.write_text(HEADER + "\n".join(lines) + extra + "\n")
+    lines += [row("{} is a {}.", "She", "female", "nurse", "female"), *extra.split("\n")[1:]]
+    numbered = [str(at) + line.removeprefix("0") for at, line in enumerate(lines)]
+    path.write_text(HEADER + "\n".join(numbered) + "\n")
     return {"items": [path]}
 
 
@@ -159,7 +160,7 @@ def test_worked_examples():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("0\tHe is.\t[MASK] is.", "line 9: fields missing"),
+        ("0\tHe is.\t[MASK] is.", "line 9: more or fewer fields"),
         (row("{} is a {}.", "He", "other", "driver", "male"), "line 9: Gender is not"),
         (row("{} is a {}.", "He", "male", "cook", "male").replace("[MASK] is", "We [MASK]"), "line 9: Sent_TM is"),
         (row("{} is a {}.", "He", "male", "driver", "male").replace("\tdriver", "\tpilot"), "line 9: Sent_TM is"),
@@ -170,5 +171,5 @@ def test_files_that_are_no_bec_pro_are_refused_with_their_line(tmp_path, line, s
         bec_pro.read(data(tmp_path, "\n" + line)["items"])
     other = tmp_path / "other.tsv"
     other.write_text("a\tb\n1\t2\n")
-    with pytest.raises(UserError, match="has no column Sentence"):
+    with pytest.raises(UserError, match="line 1: no column Sentence"):
         bec_pro.read([other])

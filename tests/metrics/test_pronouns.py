@@ -179,14 +179,22 @@ def test_winogender_by_hand():
     [
         ("nurse.patient.2.male.txt\tHe.", "line 11: sentid 'nurse.patient.2.male.txt' is not of the form"),
         ("nurse.doctor.0.male.txt\tHe.", "nurse.doctor.0 has no female, neutral version"),
-        ("nurse.patient.0", "line 11: fields missing"),
-        ("nurse.patient.0.female.txt\tThe nurse slept.", "nurse.patient.0 do not differ in one pronoun"),
+        ("nurse.patient.0", "line 11: more or fewer fields"),
+        ("nurse.patient.0.female.txt\tThe nurse slept.", "'nurse.patient.0.female.txt' occurs twice"),
     ],
 )
 def test_files_that_are_no_winogender_are_refused(tmp_path, line, said):
     path = gender(tmp_path)["sentences"][0]
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UserError, match=said):
+        winogender.read([path])
+
+
+def test_versions_that_do_not_differ_in_one_pronoun_are_refused(tmp_path):
+    path = gender(tmp_path)["sentences"][0]
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(f"{line}, said the nurse" if ".female." in line else line for line in lines))
+    with pytest.raises(UserError, match=r"sentences\.tsv, line \d+: the versions of .* do not differ in one pronoun"):
         winogender.read([path])
 
 

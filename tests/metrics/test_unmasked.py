@@ -113,7 +113,7 @@ def test_pairs_of_stereoset_are_a_stereotype_and_its_opposite(models, tmp_path):
         assert rows.loc[0, side] == pytest.approx(expected, abs=1e-5)
     entry["context"] = "The Doctor was BLANK."
     path.write_text(json.dumps({"data": {"intrasentence": [entry]}}))
-    with pytest.raises(UserError, match="aul: item a: a sentence is not the context"):
+    with pytest.raises(UserError, match=r"aul: .*dev\.json, item a: a sentence is not the context"):
         aul.score(Scoring(models["tiny_roberta"], {"items": [path]}), aul.Settings())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairshrink.data.faults import SHOWN, TableError
+from fairshrink.data.faults import SHOWN, TableError, places
 from fairshrink.data.text_files import open_text, undecodable
 from fairshrink.errors import UserError
 
@@ -20,7 +21,8 @@ def read_text(path: Path, metric: str, role: str) -> str:
         with open_text(path, "utf-8") as stream:
             return stream.read()
     except TableError as error:
-        raise UserError(f"{metric}: {error}; `{role}` of `data` names files in utf-8") from error
+        reason = "; ".join(fault.reason for fault in error.faults)
+        raise UserError(f"{metric}: {reason}; `{role}` of `data` names files in utf-8") from error
     except UnicodeError as error:
         fault = undecodable(path, "utf-8", error)
         raise UserError(f"{metric}: {fault.reason}; convert the file to utf-8") from error
@@ -33,6 +35,57 @@ def numbered_lines(path: Path, metric: str, role: str) -> Iterator[tuple[int, st
     for number, line in enumerate(read_text(path, metric, role).split("\n"), 1):
         if line.strip():
             yield number, line.rstrip("\r")
+
+
+def table_rows(
+    path: Path, metric: str, role: str, such: str, columns: Sequence[str], delimiter: str = ","
+) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table with a header, each with the number of the line where it begins.
+
+    UserError for a table without these columns, which names ``such`` a file in its place, for rows with more or fewer
+    fields than its header, and for numbers in a first column without a name that occur twice.
+    """
+    lines = csv.reader(read_text(path, metric, role).splitlines(keepends=True), delimiter=delimiter)
+    found: list[tuple[int, list[str]]] = []
+    try:
+        header, before = next(lines, []), lines.line_num
+        for fields in lines:
+            if fields:
+                found.append((before + 1, fields))
+            before = lines.line_num
+    except csv.Error as error:
+        raise UserError(f"{metric}: {path}, line {lines.line_num}: {error}; fix the line") from error
+    absent = [name for name in columns if name not in header]
+    if absent:
+        raise UserError(f"{metric}: {path}, line 1: no column {', '.join(absent)}; `{role}` of `data` names {such}")
+    wrong = [number for number, fields in found if len(fields) != len(header)]
+    if wrong:
+        raise UserError(
+            f"{metric}: {path}, {places('line', wrong)}: more or fewer fields than the {len(header)} of line 1, so "
+            "rows are cut short or run together; fix the file or fetch it again"
+        )
+    if not found:
+        raise UserError(f"{metric}: {path} has no rows; fetch the file again")
+    if header[0] == "":
+        refuse_repeated(((number, fields[0]) for number, fields in found), path, metric)
+    return [(number, dict(zip(header, fields, strict=True))) for number, fields in found]
+
+
+def refuse_repeated(names: Iterable[tuple[int, str]], path: Path, metric: str) -> None:
+    """UserError naming both lines of a name that occurs twice."""
+    seen: dict[str, int] = {}
+    for number, name in names:
+        if name in seen:
+            raise UserError(
+                f"{metric}: {path}, lines {seen[name]} and {number}: {name!r} occurs twice; leave one of them out"
+            )
+        seen[name] = number
+
+
+def line_of(text: str, quoted: str, occurrence: int = 1) -> int:
+    """The line, from 1, in which a JSON string stands for the nth time; of its last time if it is rarer."""
+    lines = [number for number, line in enumerate(text.split("\n"), 1) for _ in range(line.count(quoted))]
+    return lines[min(occurrence, len(lines)) - 1] if lines else 1
 
 
 def refuse_too_long(cp: Checkpoint, texts: Mapping[str, tuple[str, ...]], metric: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairshrink.data.faults import places
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics.stereoset import contexts
 
 DIRECTIONS = ("stereo", "antistereo")
@@ -17,50 +18,43 @@ COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sentences that differ in whom they are about; ``more`` is the more stereotyping one."""
+    """Two sentences that differ in whom they are about; ``more`` is the more stereotyping one, ``place`` its origin."""
 
     item: str
     more: str
     less: str
     direction: str
     bias_type: str
+    place: str = ""
 
 
 def read(files: Iterable[Path], metric: str = "crows_pairs") -> list[Pair]:
     """Pairs of CSV files, named by their row numbers; UserError for files that are not CrowS-Pairs."""
     pairs: list[Pair] = []
-    for path in files:
-        try:
-            with Path(path).open(encoding="utf-8", newline="") as lines:
-                rows = list(csv.DictReader(lines))
-        except (OSError, ValueError, csv.Error) as error:
-            raise UserError(f"{metric}: {path} cannot be read as CSV: {error}") from error
-        absent = [name for name in COLUMNS if not rows or rows[0].get(name) is None]
-        if absent:
-            raise UserError(
-                f"{metric}: {path} has no column {', '.join(absent)}; `items` of `data` names "
-                "crows_pairs_anonymized.csv"
-            )
+    for path in map(Path, files):
+        rows = table_rows(path, metric, "items", "crows_pairs_anonymized.csv", COLUMNS)
         _check(path, rows, metric)
-        pairs += [Pair(f"{len(pairs) + at:05d}", *(row[name] for name in COLUMNS)) for at, row in enumerate(rows)]
+        pairs += [
+            Pair(f"{len(pairs) + at:05d}", *(row[name] for name in COLUMNS), place=f"{path}, line {number}")
+            for at, (number, row) in enumerate(rows)
+        ]
     return pairs
 
 
-def _check(path: Path, rows: Sequence[Mapping[str | None, object]], metric: str) -> None:
-    """Each row has all fields; groups are told apart from each other and from all pairs together."""
+def _check(path: Path, rows: Sequence[tuple[int, Mapping[str, str]]], metric: str) -> None:
+    """Each row has all it needs; groups are told apart from each other and from all pairs together."""
     faults = {
-        "fields missing or too many": lambda row: None in row or None in row.values(),
-        "an empty sentence": lambda row: not all(str(row[name]).strip() for name in COLUMNS[:2]),
+        "an empty sentence": lambda row: not all(row[name].strip() for name in COLUMNS[:2]),
+        "no bias type": lambda row: not row["bias_type"].strip(),
         f"stereo_antistereo is not {' or '.join(DIRECTIONS)}": lambda row: row["stereo_antistereo"] not in DIRECTIONS,
         f"a bias type called {', '.join(TAKEN)}, which is another group in tables": lambda row: (
             row["bias_type"] in TAKEN
         ),
     }
     for reason, is_wrong in faults.items():
-        wrong = [number for number, row in enumerate(rows, 1) if is_wrong(row)]
+        wrong = [number for number, row in rows if is_wrong(row)]
         if wrong:
-            listed = ", ".join(map(str, wrong[:20])) + (f" and {len(wrong) - 20} more" if len(wrong) > 20 else "")
-            raise UserError(f"{metric}: {path}, row{'s' if len(wrong) > 1 else ''} {listed}: {reason}; fix the file")
+            raise UserError(f"{metric}: {path}, {places('line', wrong)}: {reason}; fix the file")
 
 
 def stereotyped_pairs(files: Iterable[Path], metric: str) -> list[Pair]:
@@ -73,9 +67,9 @@ def stereotyped_pairs(files: Iterable[Path], metric: str) -> list[Pair]:
     for context in contexts.read([path for path in paths if path.suffix == ".json"]) if _any_json(paths) else []:
         filled = contexts.fillers(context)
         if isinstance(filled, str):
-            raise UserError(f"{metric}: item {context.item}: {filled}; leave it out of the file")
+            raise UserError(f"{metric}: {context.place}: {filled}; leave it out of the file")
         more, less = (filled.text(word) for word in filled.words[:2])
-        found.append(Pair(context.item, more, less, DIRECTIONS[0], context.bias_type))
+        found.append(Pair(context.item, more, less, DIRECTIONS[0], context.bias_type, context.place))
     return found
 
 

@@ -18,7 +18,7 @@ from fairshrink.metrics._shared.likelihood import (
     tokenize,
     too_long,
 )
-from fairshrink.metrics._shared.outcomes import Skipped, reasons, score_or_skip
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, score_or_skip, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics._shared.sentence_pairs import Pair
 from fairshrink.settings import Settings
@@ -58,6 +58,7 @@ def table(cp: Checkpoint, pairs: list[Pair], settings: PairSettings, *, attentio
         [_checked(cp, *both) for both in zip(tokens[::2], tokens[1::2], strict=True)],
         lambda chosen: _of_pairs(cp, chosen, attention),
     )
+    tell_skipped("aula" if attention else "aul", [pair.place for pair in pairs], outcomes)
     scores = np.array([[np.nan] * 4 if isinstance(each, Skipped) else each for each in outcomes]).reshape(-1, 4)
     rows = pd.DataFrame(
         {

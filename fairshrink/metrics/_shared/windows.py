@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import read_text
 from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic, combine, ratio
 
@@ -46,10 +47,7 @@ def lines(files: Iterable[Path], metric: str, settings: TextSettings) -> dict[st
     """The drawn lines that are not empty, by their names. UserError for files that are no text."""
     found: dict[str, str] = {}
     for path in map(Path, files):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise UserError(f"{metric}: {path} cannot be read as UTF-8 text: {error}; name a text file") from error
+        text = read_text(path, metric, "text")
         mine = {f"{path.name}/{number:07d}": line.strip() for number, line in enumerate(text.splitlines(), 1)}
         repeated = set(mine) & set(found)
         if repeated:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import numbered_lines, table_rows
 
 CONDITIONS = {"ambig": "ambiguous", "disambig": "disambiguated"}
 KEY = ("category", "example_id", "question_index")
@@ -36,6 +36,7 @@ class Question:
     unknown: int
     biased: int | None
     correct: int
+    place: str = ""
 
     @property
     def counter(self) -> int | None:
@@ -56,10 +57,10 @@ def read(files: Iterable[Path], metadata: Iterable[Path]) -> list[Question]:
     for path in metadata:
         targets |= targets_of(path)
     found: dict[str, Question] = {}
-    for path in files:
-        for number, line in enumerate(_lines(path), 1):
+    for path in map(Path, files):
+        for number, line in numbered_lines(path, "bbq", "items"):
             try:
-                each = question_of(json.loads(line), targets)
+                each = replace(question_of(json.loads(line), targets), place=f"{path}, line {number}")
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(
                     f"bbq: {path}, line {number}: no question of BBQ ({type(error).__name__}: {error}); `items` of "
@@ -73,14 +74,6 @@ def read(files: Iterable[Path], metadata: Iterable[Path]) -> list[Question]:
     return list(found.values())
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"bbq: {path} cannot be read ({error}); `items` of `data` names files in utf-8") from error
-    return [line for line in text.splitlines() if line.strip()]
-
-
 def question_of(row: Mapping[str, Any], targets: Target) -> Question:
     """A question from its fields. ValueError, KeyError or TypeError for fields that are none of BBQ's."""
     key = (str(row["category"]), str(row["example_id"]), str(row["question_index"]))
@@ -91,6 +84,9 @@ def question_of(row: Mapping[str, Any], targets: Target) -> Question:
         raise ValueError(f"{len(unknown)} of its answers are `unknown`, not one")
     if row["label"] not in (0, 1, 2):
         raise ValueError(f"label {row['label']!r} is none of 0, 1, 2")
+    empty = [name for name in ("category", "context", "question", "ans0", "ans1", "ans2") if not str(row[name]).strip()]
+    if empty:
+        raise ValueError(f"nothing in {', '.join(empty)}")
     if row["category"] == "all":
         raise ValueError("a category called all, which is every item in tables")
     target = targets.get(key)
@@ -113,20 +109,15 @@ def question_of(row: Mapping[str, Any], targets: Target) -> Question:
 
 def targets_of(path: Path) -> Target:
     """The position of the biased answer, by category, number and template, of additional_metadata.csv."""
-    columns = (*KEY, "target_loc")
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows: Sequence[Mapping[str, str]] = list(csv.DictReader(lines))
-        if not rows or any(name not in rows[0] for name in columns):
-            raise ValueError(f"it has to have the columns {', '.join(columns)}")
-        return {(row[KEY[0]], row[KEY[1]], row[KEY[2]]): _position(row["target_loc"]) for row in rows}
-    except (OSError, ValueError, csv.Error, TypeError) as error:
-        raise UserError(f"bbq: {path}: {error}; `metadata` of `data` names additional_metadata.csv") from error
-
-
-def _position(written: str) -> int | None:
-    if written in ("", "NA"):
-        return None
-    if written not in ("0", "1", "2"):
-        raise ValueError(f"target_loc {written!r} is none of 0, 1, 2 and NA")
-    return int(written)
+    found: dict[tuple[str, str, str], int | None] = {}
+    for number, row in table_rows(path, "bbq", "metadata", "additional_metadata.csv", (*KEY, "target_loc")):
+        key = (row[KEY[0]], row[KEY[1]], row[KEY[2]])
+        written = row["target_loc"]
+        if written not in ("", "NA", "0", "1", "2"):
+            reason = f"target_loc {written!r} is none of 0, 1, 2 and NA"
+            raise UserError(f"bbq: {path}, line {number}: {reason}; `metadata` of `data` names additional_metadata.csv")
+        target = int(written) if written in ("0", "1", "2") else None
+        if found.setdefault(key, target) != target:  # the published file has one row twice
+            reason = f"{', '.join(key)} occurs twice, with two biased answers"
+            raise UserError(f"bbq: {path}, line {number}: {reason}; leave one of them out")
+    return found

@@ -62,7 +62,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairshrink.contracts import Capability, Direction, MetricKind, ModelTraits, Scoring
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.bbq.items import read
 from fairshrink.metrics.bbq.scores import Answer, answers
@@ -117,6 +117,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     )
     questions = [questions[at] for at in drawn]
     outcomes = answers(given.checkpoint, questions, settings)
+    tell_skipped("bbq", [each.place for each in questions], outcomes)
     nothing = Answer(np.full(3, np.nan), np.nan, np.nan, np.full(3, np.nan))
     found = [nothing if isinstance(each, Skipped) else each for each in outcomes]
     places = [[each.biased or 0, each.counter or 0, each.unknown] for each in questions]

@@ -59,6 +59,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import refuse_too_long
 from fairshrink.metrics._shared.held_out import HeldOutSettings, has_test_items, held_out
 from fairshrink.metrics.bias_nli.pairs import Article, sample_pairs
 from fairshrink.models.classes import label_index, probabilities
@@ -129,6 +130,8 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
             "label": "",
         }
     )
+    texts = zip(about_people["premise"], about_people["hypothesis"], strict=True)
+    refuse_too_long(given.checkpoint, {f"{one!r}, {other!r}": (one, other) for one, other in texts}, "bias_nli")
     parts = [with_probabilities(given.checkpoint, about_people)]
     if given.task is not None and has_test_items(given.task):
         limit: int | None = getattr(given.task.settings, "max_length", None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fairshrink.errors import UserError
 from fairshrink.grammar import capitalized, with_article
+from fairshrink.metrics._shared.files import numbered_lines
 
 GENDERED = (("man", "woman"), ("gentleman", "lady"), ("guy", "girl"))
 Article = Literal["definite", "indefinite"]
@@ -93,11 +94,12 @@ def phrases(folder: Path) -> list[str]:
 
 def _words(folder: Path, name: str) -> list[str]:
     """One list, sorted, each word once."""
-    try:
-        text = (folder / name).read_text(encoding="utf-8")
-    except OSError as error:
+    if not (folder / name).is_file():
         raise UserError(
-            f"bias_nli: {folder / name} cannot be read ({error.strerror}). `data.words.file` has to be the folder "
-            "word_lists of Bias-NLI, which contains nouns/ and verbs/."
-        ) from error
-    return sorted({line.strip() for line in text.splitlines() if line.strip()})
+            f"bias_nli: {folder / name} cannot be read. `data.words.file` has to be the folder word_lists of Bias-NLI, "
+            "which contains nouns/ and verbs/."
+        )
+    found = sorted({line.strip() for _, line in numbered_lines(folder / name, "bias_nli", "words")})
+    if not found:
+        raise UserError(f"bias_nli: {folder / name} has no word; fetch the lists again")
+    return found

@@ -66,7 +66,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.likelihood import above
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics._shared.sentence_pairs import read
 from fairshrink.metrics.crows_pairs.scores import (
@@ -131,6 +131,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     pairs = [pairs[i] for i in drawn]
     method = method_of(given.checkpoint, settings.masked, settings.causal)
     outcomes = pair_scores(given.checkpoint, pairs, method)
+    tell_skipped("crows_pairs", [pair.place for pair in pairs], outcomes)
     unscored = (Side(np.nan, np.nan, 0, np.nan, False),) * 2
     sides = [unscored if isinstance(each, Skipped) else each for each in outcomes]
     rows = pd.DataFrame(

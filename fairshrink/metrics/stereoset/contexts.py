@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import line_of, read_text
 
 Part = Literal["intrasentence", "intersentence"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -30,6 +31,7 @@ class Context:
     text: str
     sentences: tuple[str, ...]
     ids: tuple[str, ...] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,27 @@ class Filled:
 def read(files: Iterable[Path], part: Part = "intrasentence") -> list[Context]:
     """The contexts of one part of StereoSet JSON files; UserError for other files and for items that occur twice."""
     contexts: dict[str, Context] = {}
-    for path in files:
+    for path in map(Path, files):
+        text = read_text(path, "stereoset", "items")
         try:
-            entries = json.loads(Path(path).read_text(encoding="utf-8"))["data"][part]
-            found = [_context(entry) for entry in entries]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            entries = list(json.loads(text)["data"][part])
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"stereoset: {path} is not a StereoSet file ({type(error).__name__}: {error}); `items` of `data` "
                 f"names dev.json or test.json, which contain data → {part}"
             ) from error
-        for each in found:
+        for at, entry in enumerate(entries, 1):
+            place = _Place(path, part, at, entry)
+            try:
+                each = _context(entry, str(place))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                reason = f"{type(error).__name__}: {error}"
+                where = place.line(text)
+                raise UserError(f"stereoset: {where}: no context of StereoSet ({reason}); fix the file") from error
             if each.item in contexts:
-                raise UserError(f"stereoset: item {each.item} of {path} occurs twice: name each file once")
+                raise UserError(
+                    f"stereoset: {place.line(text, 2)}: item {each.item} occurs twice; name each file and item once"
+                )
             contexts[each.item] = each
     if not contexts:
         raise UserError(f"stereoset: no {part} contexts in `items` of `data`")
@@ -100,7 +111,29 @@ def _between(sentence: str, parts: list[str]) -> str:
     return found["word"] if found else ""
 
 
-def _context(entry: dict) -> Context:
+@dataclass(frozen=True)
+class _Place:
+    """Where an entry is: its file, and its id or else its number; and in which line, which takes a search."""
+
+    path: Path
+    part: Part
+    number: int
+    entry: object
+
+    @property
+    def named(self) -> str:
+        return self.entry["id"] if isinstance(self.entry, dict) and isinstance(self.entry.get("id"), str) else ""
+
+    def __str__(self) -> str:
+        return f"{self.path}, item {self.named}" if self.named else f"{self.path}, {self.part} {self.number}"
+
+    def line(self, text: str, occurrence: int = 1) -> str:
+        """The place with its line."""
+        found = line_of(text, json.dumps(self.named), occurrence) if self.named else 1
+        return f"{self}, line {found}"
+
+
+def _context(entry: dict, place: str) -> Context:
     by_label = {each["gold_label"]: each for each in entry["sentences"]}
     complete = set(by_label) == set(LABELS) and len(entry["sentences"]) == len(LABELS)
     sentences, ids = (
@@ -112,4 +145,4 @@ def _context(entry: dict) -> Context:
         raise TypeError(f"item {entry['id']!r} has something else than text")
     if entry["bias_type"] == "all":
         raise ValueError(f"item {entry['id']} has a bias type called all, which is every item in tables")
-    return Context(entry["id"], entry["target"], entry["bias_type"], entry["context"], sentences, ids)
+    return Context(entry["id"], entry["target"], entry["bias_type"], entry["context"], sentences, ids, place)

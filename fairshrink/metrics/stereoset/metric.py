@@ -78,7 +78,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.likelihood import above
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.stereoset.contexts import Part, read
 from fairshrink.metrics.stereoset.scores import Causal, log_ratio, method_of, sentence_scores
@@ -140,6 +140,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     )
     contexts = [contexts[i] for i in drawn]
     outcomes = sentence_scores(given.checkpoint, contexts, settings.part, method)
+    tell_skipped("stereoset", [context.place for context in contexts], outcomes)
     scores = np.array([[np.nan] * len(SCORES) if isinstance(each, Skipped) else each for each in outcomes])
     rows = pd.DataFrame(
         {
