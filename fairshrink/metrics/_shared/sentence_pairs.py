@@ -34,10 +34,9 @@ def read(files: Iterable[Path], metric: str = "crows_pairs") -> list[Pair]:
     for path in map(Path, files):
         rows = table_rows(path, metric, "items", "crows_pairs_anonymized.csv", COLUMNS)
         _check(path, rows, metric)
-        pairs += [
-            Pair(f"{len(pairs) + at:05d}", *(row[name] for name in COLUMNS), place=f"{path}, line {number}")
-            for at, (number, row) in enumerate(rows)
-        ]
+        for number, row in rows:
+            more, less, direction, bias_type = (row[name] for name in COLUMNS)
+            pairs.append(Pair(f"{len(pairs):05d}", more, less, direction, bias_type, f"{path}, line {number}"))
     return pairs
 
 
