@@ -80,8 +80,10 @@ def controls_needed(
     """
 
     def resolves(n: int) -> bool:
-        error = between * math.sqrt(1 / splits + leverage / n)
-        return detectable(error, df_of_one * (n - fitted), power, level) <= margin
+        df = df_of_one * (n - fitted)
+        if df < 1:  # nothing is found then, and the noncentral t distribution cannot be inverted in a finite time
+            return False
+        return detectable(between * math.sqrt(1 / splits + leverage / n), df, power, level) <= margin
 
     return _first(resolves, fitted + 1, margin) if between >= 0 else math.nan
 

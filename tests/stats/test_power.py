@@ -76,6 +76,12 @@ def test_controls_at_the_end_of_a_ladder_count_less():
     assert detectable(0.02 * math.sqrt(1 / 3 + 3.5 / (found - 1)), 0.4 * (found - 4)) > 0.05
 
 
+def test_controls_that_give_hardly_any_degrees_of_freedom_are_counted_all_the_same():
+    found = controls_needed(0.02, 3, 0.05, leverage=12.0, fitted=3, df_of_one=0.01)
+    assert detectable(0.02 * math.sqrt(1 / 3 + 12.0 / found), 0.01 * (found - 3)) <= 0.05
+    assert found > 103  # one degree of freedom
+
+
 def test_a_margin_must_be_positive():
     for call in (
         lambda: clusters_needed(0.1, 20, 0.0),
