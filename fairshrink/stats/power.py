@@ -11,15 +11,20 @@ from fairshrink.stats.inference import Inference, combined_df, t_quantile
 
 MOST = 10**9
 """More clusters or seeds than this are as good as none."""
+LEAST_DF = 0.3
+"""Below, thousands of standard errors are not found either, and the noncentral t is not inverted in a finite time."""
 
 
 def detectable(standard_error: float, df: float, power: float = 0.8, level: float = 0.95) -> float:
     """The smallest true change that a two-sided t-test finds with the given power (80%): the minimum detectable change.
 
-    By the noncentral t distribution; with many degrees of freedom 2.80 standard errors. NaN without an error.
+    By the noncentral t distribution; with many degrees of freedom 2.80 standard errors. NaN without an error; ``inf``
+    where hardly any degrees of freedom are left.
     """
     if not (df > 0 and standard_error >= 0):
         return math.nan
+    if df < LEAST_DF:
+        return math.inf
     # The chance to be found on the wrong side is below 1e-3 at any power worth asking for, and is left out.
     return float(special.nctdtrinc(df, 1 - power, t_quantile((1 + level) / 2, df))) * standard_error
 
@@ -80,10 +85,8 @@ def controls_needed(
     """
 
     def resolves(n: int) -> bool:
-        df = df_of_one * (n - fitted)
-        if df < 1:  # nothing is found then, and the noncentral t distribution cannot be inverted in a finite time
-            return False
-        return detectable(between * math.sqrt(1 / splits + leverage / n), df, power, level) <= margin
+        error = between * math.sqrt(1 / splits + leverage / n)
+        return detectable(error, df_of_one * (n - fitted), power, level) <= margin
 
     return _first(resolves, fitted + 1, margin) if between >= 0 else math.nan
 

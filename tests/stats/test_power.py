@@ -80,6 +80,7 @@ def test_controls_that_give_hardly_any_degrees_of_freedom_are_counted_all_the_sa
     found = controls_needed(0.02, 3, 0.05, leverage=12.0, fitted=3, df_of_one=0.01)
     assert detectable(0.02 * math.sqrt(1 / 3 + 12.0 / found), 0.01 * (found - 3)) <= 0.05
     assert found > 103  # one degree of freedom
+    assert detectable(1.0, 0.05) == math.inf and 1e3 < detectable(1.0, 0.3) < math.inf
 
 
 def test_a_margin_must_be_positive():
