@@ -1,6 +1,6 @@
 """The same compressions and scores on a CPU and on a GPU, and how fast a GPU scores.
 
-    PYTHONPATH=.:tests/helpers .venv/bin/python benchmarks/devices.py [--device cuda]
+    PYTHONPATH=.:tests/helpers .venv/bin/python benchmarks/devices.py [--device cuda] [--only movement honest ...]
 
 needs a GPU and takes a few minutes. It prints three tables, and ends with status 1 if a compression or a metric fails
 on the GPU.
@@ -19,7 +19,7 @@ import copy
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,24 +62,26 @@ def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--device", default="cuda")
-    device = torch.device(parser.parse_args().device)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these methods and metrics, and no speeds")
+    options = parser.parse_args()
+    device = torch.device(options.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this processor"
     print(f"{name}; torch {torch.__version__}, transformers {transformers.__version__}\n")
-    failed = [each for table in (compressions(device), scores(device)) for each in table]
-    if device.type == "cuda":
+    failed = [each for table in (compressions(device, options.only), scores(device, options.only)) for each in table]
+    if device.type == "cuda" and not options.only:
         speeds(device)
     return int(bool(failed))
 
 
-def compressions(device: torch.device) -> Iterator[str]:
-    """A row for each method and model; yields what failed."""
+def compressions(device: torch.device, only: Sequence[str] | None) -> Iterator[str]:
+    """A row for each method, or those of ``only``, and model; yields what failed."""
     print(f"| {'method':22} | {'model':18} | logits differ by | weights that differ |\n|---|---|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for model, kind in (("bert", "classification"), ("llama", "causal_lm")):
             cp = tiny_model(model, Path(folder))
             few = {"train_items": 16} if kind == "classification" else {}
             for method in registry.names("compression"):
-                if registry.modules("compression").family(method) == CONTROLS:
+                if registry.modules("compression").family(method) == CONTROLS or method not in (only or (method,)):
                     continue
                 about = context(task(Path(folder), kind, **few), source=lambda *_, cp=cp: copy.deepcopy(cp))
                 try:
@@ -124,11 +126,13 @@ def _other_weights(one: Checkpoint, other: Checkpoint) -> float:
     return apart / max(total, 1)
 
 
-def scores(device: torch.device) -> Iterator[str]:
-    """A row for each metric; yields what failed."""
+def scores(device: torch.device, only: Sequence[str] | None) -> Iterator[str]:
+    """A row for each metric, or those of ``only``; yields what failed."""
     print(f"\n| {'metric':18} | scores differ by |\n|---|---:|")
     load = checkpoints.load
     for name in metric_case.HEADS:
+        if name not in (only or (name,)):
+            continue
         found = []
         try:
             for where in (device, torch.device("cpu")):
