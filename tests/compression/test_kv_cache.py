@@ -14,6 +14,7 @@ from fairshrink.models.architecture.blocks import blocks, head_outputs
 from fairshrink.models.batching import causal_ids
 from fairshrink.models.inference import causal_log_probs
 from fairshrink.models.ledger import ledger
+from fairshrink.models.stored_forms import kv_cache
 from fairshrink.study.chain_checks import forms
 from fairshrink.study.schema import CompressionKeys
 from fairshrink.study.study import CompressionEntry
@@ -109,6 +110,15 @@ def test_levels_of_channels_are_the_range_of_the_calibration_texts(tmp_path):
     distance = (keys.amax(0) - keys.amin(0)) / 3
     torch.testing.assert_close(layer.cache_scale, distance, atol=1e-3, rtol=1e-3)
     assert ledger(made, cp)["params"] == ledger(tiny("llama", tmp_path), cp)["params"]
+
+
+@pytest.mark.parametrize("keys", ["token", "channel"])
+def test_levels_lie_where_the_model_is(keys, tmp_path):
+    """As on a GPU, which a device without memory stands for."""
+    model = tiny("llama", tmp_path).model.to("meta")
+    kv_cache.apply(model, {"bits": 4, "keys": keys})
+    assert {each.device.type for name, each in model.named_buffers() if "cache_" in name} <= {"meta"}
+    assert any("cache_low" in name for name, _ in model.named_buffers()) == (keys == "channel")
 
 
 def test_the_ledger_counts_bytes_of_a_token(tmp_path):

@@ -58,7 +58,8 @@ def apply(model: torch.nn.Module, description: dict[str, Any]) -> None:
         channels = head_outputs(block, "key")
         if fixed:
             width = int(max(head_outputs(block, role).max() for role in _roles(block))) + 1
-            hold(key, torch.zeros(width), torch.ones(width))
+            device = next(model.parameters()).device
+            hold(key, torch.zeros(width, device=device), torch.ones(width, device=device))
         key.register_forward_hook(CacheRounding(channels, description["bits"], fixed))
         value.register_forward_hook(CacheRounding(head_outputs(block, "value"), description["bits"], False))
 
