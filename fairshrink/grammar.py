@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _SILENT_H = ("heir", "honest", "honor", "honour", "hour")
 # Spelled with a vowel, pronounced with the initial consonant of "you" or "won".
@@ -15,13 +16,14 @@ _SPELLED_VOWELS = frozenset("AEFHILMNORSX")
 def with_article(phrase: str) -> str:
     """The phrase after "a" or "an", whichever its first word requires.
 
-    A word in capitals is assumed to be pronounced letter by letter ("an SUV", "a TV"). Raises ValueError for an empty
-    phrase.
+    A word in capitals is assumed to be pronounced letter by letter ("an SUV", "a TV"). Raises ValueError for a
+    phrase that does not begin with a Latin letter.
     """
-    first = re.match(r"[A-Za-z]+", phrase)
+    plain = unicodedata.normalize("NFKD", phrase)  # "é" sounds as "e" does
+    first = re.match(r"[A-Za-z]+", plain)
     if first is None:
         raise ValueError(f"no word to put an article before: {phrase!r}")
-    return f"{'an' if _starts_with_vowel_sound(first.group(), phrase) else 'a'} {phrase}"
+    return f"{'an' if _starts_with_vowel_sound(first.group(), plain) else 'a'} {phrase}"
 
 
 def _starts_with_vowel_sound(word: str, phrase: str) -> bool:

@@ -171,7 +171,7 @@ def _marked(texts: Mapping[str, str]) -> tuple[Marked, ...] | None:
     words = {name: list(re.finditer(r"\w+", text)) for name, text in texts.items()}
     male, female = words["male"], words["female"]
     differing = [at for at, (a, b) in enumerate(zip(male, female, strict=False)) if a[0] != b[0]]
-    if len(male) != len(female) or len(differing) != 1:
+    if {len(female), len(words["neutral"])} != {len(male)} or len(differing) != 1:
         return None
     at = differing[0]
     made = [Marked(texts[name], (words[name][at].span(),)) for name in VERSIONS]
@@ -190,6 +190,10 @@ def read_statistics(files: Iterable[Path]) -> dict[str, tuple[float, float]]:
                 shares = float(row["bls_pct_female"]), float(row["bergsma_pct_female"])
             except ValueError as error:
                 raise UserError(f"winogender: {path}, line {number}: {error}; write a percentage") from error
+            if not all(0 <= share <= 100 for share in shares):
+                raise UserError(f"winogender: {path}, line {number}: {shares} are no percentages; write 0 to 100")
+            if row["occupation"] in found:
+                raise UserError(f"winogender: {path}, line {number}: {row['occupation']} occurs twice; leave one out")
             found[row["occupation"]] = shares
     return found
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
+import lzma
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairshrink.data.faults import SHOWN, TableError, places
 from fairshrink.data.text_files import open_text, undecodable
@@ -26,15 +30,23 @@ def read_text(path: Path, metric: str, role: str) -> str:
     except UnicodeError as error:
         fault = undecodable(path, "utf-8", error)
         raise UserError(f"{metric}: {fault.reason}; convert the file to utf-8") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{metric}: {path} cannot be read ({error}); `{role}` of `data` names files") from error
 
 
 def numbered_lines(path: Path, metric: str, role: str) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 file with their numbers from 1, without line breaks; empty ones are left out."""
-    for number, line in enumerate(read_text(path, metric, role).split("\n"), 1):
+    for number, line in enumerate(io.StringIO(read_text(path, metric, role), newline=None), 1):
         if line.strip():
-            yield number, line.rstrip("\r")
+            yield number, line.rstrip("\n")
+
+
+def parsed(text: str) -> Any:
+    """What JSON says. ValueError for what is none, and for lists in lists beyond any benchmark's."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def table_rows(
@@ -42,11 +54,14 @@ def table_rows(
 ) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table with a header, each with the number of the line where it begins.
 
-    UserError for a table without these columns, which names ``such`` a file in its place, for rows with more or fewer
-    fields than its header, and for numbers in a first column without a name that occur twice.
+    UserError for a table without these columns, which names ``such`` a file in its place, or with one of them twice,
+    for rows with more or fewer fields than its header, for quotes that are not closed where a field ends, and for
+    numbers in a first column without a name that occur twice.
     """
-    lines = csv.reader(read_text(path, metric, role).splitlines(keepends=True), delimiter=delimiter)
+    content = io.StringIO(read_text(path, metric, role), newline="")
+    lines = csv.reader(content, delimiter=delimiter, strict=True)
     found: list[tuple[int, list[str]]] = []
+    before = 0
     try:
         header, before = next(lines, []), lines.line_num
         for fields in lines:
@@ -54,10 +69,15 @@ def table_rows(
                 found.append((before + 1, fields))
             before = lines.line_num
     except csv.Error as error:
-        raise UserError(f"{metric}: {path}, line {lines.line_num}: {error}; fix the line") from error
+        raise UserError(
+            f"{metric}: {path}, line {before + 1}: {error}, so a quote may be open; fix the row that begins there"
+        ) from error
     absent = [name for name in columns if name not in header]
     if absent:
         raise UserError(f"{metric}: {path}, line 1: no column {', '.join(absent)}; `{role}` of `data` names {such}")
+    twice = [name for name in columns if header.count(name) > 1]
+    if twice:
+        raise UserError(f"{metric}: {path}, line 1: more than one column {', '.join(twice)}; rename all but one")
     wrong = [number for number, fields in found if len(fields) != len(header)]
     if wrong:
         raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import Field
 
 from fairshrink.errors import UserError
 from fairshrink.grammar import capitalized
+from fairshrink.metrics._shared.files import parsed
 from fairshrink.metrics._shared.lines import lines_of
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.resources import json_file
@@ -80,11 +80,14 @@ def _from_files(metric: str, files: Sequence[Path]) -> Iterator[Prompt]:
 
 def _of_json(metric: str, path: Path, number: int, line: str) -> tuple[str, str]:
     try:
-        row = json.loads(line)
+        row = parsed(line)
     except ValueError as error:
         raise UserError(f"{metric}: {path}, line {number}: no JSON ({error}); write one object a line") from error
     prompt = row.get("prompt") if isinstance(row, dict) else None
     text = prompt.get("text") if isinstance(prompt, dict) else prompt
     if not isinstance(text, str) or not text.strip():
         raise UserError(f'{metric}: {path}, line {number}: no text; write {{"prompt": "…"}}')
-    return text.strip(), str(row.get("group", "prompts"))
+    group = row.get("group", "prompts")
+    if not isinstance(group, str) or not group.strip():
+        raise UserError(f"{metric}: {path}, line {number}: the group {group!r} is no text; name it or leave it out")
+    return text.strip(), group

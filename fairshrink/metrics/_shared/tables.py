@@ -16,7 +16,7 @@ def rows_of(
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(
-                lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
+                lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE, strict=True
             )
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, ValueError, csv.Error) as error:
@@ -27,6 +27,9 @@ def rows_of(
     if absent:
         there = ", ".join(str(name) for name in rows[0][1] if name is not None)
         raise UserError(f"{metric}: {path} has no column {', '.join(absent)}, but {there}; name another file")
+    twice = [name for name in columns if list(reader.fieldnames or ()).count(name) > 1]
+    if twice:
+        raise UserError(f"{metric}: {path}, line 1: more than one column {', '.join(twice)}; rename all but one")
     for number, row in rows:
         short = [name for name in columns if row[name] is None]
         if short or None in row:

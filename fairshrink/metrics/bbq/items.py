@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.files import numbered_lines, table_rows
+from fairshrink.metrics._shared.files import numbered_lines, parsed, table_rows
 
 CONDITIONS = {"ambig": "ambiguous", "disambig": "disambiguated"}
 KEY = ("category", "example_id", "question_index")
+TEXTS = ("category", "question_index", "question_polarity", "context", "question", "ans0", "ans1", "ans2")
 NO_TARGET = "the metadata names no biased answer"
 Target = Mapping[tuple[str, str, str], int | None]
 
@@ -57,11 +57,12 @@ def read(files: Iterable[Path], metadata: Iterable[Path]) -> list[Question]:
     for path in metadata:
         targets |= targets_of(path)
     found: dict[str, Question] = {}
-    for path in map(Path, files):
+    paths = list(map(Path, files))
+    for path in paths:
         for number, line in numbered_lines(path, "bbq", "items"):
             try:
-                each = replace(question_of(json.loads(line), targets), place=f"{path}, line {number}")
-            except (ValueError, KeyError, TypeError) as error:
+                each = replace(question_of(parsed(line), targets), place=f"{path}, line {number}")
+            except (ValueError, LookupError, TypeError) as error:
                 raise UserError(
                     f"bbq: {path}, line {number}: no question of BBQ ({type(error).__name__}: {error}); `items` of "
                     "`data` names the files such as Age.jsonl, fix the line or fetch the file again"
@@ -70,40 +71,42 @@ def read(files: Iterable[Path], metadata: Iterable[Path]) -> list[Question]:
                 raise UserError(f"bbq: {path}, line {number}: {each.item} occurs twice; name each file once")
             found[each.item] = each
     if not found:
-        raise UserError("bbq: no questions in `items` of `data`; name files such as Age.jsonl")
+        where = ", ".join(map(str, paths))
+        raise UserError(f"bbq: no questions in {where} (`items` of `data`); name files such as Age.jsonl")
     return list(found.values())
 
 
 def question_of(row: Mapping[str, Any], targets: Target) -> Question:
-    """A question from its fields. ValueError, KeyError or TypeError for fields that are none of BBQ's."""
-    key = (str(row["category"]), str(row["example_id"]), str(row["question_index"]))
-    answers = (str(row["ans0"]), str(row["ans1"]), str(row["ans2"]))
+    """A question from its fields. ValueError, LookupError or TypeError for fields that are none of BBQ's."""
+    wrong = [name for name in TEXTS if not isinstance(row[name], str) or not row[name].strip()]
+    if wrong:
+        raise ValueError(f"no text in {', '.join(wrong)}")
+    if type(row["example_id"]) is not int:
+        raise ValueError(f"example_id {row['example_id']!r} is no whole number")
+    key = (row["category"], str(row["example_id"]), row["question_index"])
     groups = [row["answer_info"][f"ans{at}"][1] for at in range(3)]
     unknown = [at for at, group in enumerate(groups) if group == "unknown"]
     if len(unknown) != 1:
         raise ValueError(f"{len(unknown)} of its answers are `unknown`, not one")
-    if row["label"] not in (0, 1, 2):
+    if type(row["label"]) is not int or row["label"] not in (0, 1, 2):
         raise ValueError(f"label {row['label']!r} is none of 0, 1, 2")
-    empty = [name for name in ("category", "context", "question", "ans0", "ans1", "ans2") if not str(row[name]).strip()]
-    if empty:
-        raise ValueError(f"nothing in {', '.join(empty)}")
     if row["category"] == "all":
         raise ValueError("a category called all, which is every item in tables")
     target = targets.get(key)
     if target == unknown[0]:
         raise ValueError("the metadata call the unknown answer the biased one")
     return Question(
-        item=f"{key[0]}/{int(key[1]):05d}",
+        item=f"{key[0]}/{row['example_id']:05d}",
         category=key[0],
         template=f"{key[0]}/{key[2]}",
         condition=CONDITIONS[row["context_condition"]],
-        polarity=str(row["question_polarity"]),
-        context=str(row["context"]),
-        question=str(row["question"]),
-        answers=answers,
+        polarity=row["question_polarity"],
+        context=row["context"],
+        question=row["question"],
+        answers=(row["ans0"], row["ans1"], row["ans2"]),
         unknown=unknown[0],
         biased=target,
-        correct=int(row["label"]),
+        correct=row["label"],
     )
 
 

@@ -99,7 +99,13 @@ def _words(folder: Path, name: str) -> list[str]:
             f"bias_nli: {folder / name} cannot be read. `data.words.file` has to be the folder word_lists of Bias-NLI, "
             "which contains nouns/ and verbs/."
         )
-    found = sorted({line.strip() for _, line in numbered_lines(folder / name, "bias_nli", "words")})
+    found: set[str] = set()
+    for number, line in numbered_lines(folder / name, "bias_nli", "words"):
+        try:
+            with_article(line.strip())
+        except ValueError as error:
+            raise UserError(f"bias_nli: {folder / name}, line {number}: {error}; leave it out") from error
+        found.add(line.strip())
     if not found:
         raise UserError(f"bias_nli: {folder / name} has no word; fetch the lists again")
-    return found
+    return sorted(found)

@@ -7,7 +7,6 @@ are about. It is what is left without the words of the templates and the endings
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.metrics._shared.association import AssociationTest, Target, published
-from fairshrink.metrics._shared.files import read_text
+from fairshrink.metrics._shared.files import parsed, read_text
 
 SETS = {"targ1": "X", "targ2": "Y", "attr1": "A", "attr2": "B"}
 OF_TEMPLATES = frozenset(
@@ -52,7 +51,7 @@ def _name(path: Path) -> str:
 
 def _test(name: str, path: Path) -> AssociationTest:
     try:
-        content = json.loads(read_text(path, "seat", "sentences"))
+        content = parsed(read_text(path, "seat", "sentences"))
     except ValueError as error:
         raise UserError(f"seat: {path} is no JSON object ({error}); fetch the file again") from error
     sets = {key: _sentences(content, key, path) for key in SETS}

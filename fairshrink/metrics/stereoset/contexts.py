@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.files import line_of, read_text
+from fairshrink.metrics._shared.files import line_of, parsed, read_text
 
 Part = Literal["intrasentence", "intersentence"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -58,10 +58,11 @@ class Filled:
 def read(files: Iterable[Path], part: Part = "intrasentence") -> list[Context]:
     """The contexts of one part of StereoSet JSON files; UserError for other files and for items that occur twice."""
     contexts: dict[str, Context] = {}
-    for path in map(Path, files):
+    paths = list(map(Path, files))
+    for path in paths:
         text = read_text(path, "stereoset", "items")
         try:
-            entries = list(json.loads(text)["data"][part])
+            entries = list(parsed(text)["data"][part])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"stereoset: {path} is not a StereoSet file ({type(error).__name__}: {error}); `items` of `data` "
@@ -81,7 +82,8 @@ def read(files: Iterable[Path], part: Part = "intrasentence") -> list[Context]:
                 )
             contexts[each.item] = each
     if not contexts:
-        raise UserError(f"stereoset: no {part} contexts in `items` of `data`")
+        where = ", ".join(map(str, paths))
+        raise UserError(f"stereoset: no {part} contexts in {where} (`items` of `data`); fetch the file again")
     return list(contexts.values())
 
 
