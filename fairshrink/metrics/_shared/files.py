@@ -87,7 +87,7 @@ def table_rows(
     if not found:
         raise UserError(f"{metric}: {path} has no rows; fetch the file again")
     if header[0] == "":
-        refuse_repeated(((number, fields[0]) for number, fields in found), path, metric)
+        refuse_repeated(((number, fields[0]) for number, fields in found if fields[0]), path, metric)
     return [(number, dict(zip(header, fields, strict=True))) for number, fields in found]
 
 
