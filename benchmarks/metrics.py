@@ -1,7 +1,8 @@
 """Items per second of each metric, batched against one sequence at a time, and the share of the matmul rate reached.
 
 Both are timed in one run on the same checkpoint of the default study (`make` first); only their ratio means much on a
-shared machine. The rate is that of multiplying two 1024 x 1024 matrices in the metric's precision, measured here.
+shared machine. The rate is that of multiplying two 1024 x 1024 matrices in the metric's precision, measured here;
+only what scoring has to do counts, the vocabulary's products included (`useful_work.py`).
 """
 
 import argparse
@@ -10,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from useful_work import counted
 
 from fairshrink.study.jobs import EvaluateJob
 
@@ -55,7 +58,7 @@ def print_row(key: tuple[str, str, str], job: EvaluateJob, rates: dict[str, floa
 
 
 def timed(job: EvaluateJob, change: dict, budget: int | None = None) -> tuple[int, float, float]:
-    """Items, seconds and floating-point operations in linear layers (real tokens only) of scoring one checkpoint."""
+    """Items, seconds and floating-point operations that scoring one checkpoint needs (`useful_work`)."""
     from fairshrink.contracts import Scoring
     from fairshrink.models import checkpoint as checkpoints
     from fairshrink.registry import CATALOG
@@ -66,27 +69,11 @@ def timed(job: EvaluateJob, change: dict, budget: int | None = None) -> tuple[in
     cp = checkpoints.load(job.checkpoint, precision=job.precision)
     data = {role: [Path(each) for each in paths] for role, paths in job.data.items()}
     given = Scoring(cp, data, open_task(job.task) if job.task else None)
-    with counted_tokens(cp.model) as tokens, token_budget(budget):
+    with counted(cp.model) as work, token_budget(budget):
         started = time.perf_counter()
         items = metric.score(given, settings)
         seconds = time.perf_counter() - started
-    linear = [module for module in cp.model.base_model.modules() if hasattr(module, "in_features")]
-    return len(items), seconds, sum(tokens) * sum(2 * each.in_features * each.out_features for each in linear)
-
-
-@contextmanager
-def counted_tokens(model) -> Iterator[list[int]]:
-    tokens: list[int] = []
-
-    def count(_module, _args, kwargs) -> None:
-        mask = kwargs.get("attention_mask")
-        tokens.append(int(kwargs["input_ids"].numel() if mask is None else mask.sum()))
-
-    handle = model.base_model.register_forward_pre_hook(count, with_kwargs=True)
-    try:
-        yield tokens
-    finally:
-        handle.remove()
+    return len(items), seconds, work.flops
 
 
 @contextmanager

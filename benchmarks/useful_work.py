@@ -1,0 +1,73 @@
+"""Floating-point operations that scoring has to do: real tokens once, and the vocabulary where it is asked for.
+
+Padding does not count, nor what a text repeats of another in its row. Matrix products of the blocks and of the output
+layer are counted, attention's own and elementwise operations are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fairshrink.models import inference, shared_prefixes
+from fairshrink.models.architecture.blocks import blocks, multiply_adds
+from fairshrink.models.architecture.linear import sizes
+from fairshrink.models.last_block import last_block
+
+
+class Work:
+    """``flops`` so far."""
+
+    def __init__(self, model: Any) -> None:
+        self.flops = 0.0
+        self.token = 2 * multiply_adds(model, outside=False)
+        last = blocks(model)[-1]
+        names = (last.output, *last.feed_forward) if last_block(model) else ()
+        self.after_attention = 2 * sum(_size(model, name) for name in names)
+        output = model.get_output_embeddings()
+        self.state = 2 * output.weight.numel() if output is not None else 0
+
+
+def _size(model: Any, name: str) -> int:
+    size = sizes(model.get_submodule(name))
+    return size[0] * size[1] if size else 0
+
+
+@contextmanager
+def counted(model: Any) -> Iterator[Work]:
+    """Counts what is scored with the model meanwhile."""
+    work = Work(model)
+    collate, tree, logits = inference.collate, shared_prefixes.inputs, inference.token_logits
+    at, only_at = inference.states_at, inference.only_at
+    tokens = 0
+
+    def of_texts(cp: Any, sequences: Any, *more: Any) -> Any:
+        nonlocal tokens
+        tokens = sum(map(len, sequences))
+        work.flops += work.token * tokens
+        return collate(cp, sequences, *more)
+
+    def of_rows(own: Any, rows: Any) -> Any:
+        work.flops += work.token * sum(len(row.ids) for row in rows)
+        return tree(own, rows)
+
+    def of_states(own: Any, states: Any) -> Any:
+        work.flops += work.state * len(states)
+        return logits(own, states)
+
+    def of_places(own: Any, last: Any, inputs: Any, texts: Any, places: Any) -> Any:
+        work.flops -= work.after_attention * (tokens - len(places))
+        return at(own, last, inputs, texts, places)
+
+    def of_first(last: Any, texts: Any, places: Any) -> Any:
+        work.flops -= work.after_attention * (tokens - len(places))
+        return only_at(last, texts, places)
+
+    inference.collate, shared_prefixes.inputs, inference.token_logits = of_texts, of_rows, of_states
+    inference.states_at, inference.only_at = of_places, of_first
+    try:
+        yield work
+    finally:
+        inference.collate, shared_prefixes.inputs, inference.token_logits = collate, tree, logits
+        inference.states_at, inference.only_at = at, only_at
