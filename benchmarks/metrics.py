@@ -8,7 +8,7 @@ only what scoring has to do counts, the vocabulary's products included (`useful_
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,18 +89,20 @@ def token_budget(tokens: int | None) -> Iterator[None]:
         batching.TOKENS_PER_BATCH.update(before)
 
 
-def matmul_rate(precision: str, size: int = 1024, seconds: float = 1.0) -> float:
+def matmul_rate(
+    precision: str, size: int = 1024, seconds: float = 1.0, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Floating-point operations per second of a square matrix product."""
     import torch
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
     a @ b
-    started, runs = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
+    started, runs = clock(), 0
+    while clock() - started < seconds:
         a @ b
         runs += 1
-    return 2 * size**3 * runs / (time.perf_counter() - started)
+    return 2 * size**3 * runs / (clock() - started)
 
 
 if __name__ == "__main__":
