@@ -43,6 +43,7 @@ def test_an_uncompressed_encoder(tmp_path):
         "effective_bits": 32.0,
         "bytes": 4 * (PRUNABLE + outside(cp)),
         "flops_per_token": 2 * PRUNABLE,
+        "cache_bytes_per_token": 0,
     }
 
 
