@@ -7,6 +7,7 @@ still building is locked by them and stays.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ OWN = Path(".snakemake/fairshrink")
 INCOMPLETE = Path(".snakemake/incomplete")
 """Snakemake's notes of jobs that run: it would make their artifacts again, although these are whole or not there."""
 HALF = ".*.????????.part"
+OF_DVC = ".dvc/cache/files/md5/??/.*.tmp"
+"""Copies that DVC had not ended. Other programs than a run write there too, so they have to be old."""
+WRITING_S = 3600.0
 
 
 def sweep(paths: Iterable[str], shown: Iterable[Path]) -> None:
@@ -32,6 +36,10 @@ def sweep(paths: Iterable[str], shown: Iterable[Path]) -> None:
         _remove(folder, HALF, f"tables/{HALF}", f"figures/{HALF}")
     _remove(OWN, HALF, f"*/{HALF}", "warm-*.socket", "warm-*.log")
     _remove(INCOMPLETE, "*")
+    for each in Path().glob(OF_DVC):
+        with suppress(OSError):
+            if time.time() - each.stat().st_ctime > WRITING_S:
+                each.unlink()
 
 
 def _remove(folder: Path, *patterns: str) -> None:

@@ -19,6 +19,7 @@ from tiny_study import environment, forking, study, workspace
 from fairshrink.planning import warm
 from fairshrink.store import artifacts
 from fairshrink.store.layout import ARTIFACT_GLOBS, MARKER
+from fairshrink.store.leftovers import OF_DVC
 from fairshrink.upkeep.verify import verify
 
 ARM = {
@@ -255,10 +256,11 @@ def faults(folder: Path, undisturbed: Path) -> list[str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Files and folders that only a killed process can have left."""
+    """Files and folders that only a killed process can have left; without copies of DVC's, which stay for an hour."""
     every = (each for each in folder.rglob("*") if ".git" not in each.relative_to(folder).parts)
-    found = {each for each in every if each.name.endswith(UNFINISHED)}
+    of_dvc = set(folder.glob(OF_DVC))
+    found = {each for each in every if each.name.endswith(UNFINISHED) and each not in of_dvc}
     found |= {each for pattern in SNAKEMAKES for each in folder.glob(pattern)}
     cached = folder.glob(".dvc/cache/files/md5/??/*")
-    found |= {each for each in cached if len(each.name.removesuffix(".dir")) != 30}
+    found |= {each for each in cached if len(each.name.removesuffix(".dir")) != 30 and each not in of_dvc}
     return sorted(each.relative_to(folder).as_posix() for each in found)

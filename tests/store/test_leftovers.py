@@ -35,3 +35,19 @@ def test_only_what_nobody_works_on_is_removed(tmp_path, monkeypatch):
     assert artifacts.exists(finished)
     names = {each.name for each in Path("results/baselines").iterdir()}
     assert names == {finished.name, unfinished.name, f".{unfinished.name}.training"}
+
+
+def test_copies_of_dvc_are_removed_once_nobody_can_be_writing_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copy, whole = (
+        Path(".dvc/cache/files/md5/9f/.Q8EMVCxfVdKf9tLk5OkOpQ.tmp"),
+        Path(".dvc/cache/files/md5/9f/" + "0" * 30),
+    )
+    copy.parent.mkdir(parents=True)
+    for each in (copy, whole):
+        each.write_text("x")
+    leftovers.sweep([], [])
+    assert copy.is_file()
+    monkeypatch.setattr(leftovers, "WRITING_S", -1.0)
+    leftovers.sweep([], [])
+    assert whole.is_file() and not copy.exists()
