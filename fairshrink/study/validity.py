@@ -23,7 +23,7 @@ def read(file: str | None, folder: Path, mistakes: list[Mistake]) -> tuple[Valid
     if file is None:
         return ()
     try:
-        with (folder / file).open(encoding="utf-8", newline="") as stream:
+        with (folder / file).open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         mistakes.append(Mistake("validity", f"{file} cannot be read: {error}", "the validity.csv of a finished study"))

@@ -65,3 +65,8 @@ def test_a_damaged_table_is_a_mistake_with_its_line(tmp_path, text, said):
 def test_a_missing_table_is_a_mistake(tmp_path):
     mistakes: list[Mistake] = []
     assert read("nowhere.csv", tmp_path, mistakes) == () and "nowhere.csv" in str(mistakes[0])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+    found, mistakes = entries(tmp_path, "\ufeff" + HEADER + "m,t,x,dose,1,True\n")
+    assert not mistakes and found == (ValidityEntry("m", "t", "x", "passed"),)
