@@ -138,7 +138,7 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
     import pandas as pd
 
     columns = [settings.text, settings.profession, settings.gender]
-    read = read_columns("bias_in_bios", given.data["items"], columns)
+    read = read_columns("bias_in_bios", "items", given.data["items"], columns)
     check_texts("bias_in_bios", read, settings.text)
     genders = {settings.male: "male", settings.female: "female"}
     gender = [genders.get(_said(each), "") for each in read[settings.gender]]
@@ -160,7 +160,12 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 def _said(value: object) -> str:
     """What a field says: 1 and 1.0 are one."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else text
 
 
 def _name(profession: str, item: str) -> str:

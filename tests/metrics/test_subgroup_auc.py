@@ -175,3 +175,23 @@ def test_a_sample_keeps_the_shares(cp, tmp_path):
 def test_tables_that_do_not_fit_are_refused(cp, tmp_path, other, changed, said):
     with pytest.raises(UserError, match=said):
         subgroup_auc.score(Scoring(cp, comments(tmp_path, **other)), SETTINGS.model_copy(update=changed))
+
+
+def test_tables_are_read_as_they_are_written(cp, tmp_path):
+    """A text may say NA; a comma too many moves no column."""
+    header = "comment_text,toxicity,men,women,article"
+    path = tmp_path / "comments.csv"
+    path.write_text(f"{header}\nNA,1,1,,a\nnull,0,,1,007\n", encoding="utf-8")
+    settings = SETTINGS.model_copy(update={"cluster": "article"})
+    rows = subgroup_auc.score(Scoring(cp, {"items": [path]}), settings)
+    assert list(rows["cluster"]) == ["a", "007"] and list(rows["group"]) == ["men", "women"]
+    for row, text in zip(rows.itertuples(), ("NA", "null"), strict=True):
+        with torch.no_grad():
+            p = float(cp.model(**cp.tokenizer(text, return_tensors="pt")).logits[0].double().softmax(-1)[1])
+        assert row.logit == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+    path.write_text(f"{header}\nkind,1,1,0,a,\nrude,0,0,1,b,\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"comments\.csv, lines 2, 3: more or fewer fields than the 5 of line 1"):
+        subgroup_auc.score(Scoring(cp, {"items": [path]}), settings)
+    path.write_text(f"{header},men\nkind,1,1,0,a,0\n", encoding="utf-8")
+    with pytest.raises(UserError, match="line 1: more than one column men"):
+        subgroup_auc.score(Scoring(cp, {"items": [path]}), settings)

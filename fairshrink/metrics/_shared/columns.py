@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.files import numbered_lines, table_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
-def read_columns(metric: str, paths: Sequence[Path], columns: Sequence[str]) -> pd.DataFrame:
+def read_columns(metric: str, role: str, paths: Sequence[Path], columns: Sequence[str]) -> pd.DataFrame:
     """The columns of all files, one after another, and ``item``, the file's name and the row's number from 0.
 
     A folder stands for its Parquet files, in the order of their names. UserError for what cannot be read, for a column
@@ -27,7 +29,7 @@ def read_columns(metric: str, paths: Sequence[Path], columns: Sequence[str]) -> 
         raise UserError(f"{metric}: {paths[0]} has no Parquet files; name the file of the table")
     parts = []
     for path in files:
-        frame = _read(metric, path)
+        frame = _read(metric, path, role, columns)
         absent = [name for name in columns if name not in frame.columns]
         if absent:
             there = ", ".join(map(str, frame.columns))
@@ -49,7 +51,8 @@ def check_texts(metric: str, frame: pd.DataFrame, column: str) -> None:
             raise UserError(f"{metric}: row {item}: no text in the column {column!r}; remove the row")
 
 
-def _read(metric: str, path: Path) -> pd.DataFrame:
+def _read(metric: str, path: Path, role: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Fields of csv and tsv are text as it is written, and None where they are empty."""
     import pandas as pd
 
     try:
@@ -58,7 +61,11 @@ def _read(metric: str, path: Path) -> pd.DataFrame:
         if path.suffix == ".jsonl":
             return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
         if path.suffix in (".csv", ".tsv"):
-            return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", encoding="utf-8-sig")
+            delimiter = "\t" if path.suffix == ".tsv" else ","
+            _, first = next(numbered_lines(path, metric, role), (1, ""))
+            there = [name for name in columns if name in next(csv.reader([first], delimiter=delimiter), [])]
+            rows = [row for _, row in table_rows(path, metric, role, "a table with them", there, delimiter)]
+            return pd.DataFrame(rows, columns=list(rows[0]), dtype=object).replace("", None)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"{metric}: {path} cannot be read as a table: {error}") from error
     raise UserError(f"{metric}: {path}: the name of a table ends with {', '.join(SUFFIXES)}; rename or convert it")

@@ -129,7 +129,7 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
 
     extra = [settings.cluster] if settings.cluster else []
     read = read_columns(
-        "subgroup_auc", given.data["items"], [settings.text, settings.label, *settings.identities, *extra]
+        "subgroup_auc", "items", given.data["items"], [settings.text, settings.label, *settings.identities, *extra]
     )
     check_texts("subgroup_auc", read, settings.text)
     labels = _numbers(read, settings.label)
