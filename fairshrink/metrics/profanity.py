@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.errors import UserError
 from fairshrink.metrics._shared.by_group import gaps, means_by_group
 from fairshrink.metrics._shared.continuing import continued, uniform_texts
 from fairshrink.metrics._shared.lines import lines_of
@@ -102,7 +103,12 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 def read_words(files: Sequence[Path]) -> list[str]:
     """The words of a list as they are compared, each once."""
-    return sorted({plain(line) for _, _, line in lines_of("profanity", files)} - {""})
+    words: set[str] = set()
+    for path, number, line in lines_of("profanity", files):
+        if not plain(line):  # it would be found in every text
+            raise UserError(f"profanity: {path}, line {number}: {line!r} has no letters to look for; remove the line")
+        words.add(plain(line))
+    return sorted(words)
 
 
 def plain(text: str) -> str:

@@ -96,6 +96,15 @@ def by_plain_transformers(detector, text, number, independent=False):
     return float((logits.sigmoid() if independent else logits.softmax(-1))[number])
 
 
+def test_a_word_without_letters_would_be_in_every_text(tmp_path):
+    path = tmp_path / "profane.txt"
+    path.write_text("darn\n\u0301\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"profane\.txt, line 2: .* has no letters"):
+        profanity.read_words([path])
+    path.write_text("darn\r\nwhat the\u2028heck\n", encoding="utf-8")
+    assert profanity.read_words([path]) == ["darn", "what the heck"]
+
+
 def test_toxicity_equals_one_continuation_at_a_time(cp, detector):
     settings = toxicity.Settings(**(SHORT | {"sample": 8}), threshold=0.4)
     rows = toxicity.score(Scoring(cp, {"classifier": [detector]}), settings)

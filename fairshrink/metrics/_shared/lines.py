@@ -15,7 +15,7 @@ def lines_of(metric: str, files: Iterable[Path]) -> Iterator[tuple[Path, int, st
             text = Path(path).read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             raise UserError(f"{metric}: {path} cannot be read as text in UTF-8: {error}") from error
-        lines = [(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        lines = [(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         if not lines:
             raise UserError(f"{metric}: {path} has no lines; name another file")
         yield from lines
