@@ -71,8 +71,9 @@ def _decoded(graph: Graph) -> _Reading:
         for each in node.inputs:
             used.setdefault(each, []).append(node)
     reading = _Reading(graph, {output: node for node in graph.nodes for output in node.outputs}, used)
+    scales = _scales(graph)
     for name, stored in graph.stored.items():
-        if stored.type in (FLOAT, FLOAT16) and name not in _scales(graph):
+        if stored.type in (FLOAT, FLOAT16) and name not in scales:
             reading.values[name], reading.parts[name] = tensor(stored).float(), (name,)
     for node in graph.nodes:
         _decode(node, reading)
