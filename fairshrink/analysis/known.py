@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from fairshrink.stats.signals import Margin
 
 Place = tuple[str, str]
 """A model and a task."""
+Used = tuple[str, str, str, str]
+"""Where a metric is used: model, task, its name in the study, data set."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,20 @@ def gather(
 
 def labels(found: Sequence[Measured]) -> dict[int, str]:
     """A metric's name, completed by the data set where it is used on several for one model and task."""
-    sets: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for each in found:
-        sets[each.identity.model, each.identity.task, each.family.entry].add(each.family.dataset)
-    return {
-        id(each): f"{each.family.entry} ({each.family.dataset})"
-        if len(sets[each.identity.model, each.identity.task, each.family.entry]) > 1
-        else each.family.entry
-        for each in found
+    used = {
+        id(each): (each.identity.model, each.identity.task, each.family.entry, each.family.dataset) for each in found
     }
+    named = names(used.values())
+    return {key: named[each] for key, each in used.items()}
+
+
+def names(used: Iterable[Used]) -> dict[Used, str]:
+    """The name of each metric, completed by the data set where it is used on several for one model and task."""
+    sets: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    every = set(used)
+    for model, task, entry, dataset in every:
+        sets[model, task, entry].add(dataset)
+    return {each: f"{each[2]} ({each[3]})" if len(sets[each[:3]]) > 1 else each[2] for each in every}
 
 
 def _performances(

@@ -39,41 +39,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fairshrink.contracts import Capability, MetricKind, Scoring
-from fairshrink.metrics._shared import unmasked
-from fairshrink.metrics._shared.sentence_pairs import stereotyped_pairs
-from fairshrink.stats.estimates import Statistic
-from fairshrink.stats.signals import Margin, OwnSkill, Signal
+from fairshrink.contracts import Scoring
+from fairshrink.metrics._shared.unmasked import CLUSTERS as CLUSTERS
+from fairshrink.metrics._shared.unmasked import HEADLINE as HEADLINE
+from fairshrink.metrics._shared.unmasked import KIND as KIND
+from fairshrink.metrics._shared.unmasked import MARGIN as MARGIN
+from fairshrink.metrics._shared.unmasked import NEEDS as NEEDS
+from fairshrink.metrics._shared.unmasked import NEEDS_BASELINE as NEEDS_BASELINE
+from fairshrink.metrics._shared.unmasked import NEEDS_TASK as NEEDS_TASK
+from fairshrink.metrics._shared.unmasked import OWN_SKILL as OWN_SKILL
+from fairshrink.metrics._shared.unmasked import ROLES as ROLES
+from fairshrink.metrics._shared.unmasked import PairSettings, table
+from fairshrink.metrics._shared.unmasked import signal as signal
+from fairshrink.metrics._shared.unmasked import summarize as summarize
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDS: frozenset[Capability] = frozenset({"masked_lm"})
-NEEDS_TASK = False
-NEEDS_BASELINE = False
-KIND: MetricKind = "intrinsic"
-ROLES = {"items": "crows_pairs_anonymized.csv, or StereoSet's dev.json or test.json"}
-HEADLINE = ("stereotype_share", "all")
-CLUSTERS: tuple[str, ...] = ("cluster",)
-MARGIN = Margin(absolute=5.0)
-OWN_SKILL: OwnSkill | None = None
 
-
-class Settings(unmasked.PairSettings):
+class Settings(PairSettings):
     """Settings of AUL."""
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per pair: item, cluster, group (bias type), direction, skipped, and the scores more and less."""
-    pairs = stereotyped_pairs(given.data["items"], "aul")
-    return unmasked.table(given.checkpoint, pairs, settings, attention=False)
-
-
-def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
-    """stereotype_share over all, per bias type and per direction; token_probability; pairs skipped and tied."""
-    return unmasked.summarize(items)
-
-
-def signal(items: pd.DataFrame, settings: Settings) -> Signal:
-    """Differences of the two scores; the share above 0; the differences themselves as contrast."""
-    return unmasked.signal(items)
+    return table(given, settings, "aul", attention=False)

@@ -43,10 +43,9 @@ import numpy as np
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.by_group import gaps, means_by_group
-from fairshrink.metrics._shared.continuing import continued, uniform_texts
+from fairshrink.metrics._shared.continuing import uniform_texts
 from fairshrink.metrics._shared.lines import lines_of
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
-from fairshrink.metrics._shared.prompts import WHAT, PromptSettings, chosen_prompts
+from fairshrink.metrics._shared.prompts import WHAT, PromptSettings, answered
 from fairshrink.stats.estimates import Statistic
 from fairshrink.stats.signals import Margin, OwnSkill, Signal
 
@@ -75,28 +74,16 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     ``profane`` is the share of its continuations, ``words`` those found, ``text`` the first continuation;
     ``random_profane`` the share among texts of a uniform model.
     """
-    import pandas as pd
-
     pattern = pattern_of(read_words(given.data["words"]))
-    prompts = chosen_prompts("profanity", given.data, settings)
-    texts = [each.text for each in prompts]
-    outcomes = continued(given.checkpoint, texts, settings.draws, settings, settings.chat_template)
-    found = [[] if isinstance(each, Skipped) else [words_in(text, pattern) for text in each] for each in outcomes]
+    rows, written = answered("profanity", given, settings)
+    found = [[words_in(text, pattern) for text in texts] for texts in written]
     profane = [float(np.mean([bool(words) for words in each])) if each else np.nan for each in found]
     random = [bool(words_in(each, pattern)) for each in uniform_texts(given.checkpoint, settings.tokens)]
-    rows = pd.DataFrame(
-        {
-            "item": [each.item for each in prompts],
-            "cluster": [each.context for each in prompts],
-            "person": [each.person for each in prompts],
-            "group": [each.group for each in prompts],
-            "skipped": reasons(outcomes),
-            "profane": profane,
-            "any_profane": [np.nan if np.isnan(each) else float(each > 0) for each in profane],
-            "words": ["; ".join(sorted({word for words in each for word in words})) for each in found],
-            "text": ["" if isinstance(each, Skipped) else each[0] for each in outcomes],
-            "random_profane": float(np.mean(random)),
-        }
+    rows = rows.assign(
+        profane=profane,
+        any_profane=[np.nan if np.isnan(each) else float(each > 0) for each in profane],
+        words=["; ".join(sorted({word for words in each for word in words})) for each in found],
+        random_profane=float(np.mean(random)),
     )
     return rows.sort_values("item", ignore_index=True)
 

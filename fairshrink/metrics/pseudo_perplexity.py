@@ -29,20 +29,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.contracts import Capability, Scoring
 from fairshrink.metrics._shared import windows
+from fairshrink.metrics._shared.windows import CLUSTERS as CLUSTERS
+from fairshrink.metrics._shared.windows import HEADLINE as HEADLINE
+from fairshrink.metrics._shared.windows import KIND as KIND
+from fairshrink.metrics._shared.windows import NEEDS_BASELINE as NEEDS_BASELINE
+from fairshrink.metrics._shared.windows import NEEDS_TASK as NEEDS_TASK
+from fairshrink.metrics._shared.windows import ROLES as ROLES
 from fairshrink.stats.estimates import Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NEEDS: frozenset[Capability] = frozenset({"masked_lm"})
-NEEDS_TASK = False
-NEEDS_BASELINE = False
-KIND: MetricKind = "task"
-ROLES = {"text": "text files"}
-HEADLINE = ("score", "all")
-CLUSTERS: tuple[str, ...] = ("cluster",)
 
 
 class Settings(windows.TextSettings):

@@ -47,9 +47,8 @@ from pydantic import Field
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.by_group import gaps, means_by_group
 from fairshrink.metrics._shared.classifier import Outputs, label_probabilities
-from fairshrink.metrics._shared.continuing import continued, uniform_texts
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
-from fairshrink.metrics._shared.prompts import WHAT, PromptSettings, chosen_prompts
+from fairshrink.metrics._shared.continuing import uniform_texts
+from fairshrink.metrics._shared.prompts import WHAT, PromptSettings, answered
 from fairshrink.stats.estimates import Statistic
 from fairshrink.stats.signals import Margin, OwnSkill, Signal
 
@@ -88,32 +87,16 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     ``toxicity`` is the mean, ``maximum`` the largest, ``toxic`` the share of toxic ones, ``empty`` the number of empty
     ones, ``text`` the first; ``random_…`` are what texts of a uniform model have.
     """
-    import pandas as pd
-
-    cp = given.checkpoint
-    prompts = chosen_prompts("toxicity", given.data, settings)
-    outcomes = continued(cp, [each.text for each in prompts], settings.draws, settings, settings.chat_template)
-    written = [[] if isinstance(each, Skipped) else each for each in outcomes]
-    uniform = uniform_texts(cp, settings.tokens)
+    rows, written = answered("toxicity", given, settings)
+    uniform = uniform_texts(given.checkpoint, settings.tokens)
     values = _toxicity(given, [text for texts in written for text in texts] + uniform, settings)
     ends = np.cumsum([len(texts) for texts in written])
     found = [_of(each, settings.threshold) for each in np.split(values[: ends[-1]], ends[:-1])]
     random = _of_uniform(values[ends[-1] :], settings)
-    columns = {name: [each[at] for each in found] for at, name in enumerate(COLUMNS)}
-    rows = pd.DataFrame(
-        {
-            "item": [each.item for each in prompts],
-            "cluster": [each.context for each in prompts],
-            "person": [each.person for each in prompts],
-            "group": [each.group for each in prompts],
-            "skipped": reasons(outcomes),
-        }
-        | columns
-        | {
-            "empty": [sum(not text.strip() for text in texts) for texts in written],
-            "text": [texts[0] if texts else "" for texts in written],
-        }
-        | {f"random_{name}": value for name, value in zip(COLUMNS, random, strict=True)}
+    rows = rows.assign(
+        **{name: [each[at] for each in found] for at, name in enumerate(COLUMNS)},
+        empty=[sum(not text.strip() for text in texts) for texts in written],
+        **{f"random_{name}": value for name, value in zip(COLUMNS, random, strict=True)},
     )
     return rows.sort_values("item", ignore_index=True)
 

@@ -15,7 +15,8 @@ import pytest
 
 from fairshrink.errors import UserError
 from fairshrink.metrics import bec_pro, winobias, winogender
-from fairshrink.metrics._shared import prompts, sentence_pairs, tables
+from fairshrink.metrics._shared import prompts, sentence_pairs
+from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics.bbq import items as bbq
 from fairshrink.metrics.bias_nli import pairs as bias_nli
 from fairshrink.metrics.seat import published
@@ -261,12 +262,18 @@ def test_lines_end_where_editors_end_them(tmp_path):
     ("content", "said"),
     [
         ("name\ttext\tname\na\tb\tc\n", "line 1: more than one column name"),
-        ('name\ttext\n"a\tb\nc\td\n', "cannot be read as a table"),
+        ('name\ttext\n"a\tb\nc\td\n', "line 2: .*a quote may be open"),
     ],
 )
 def test_tables_of_two_meanings_are_refused(tmp_path, content, said):
     with pytest.raises(UserError, match=f"file.*{said}"):
-        list(tables.rows_of("honest", written(tmp_path, content), ("name", "text")))
+        table_rows(written(tmp_path, content), "honest", "templates", "a file", ("name", "text"), "\t")
+
+
+def test_quotes_are_characters_where_a_format_has_no_quoting(tmp_path):
+    path = written(tmp_path, 'name\ttext\n"a\tb "c"\n')
+    found = table_rows(path, "honest", "lexicon", "a file", ("name", "text"), "\t", quoting=False)
+    assert found == [(2, {"name": '"a', "text": 'b "c"'})]
 
 
 @pytest.mark.parametrize(

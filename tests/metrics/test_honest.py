@@ -122,10 +122,10 @@ def test_words_are_compared_without_accents_and_folded_without_capitals(tmp_path
 @pytest.mark.parametrize(
     ("lexicon", "said"),
     [
-        ("lemma\tlevel\nx\tconservative\n", "has no column category, but lemma, level"),
+        ("lemma\tlevel\nx\tconservative\n", "line 1: no column category; `lexicon` of `data`"),
         (HEADER + "1\tn\tPS\tno\tx\tinclusive\n", "no word of the lexicon has the level 'conservative'"),
         (HEADER + "1\tn\tPS\tno\t\tconservative\n", "line 2: an empty lemma"),
-        (HEADER + "1\tn\tPS\n", "line 2: no field for lemma"),
+        (HEADER + "1\tn\tPS\n", "line 2: more or fewer fields than the 6 of line 1"),
     ],
 )
 def test_a_table_that_is_no_lexicon_is_refused(tmp_path, lexicon, said):

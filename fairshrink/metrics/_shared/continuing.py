@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import Field
 
 from fairshrink.metrics._shared.likelihood import TOO_LONG
 from fairshrink.metrics._shared.outcomes import NO_NUMBERS, Skipped, score_or_skip
 from fairshrink.metrics._shared.prompting import prompt_ids
+from fairshrink.settings import Settings
 
 if TYPE_CHECKING:
     from fairshrink.models.checkpoint import Checkpoint
@@ -17,28 +19,17 @@ if TYPE_CHECKING:
 UNIFORM_TEXTS = 200
 
 
-class Drawn(Protocol):
-    """Settings of what is drawn: length in tokens, temperature, nucleus and seed."""
+class DrawnSettings(Settings):
+    """How texts are drawn from a causal language model."""
 
-    @property
-    def tokens(self) -> int:
-        """At most so many tokens."""
-
-    @property
-    def temperature(self) -> float:
-        """0 for the likeliest token."""
-
-    @property
-    def top_p(self) -> float:
-        """The nucleus that tokens are drawn from."""
-
-    @property
-    def seed(self) -> int:
-        """For all that is drawn."""
+    tokens: int = Field(20, ge=1, description="length of a continuation in tokens")
+    temperature: float = Field(1.0, ge=0, description="temperature of what is drawn; 0 for the likeliest continuation")
+    top_p: float = Field(0.9, gt=0, le=1, description="nucleus: the smallest set of this probability is drawn from")
+    seed: int = Field(0, ge=0, description="seed of the sample and of what is drawn")
 
 
 def continued(
-    cp: Checkpoint, prompts: Sequence[str], draws: int, settings: Drawn, chat_template: bool = False
+    cp: Checkpoint, prompts: Sequence[str], draws: int, settings: DrawnSettings, chat_template: bool = False
 ) -> list[list[str] | Skipped]:
     """``draws`` continuations of each prompt, or why there are none: it is too long, or the model gives NaN."""
     from fairshrink.models.checkpoint import max_tokens

@@ -50,16 +50,24 @@ def parsed(text: str) -> Any:
 
 
 def table_rows(
-    path: Path, metric: str, role: str, such: str, columns: Sequence[str], delimiter: str = ","
+    path: Path,
+    metric: str,
+    role: str,
+    such: str,
+    columns: Sequence[str],
+    delimiter: str = ",",
+    quoting: bool = True,
 ) -> list[tuple[int, dict[str, str]]]:
     """The rows of a table with a header, each with the number of the line where it begins.
 
     UserError for a table without these columns, which names ``such`` a file in its place, or with one of them twice,
     for rows with more or fewer fields than its header, for quotes that are not closed where a field ends, and for
-    numbers in a first column without a name that occur twice.
+    numbers in a first column without a name that occur twice. Without ``quoting`` quotes are characters as any other.
     """
     content = io.StringIO(read_text(path, metric, role), newline="")
-    lines = csv.reader(content, delimiter=delimiter, strict=True)
+    lines = csv.reader(
+        content, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE, strict=True
+    )
     found: list[tuple[int, list[str]]] = []
     before = 0
     try:

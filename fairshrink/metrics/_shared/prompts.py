@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.grammar import capitalized
+from fairshrink.metrics._shared.continuing import DrawnSettings, continued
 from fairshrink.metrics._shared.files import parsed
 from fairshrink.metrics._shared.lines import lines_of
+from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.resources import json_file
-from fairshrink.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WHAT = "prompts instead of our own: lines of text, or .jsonl with `prompt` and perhaps `group`, as RealToxicityPrompts"
 
 
-class PromptSettings(Settings):
+class PromptSettings(DrawnSettings):
     """Which prompts are continued, and how."""
 
     draws: int = Field(2, ge=1, le=100, description="continuations of each prompt")
-    tokens: int = Field(20, ge=1, description="length of a continuation in tokens")
-    temperature: float = Field(1.0, ge=0, description="temperature; 0 for the likeliest continuation")
-    top_p: float = Field(0.9, gt=0, le=1, description="nucleus: the smallest set of this probability is drawn from")
     chat_template: bool = Field(False, description="whether a prompt is a message in the model's chat template")
     sample: int | None = Field(
         None, ge=1, description="number of prompts, in which groups and templates keep their shares; all if not given"
     )
-    seed: int = Field(0, ge=0, description="seed of the sample and of what is drawn")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,28 @@ class Prompt:
     group: str
     person: str
     context: str
+
+
+def answered(metric: str, given: Scoring, settings: PromptSettings) -> tuple[pd.DataFrame, list[list[str]]]:
+    """One row per prompt, and the texts that the model writes after each: none where the prompt is skipped.
+
+    Columns: item, cluster (its beginning), person, group, skipped, and ``text``, the first of its texts.
+    """
+    import pandas as pd
+
+    prompts = chosen_prompts(metric, given.data, settings)
+    texts = [each.text for each in prompts]
+    outcomes = continued(given.checkpoint, texts, settings.draws, settings, settings.chat_template)
+    written = [[] if isinstance(each, Skipped) else each for each in outcomes]
+    columns = {
+        "item": [each.item for each in prompts],
+        "cluster": [each.context for each in prompts],
+        "person": [each.person for each in prompts],
+        "group": [each.group for each in prompts],
+        "skipped": reasons(outcomes),
+        "text": [each[0] if each else "" for each in written],
+    }
+    return pd.DataFrame(columns), written
 
 
 def chosen_prompts(metric: str, data: Mapping[str, Sequence[Path]], settings: PromptSettings) -> list[Prompt]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.metrics._shared.likelihood import (
     TOO_LONG,
     Query,
@@ -20,16 +21,27 @@ from fairshrink.metrics._shared.likelihood import (
 )
 from fairshrink.metrics._shared.outcomes import Skipped, reasons, score_or_skip, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
-from fairshrink.metrics._shared.sentence_pairs import Pair
+from fairshrink.metrics._shared.sentence_pairs import stereotyped_pairs
 from fairshrink.settings import Settings
 from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Statistic, weighted_mean
-from fairshrink.stats.signals import Contrast, Signal
+from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fairshrink.models.checkpoint import Checkpoint
+
+
+NEEDS: frozenset[Capability] = frozenset({"masked_lm"})
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "intrinsic"
+ROLES = {"items": "crows_pairs_anonymized.csv, or StereoSet's dev.json or test.json"}
+HEADLINE = ("stereotype_share", "all")
+CLUSTERS: tuple[str, ...] = ("cluster",)
+MARGIN = Margin(absolute=5.0)
+OWN_SKILL: OwnSkill | None = None
 
 
 class PairSettings(Settings):
@@ -43,13 +55,14 @@ class PairSettings(Settings):
     seed: int = Field(0, ge=0, description="seed of the sample")
 
 
-def table(cp: Checkpoint, pairs: list[Pair], settings: PairSettings, *, attention: bool) -> pd.DataFrame:
+def table(given: Scoring, settings: PairSettings, metric: str, *, attention: bool) -> pd.DataFrame:
     """One row per pair: item, cluster (the same), group (bias type), direction, skipped, more, less.
 
     ``more`` and ``less`` are the sentences' scores; ``p_more`` and ``p_less`` the mean probability of their tokens.
     """
     import pandas as pd
 
+    cp, pairs = given.checkpoint, stereotyped_pairs(given.data["items"], metric)
     names, types = [pair.item for pair in pairs], [pair.bias_type for pair in pairs]
     drawn = spread_sample(names, types, [pair.direction for pair in pairs], settings.sample, settings.seed)
     pairs = [pairs[i] for i in drawn]
@@ -58,7 +71,7 @@ def table(cp: Checkpoint, pairs: list[Pair], settings: PairSettings, *, attentio
         [_checked(cp, *both) for both in zip(tokens[::2], tokens[1::2], strict=True)],
         lambda chosen: _of_pairs(cp, chosen, attention),
     )
-    tell_skipped("aula" if attention else "aul", [pair.place for pair in pairs], outcomes)
+    tell_skipped(metric, [pair.place for pair in pairs], outcomes)
     scores = np.array([[np.nan] * 4 if isinstance(each, Skipped) else each for each in outcomes]).reshape(-1, 4)
     rows = pd.DataFrame(
         {
@@ -101,7 +114,7 @@ def _of_sentences(cp: Checkpoint, texts: list[TokenizedText], attention: bool) -
     ]
 
 
-def summarize(items: pd.DataFrame) -> list[Statistic]:
+def summarize(items: pd.DataFrame, settings: PairSettings) -> list[Statistic]:
     """stereotype_share over all, per bias type and per direction; token_probability; pairs skipped and tied."""
     scored = (items["skipped"] == "").to_numpy()
     more, less = (items[name].to_numpy(dtype=np.float64) for name in ("more", "less"))
@@ -126,7 +139,7 @@ def summarize(items: pd.DataFrame) -> list[Statistic]:
     ]
 
 
-def signal(items: pd.DataFrame) -> Signal:
+def signal(items: pd.DataFrame, settings: PairSettings) -> Signal:
     """Differences of the two scores; the share above 0; the differences themselves as contrast."""
     scored = (items["skipped"] == "").to_numpy()
     more, less = (items[name].to_numpy(dtype=np.float64) for name in ("more", "less"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from fairshrink.contracts import MetricKind
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.files import read_text
 from fairshrink.settings import Settings
@@ -16,6 +17,14 @@ from fairshrink.stats.estimates import Statistic, combine, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+NEEDS_TASK = False
+NEEDS_BASELINE = False
+KIND: MetricKind = "task"
+ROLES = {"text": "text files"}
+HEADLINE = ("score", "all")
+CLUSTERS: tuple[str, ...] = ("cluster",)
 
 
 class TextSettings(Settings):

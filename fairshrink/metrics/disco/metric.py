@@ -129,25 +129,20 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """associated_share, associated_fills; sentences skipped and tied."""
     scored = (items["skipped"] == "").to_numpy()
     n = int(scored.sum())
-    share, fills = by_chance(items, settings.level, settings.correction)
+    chance = by_chance(items, settings.level, settings.correction)
+    measures = {"associated_share": associated_share, "associated_fills": associated_fills}
     return [
-        Statistic(
-            "associated_share",
-            associated_share(items, settings.level, settings.correction),
-            n_items=n,
-            unbiased=share,
-            random=share,
-            higher_is="more_biased",
-            smooth=False,
-        ),
-        Statistic(
-            "associated_fills",
-            associated_fills(items, settings.level, settings.correction),
-            n_items=n,
-            unbiased=fills,
-            random=fills,
-            higher_is="more_biased",
-            smooth=False,
+        *(
+            Statistic(
+                name,
+                measure(items, settings.level, settings.correction),
+                n_items=n,
+                unbiased=by_itself,
+                random=by_itself,
+                higher_is="more_biased",
+                smooth=False,
+            )
+            for (name, measure), by_itself in zip(measures.items(), chance, strict=True)
         ),
         Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
         Statistic("tied", int((scored & items["tied"].to_numpy(dtype=bool)).sum()), n_items=n, higher_is="count"),

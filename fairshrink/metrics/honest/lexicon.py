@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.tables import rows_of
+from fairshrink.metrics._shared.files import table_rows
 
 Lexicon = Mapping[str, str]
 """The category of each word; of a word with several the first in the file, as published."""
@@ -18,7 +18,8 @@ def read_lexicon(files: Sequence[Path], level: str, matching: str) -> Lexicon:
     """The words of HurtLex's tables at a ``level``, without accents; UserError for what is no such table."""
     found: dict[str, str] = {}
     for path in files:
-        for number, row in rows_of("honest", path, ("lemma", "category", "level"), quoting=False):
+        rows = table_rows(path, "honest", "lexicon", "hurtlex_EN.tsv", ("lemma", "category", "level"), "\t", False)
+        for number, row in rows:
             word = comparable(row["lemma"], matching)
             if not word:
                 raise UserError(f"honest: {path}, line {number}: an empty lemma; remove the row")

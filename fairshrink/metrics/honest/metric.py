@@ -54,13 +54,12 @@ from pydantic import Field
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.by_group import gaps, means_by_group
-from fairshrink.metrics._shared.continuing import continued, uniform_texts
+from fairshrink.metrics._shared.continuing import DrawnSettings, continued, uniform_texts
+from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics._shared.fills import BLANK, blank_fills, fill_tokens, fill_word
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
-from fairshrink.metrics._shared.tables import rows_of
 from fairshrink.metrics.honest.lexicon import Lexicon, category_of_text, category_of_word, read_lexicon
-from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats.estimates import Statistic, weighted_mean
 from fairshrink.stats.signals import Margin, OwnSkill, Signal
 
@@ -83,9 +82,10 @@ MARGIN = Margin(absolute=0.02)
 OWN_SKILL: OwnSkill | None = None
 
 SLOT = "[M]"
+COLUMNS = ("template_masked", "raw", "identity", "category")
 
 
-class Settings(BaseSettings):
+class Settings(DrawnSettings):
     """Settings of HONEST."""
 
     completions: Literal["likeliest", "drawn"] = Field(
@@ -97,12 +97,10 @@ class Settings(BaseSettings):
         "published", description="words are compared as they are written, or without capitals"
     )
     tokens: int = Field(10, ge=1, description="drawn: length of a continuation in tokens")
-    temperature: float = Field(1.0, ge=0, description="drawn: temperature; 0 for the likeliest continuation")
     top_p: float = Field(1.0, gt=0, le=1, description="drawn: nucleus that tokens are drawn from")
     sample: int | None = Field(
         None, ge=1, description="number of templates, in which categories and identities keep their shares; else all"
     )
-    seed: int = Field(0, ge=0, description="seed of the sample and of what is drawn")
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ def read_templates(files: Sequence[Path]) -> list[Template]:
     """The templates; UserError naming the line of one without a blank."""
     found = []
     for path in files:
-        for number, row in rows_of("honest", path, ("template_masked", "raw", "identity", "category"), quoting=False):
+        for number, row in table_rows(path, "honest", "templates", "en_template.tsv", COLUMNS, "\t", quoting=False):
             if row["template_masked"].count(SLOT) != 1:
                 raise UserError(f"honest: {path}, line {number}: {row['template_masked']!r} needs {SLOT} once")
             if not row["category"].strip() or not row["identity"].strip():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairshrink.analysis import known
 from fairshrink.analysis.scores import Metrics, Scored, families, provenance, read
 from fairshrink.contracts import BASELINE, BIAS_KINDS, CONTROLS
 from fairshrink.reporting.report.payload import CellName, most_changed
@@ -32,7 +33,7 @@ def telling_items(job: AggregateJob, metrics: Metrics) -> dict[CellName, pd.Data
     for family in families(job):
         if metrics[family.metric].KIND not in BIAS_KINDS:
             continue
-        label = named[family.entry, family.dataset, family.model, family.task]
+        label = named[family.model, family.task, family.entry, family.dataset]
         for split, scores in family.scores.items():
             baseline = read(scores[family.baselines[split]], checkpoints[family.baselines[split]], metrics)
             for key, score in scores.items():
@@ -53,22 +54,16 @@ def checkpoints(job: AggregateJob) -> list[dict[str, Any]]:
     who = {each.key: each.identity for each in job.checkpoints}
     for score in job.scores:
         of = who[score.checkpoint]
-        scores[score.checkpoint][named[score.entry, score.dataset, of.model, of.task]] = score.path
+        scores[score.checkpoint][named[of.model, of.task, score.entry, score.dataset]] = score.path
     return [_described(each, scores[each.key]) for each in job.checkpoints]
 
 
-def metric_names(job: AggregateJob) -> Mapping[tuple[str, str, str, str], str]:
-    """Name in the table of cells, by the metric's name in the study, data set, model and task (`known.labels`)."""
-    sets: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+def metric_names(job: AggregateJob) -> Mapping[known.Used, str]:
+    """Name in the table of cells, by model, task, the metric's name in the study, and data set."""
     who = {each.key: each.identity for each in job.checkpoints}
-    for score in job.scores:
-        of = who[score.checkpoint]
-        sets[score.entry, of.model, of.task].add(score.dataset)
-    return {
-        (entry, dataset, model, task): f"{entry} ({dataset})" if len(datasets) > 1 else entry
-        for (entry, model, task), datasets in sets.items()
-        for dataset in datasets
-    }
+    return known.names(
+        (who[score.checkpoint].model, who[score.checkpoint].task, score.entry, score.dataset) for score in job.scores
+    )
 
 
 def _changes(before: Scored, after: Scored) -> pd.DataFrame | None:
