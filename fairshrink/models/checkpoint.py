@@ -218,8 +218,11 @@ def assembled(
         same_order=own_labels.own_labels(published.config) == own_labels.own_labels(config),
     )
     if dtype != "float32":
-        # The model that is scored must equal the stored one, so weights are rounded here, not when first saved.
-        model = model.to(getattr(torch, dtype)).to(torch.float32)
+        # The model that is scored must equal the stored one, so weights are rounded here, not when first saved: in
+        # place, one at a time, as two copies of a large model may not fit.
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(parameter.to(getattr(torch, dtype)))
     return Checkpoint(model.eval(), tokenizer, head, labels, dtype=dtype)
 
 
@@ -242,16 +245,29 @@ def max_tokens(checkpoint: Checkpoint) -> int:
 
 
 def _fresh(config: PreTrainedConfig, head: TaskHead, found: dict[str, torch.Tensor], seed: int) -> torch.nn.Module:
-    """A model initialized from ``seed``; head and embeddings are parted where ``found`` has a matrix for each."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """A model initialized from ``seed``; head and embeddings are parted where ``found`` has a matrix for each.
+
+    One of which ``found`` has every weight is not initialized: memory that nothing is written to is not used. Any other
+    is there beside ``found`` for a moment; it is going to be trained, which takes four times its memory.
+    """
+    with no_init_weights(), torch.random.fork_rng(devices=[]):
         model = build(config, head)
         tied = [pair for pair in _tied(model).items() if set(pair) <= found.keys()]
-        if all(torch.equal(found[target], found[source]) for target, source in tied):
-            return model
-        config.tie_word_embeddings = False
+        if not all(torch.equal(found[target], found[source]) for target, source in tied):
+            config.tie_word_embeddings = False
+            model = build(config, head)
+    model.tie_weights()
+    if _fitting(model, found) >= model.state_dict().keys() - _shared(model):
+        return model
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(config, head)
+
+
+def _fitting(model: torch.nn.Module, found: dict[str, torch.Tensor]) -> set[str]:
+    """Names of the weights in ``found`` that are the model's, by name and shape."""
+    expected = model.state_dict()
+    return {name for name, value in found.items() if name in expected and expected[name].shape == value.shape}
 
 
 def _adopt(
@@ -263,14 +279,16 @@ def _adopt(
     *,
     trained: bool,
 ) -> list[str]:
-    """Copy the weights that fit and return the names of those that stay as they were initialized.
+    """Take over the weights that fit and return the names of those that stay as they were initialized.
+
+    They are not copied: a large model is in memory once, its own and the maker's being the same tensors.
 
     UserError unless these belong to a head, or a pooler, that is going to be trained or that nothing uses.
     """
     expected = model.state_dict()
-    fitting = {name for name, value in found.items() if name in expected and expected[name].shape == value.shape}
+    fitting, shared = _fitting(model, found), _shared(model)
     prefix = "" if model.base_model is model else model.base_model_prefix + "."
-    new = sorted(expected.keys() - fitting - _shared(model))
+    new = sorted(expected.keys() - fitting - shared)
     for name in new:
         pooler = ".pooler." in f".{name}"
         if (trained or head == "encoder") and (pooler or not name.startswith(prefix)):
@@ -287,8 +305,20 @@ def _adopt(
             f"{folder}: {name} is missing, and nothing trains it; take a model with the task head {head!r} of its own, "
             "or a task that fine-tunes it"
         )
-    model.load_state_dict({name: found[name] for name in fitting}, strict=False)
+    sources = _tied(model)
+    taken = {sources[name]: found[name] for name in fitting & shared} | {name: found[name] for name in fitting - shared}
+    model.load_state_dict(_apart(taken), strict=False, assign=True)
+    model.tie_weights()
     return new
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same, row by row in memory and no two in one place: weights that are not tied are trained each by itself."""
+    owners: dict[int, str] = {}
+    return {
+        name: value.contiguous() if owners.setdefault(value.data_ptr(), name) == name else value.clone()
+        for name, value in tensors.items()
+    }
 
 
 def _incomplete(path: Path, error: Exception) -> UserError:

@@ -52,12 +52,14 @@ def fill(model: torch.nn.Module, folder: Path, shared: set[str]) -> None:
     """
     path = folder / OWN if (folder / OWN).exists() else folder / PLAIN
     expected = {name: value for name, value in model.state_dict().items() if name not in shared}
-    with safe_open(path, framework="pt") as file, torch.no_grad():
+    with safe_open(path, framework="pt") as file:
         present = set(file.keys())
-        sparse = {name for name in expected if name + BITMASK in present}
-        parts = {each + part for each in sparse for part in (BITMASK, VALUES)}
-        wrong = sorted(present ^ (expected.keys() - sparse | parts))
-        for name, target in expected.items():
+    sparse = {name for name in expected if name + BITMASK in present}
+    parts = {each + part for each in sparse for part in (BITMASK, VALUES)}
+    wrong = sorted(present ^ (expected.keys() - sparse | parts))
+    for name, target in expected.items():
+        # Opened anew each time: what has been read of a file stays in the process's memory until it is closed.
+        with safe_open(path, framework="pt") as file, torch.no_grad():
             if not wrong and not _copy(file, name, target, name in sparse):
                 wrong = [name]
     if wrong:

@@ -87,6 +87,27 @@ def test_outputs_equal_plain_transformers(name, head, made):
 
 
 @pytest.mark.parametrize(("name", "head"), EVERY)
+def test_weights_are_bit_equal_to_plain_transformers(name, head, made):
+    """Each by itself in memory, row by row; a pooler that nothing uses is left out."""
+    ours, theirs = made(name, head).cp.model, made(name, head).maker
+    weights, given = ours.state_dict(), theirs.state_dict()
+    assert {key for key in given.keys() - weights.keys() if "pooler." not in key} == set()
+    for key, value in weights.items():
+        assert value.dtype == given[key].dtype
+        assert torch.equal(value, given[key]), key
+        assert value.is_contiguous()
+    parameters = [each.data_ptr() for each in ours.parameters()]
+    assert len(set(parameters)) == len(parameters)
+    assert groups(weights) == {frozenset(group & weights.keys()) for group in groups(given)} - {frozenset()}
+
+
+def groups(weights):
+    """Names of weights that are one tensor."""
+    places = {key: value.data_ptr() for key, value in weights.items()}
+    return {frozenset(key for key in places if places[key] == place) for place in places.values()}
+
+
+@pytest.mark.parametrize(("name", "head"), EVERY)
 def test_saved_and_loaded_again_nothing_changes(name, head, made, tmp_path):
     cp = made(name, head).cp
     checkpoints.save(cp, tmp_path / "first")

@@ -8,11 +8,12 @@ import pytest
 import tiny
 import torch
 import transformers
+import zoo
 from gguf_files import write_gguf
 
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import inference
+from fairshrink.models import inference, task_heads
 
 MADE = [
     (tiny.tiny_bert, "encoder"),
@@ -224,3 +225,54 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
     (folder / "config.json").write_text(json.dumps(config | own | {"model_type": "bert"}))
     assert type(checkpoints.from_source(folder, head="encoder").model) is transformers.BertModel
     assert not ran.exists()
+
+
+@pytest.mark.parametrize("head", ["causal_lm", "classification"])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_tied_is_one_parameter_and_what_is_not_is_several(head, tied, dtype, tmp_path):
+    folder = zoo.model_folder("llama", "causal_lm", tmp_path, tie_word_embeddings=tied)
+    before = files(folder)
+    cp = checkpoints.from_source(folder, head=head, labels=("no", "yes"), dtype=dtype)
+    maker, own = zoo.loaded(folder, head).state_dict(), dict(cp.model.named_parameters())
+    for name, value in cp.model.state_dict().items():
+        if not name.startswith("score."):
+            assert torch.equal(value, maker[name].to(getattr(torch, dtype)).float()), name
+    assert ("lm_head.weight" in own) == (head == "causal_lm" and not tied)
+    assert len({each.data_ptr() for each in own.values()}) == len(own)
+    with torch.no_grad():
+        for each in own.values():
+            each.add_(1)
+    assert files(folder) == before  # weights may be mapped from the files, which nothing writes to
+
+
+def test_rotary_frequencies_are_not_rounded_with_the_weights(tmp_path):
+    """They are no part of the file: the model that was read computes as the same one when it is loaded."""
+    cp = checkpoints.from_source(
+        zoo.model_folder("llama", "causal_lm", tmp_path / "a"), head="causal_lm", dtype="bfloat16"
+    )
+    checkpoints.save(cp, tmp_path / "b")
+    ids = [[1, *range(5, 60)]]
+    again = checkpoints.load(tmp_path / "b")
+    assert np.array_equal(inference.causal_log_probs(cp, ids)[0], inference.causal_log_probs(again, ids)[0])
+
+
+def test_weights_are_the_makers_own_tensors(tmp_path, monkeypatch):
+    folder, published, read = zoo.model_folder("gpt2", "causal_lm", tmp_path), [], checkpoints.read_folder
+    monkeypatch.setattr(checkpoints, "read_folder", lambda *given: (published.append(read(*given)), published[-1])[1])
+    cp = checkpoints.from_source(folder, head="causal_lm", trained=False, dtype="bfloat16")
+    theirs = {each.data_ptr() for each in published[0].model.parameters()}
+    assert {each.data_ptr() for each in cp.model.parameters()} == theirs
+
+
+def test_new_heads_are_those_of_their_seed(tmp_path):
+    """A head is drawn after all that the architecture draws before it, as of a model without a file."""
+    folder, drawn = zoo.model_folder("bert", "encoder", tmp_path), []
+    for seed in (5, 6):
+        cp = checkpoints.from_source(folder, head="classification", labels=("no", "yes"), seed=seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = task_heads.build(cp.model.config, "classification")
+        assert torch.equal(cp.model.classifier.weight, fresh.classifier.weight)
+        drawn.append(cp.model.classifier.weight)
+    assert not torch.equal(*drawn)
