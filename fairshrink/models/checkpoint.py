@@ -23,6 +23,7 @@ from transformers.initialization import no_init_weights
 from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models import own_labels, reference, weights_file
+from fairshrink.models.memo import Memo
 from fairshrink.models.pretrained import Published, plain_lengths, quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import TASK_HEADS, build, with_head
 
@@ -51,7 +52,8 @@ class Checkpoint:
     ``dtype`` is the floating-point type in which parameters are stored on disk; buffers are stored in their own type.
     ``batch_share`` and ``threads`` change how `inference` computes: the share of the usual tokens in a batch, and the
     number of threads if not the process's own. Like ``precision`` they are not stored. ``made``: the size of the files
-    of its maker, where the weights were decoded from these; the ledger counts it.
+    of its maker, where the weights were decoded from these; the ledger counts it. ``memo``: what it has answered,
+    given to it while it is scored.
     """
 
     model: torch.nn.Module
@@ -65,6 +67,7 @@ class Checkpoint:
     batch_share: float = 1.0
     threads: int | None = None
     made: AsMade | None = None
+    memo: Memo | None = None
 
     @property
     def device(self) -> torch.device:

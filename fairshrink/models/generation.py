@@ -20,6 +20,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from fairshrink.errors import UserError
 from fairshrink.models.batching import batches, token_budget
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
+from fairshrink.models.remembered import remembered
 from fairshrink.models.sequences import check_known
 
 # Token ids of a continuation take up a cache of keys and values: so many tokens of prompts and answers are at once.
@@ -38,6 +39,7 @@ class Sampling:
     seed: int = 0
 
 
+@remembered
 def continuations(cp: Checkpoint, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[list[str]]:
     """For each prompt, token ids, the texts of its ``draws`` continuations without the prompt and special tokens.
 

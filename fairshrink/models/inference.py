@@ -22,6 +22,7 @@ from fairshrink.models.batching import batches, check_sequences, collate, encode
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.forward import hidden_states, token_logits
 from fairshrink.models.last_block import last_block, only_at, states_at
+from fairshrink.models.remembered import remembered
 from fairshrink.models.shared_prefixes import Row
 
 __all__ = [
@@ -43,6 +44,7 @@ Reduce = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Log-probabilities of a checkpoint and of its baseline [rows, vocabulary], target tokens [rows] -> [rows, k]."""
 
 
+@remembered
 def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> np.ndarray:
     """Sentence vectors [n, hidden size] from the last hidden layer.
 
@@ -63,6 +65,7 @@ def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> n
     return np.stack(vectors) if vectors else none[None, :][:0]
 
 
+@remembered
 def sequence_logits(
     cp: Checkpoint, texts: Sequence[str], pairs: Sequence[str] | None = None, *, max_length: int | None = None
 ) -> np.ndarray:
@@ -82,6 +85,7 @@ def sequence_logits(
     return logits
 
 
+@remembered
 def masked_log_probs(
     cp: Checkpoint, sequences: Sequence[Sequence[int]], positions: Sequence[int], targets: Sequence[int]
 ) -> np.ndarray:
@@ -94,15 +98,14 @@ def masked_log_probs(
     wanted: dict[tuple[int, ...], list[int]] = {}
     for row, ids in enumerate(sequences):
         wanted.setdefault(tuple(ids), []).append(row)
-    unique, last = list(wanted), last_block(cp.model)
-    result = np.zeros(len(sequences))
+    unique, result = list(wanted), np.zeros(len(sequences))
     with _computing(cp):
         for batch in _rounds(cp, unique):
             rows = [row for i in batch for row in wanted[unique[i]]]
             texts = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
             places = list(zip(texts, [positions[row] for row in rows], strict=True))
             asked = {place: i for i, place in enumerate(dict.fromkeys(places))}
-            states = states_at(cp.model, last, collate(cp, [unique[i] for i in batch]), *zip(*asked, strict=True))
+            states = _states(cp, [unique[i] for i in batch], *zip(*asked, strict=True))
             result[rows] = _log_probs(
                 cp,
                 states,
@@ -112,6 +115,7 @@ def masked_log_probs(
     return result
 
 
+@remembered
 def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """For each sequence s the values log p(s[t] | s[<t]) for t >= 1: len(s) - 1 of them.
 
@@ -176,6 +180,7 @@ def compared_log_probs(
     return result
 
 
+@remembered
 def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """How much attention each position receives: mean over layers, heads and query positions; sums to 1."""
     result = [np.zeros(0)] * len(sequences)
@@ -236,17 +241,22 @@ def _in_parts(
 ) -> torch.Tensor:
     """Hidden states [questions, hidden size] at ``place[i]`` of sequence ``at[i]``, in the checkpoint's own batches."""
     with _threads(cp):
-        parts = list(batches([len(ids) for ids in sequences], token_budget(cp)))
-        if len(parts) == 1:
-            return _hidden(cp, sequences)[at, place].float()
         states, questions = [], []
-        for rows in parts:
+        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
             number = {i: k for k, i in enumerate(rows)}
             mine = [question for question, i in enumerate(at.tolist()) if i in number]
-            hidden = _hidden(cp, [sequences[i] for i in rows])
-            states.append(hidden[[number[int(at[question])] for question in mine], place[mine]].float())
+            texts = [number[i] for i in at[mine].tolist()]
+            states.append(_states(cp, [sequences[i] for i in rows], texts, place[mine].tolist()))
             questions += mine
         return torch.cat(states)[torch.tensor(questions, dtype=torch.long).argsort()]
+
+
+@remembered
+def _states(
+    cp: Checkpoint, sequences: Sequence[Sequence[int]], texts: Sequence[int], places: Sequence[int]
+) -> torch.Tensor:
+    """Hidden states [questions, hidden size] at ``places[i]`` of sequence ``texts[i]``, in one batch."""
+    return states_at(cp.model, last_block(cp.model), collate(cp, sequences), texts, places).float()
 
 
 def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor, of: torch.Tensor) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 from fairshrink.contracts import Scoring
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models.memo import Memo
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
 from fairshrink.stages import controls
@@ -55,10 +56,15 @@ def _open(
     for each in loaded.keys() - needed:
         del loaded[each]
     for each in needed - loaded.keys():
-        loaded[each] = checkpoints.load(Path(each), device=device)
+        loaded[each] = _with_memo(checkpoints.load(Path(each), device=device))
     if control:
-        return controls.make(control, loaded[path])
+        made, record = controls.make(control, loaded[path])
+        return _with_memo(made), record
     return loaded[path], _record_of(Path(path))
+
+
+def _with_memo(cp: checkpoints.Checkpoint) -> checkpoints.Checkpoint:
+    return dataclasses.replace(cp, memo=Memo(cp.model))
 
 
 def _fill(

@@ -53,7 +53,7 @@ def ran(tmp_path_factory):
             module.run([Order(each.recipe, each.job) for each in made.values() if each.stage == stage])
         checkpoints.load = original
         aggregate.run([Order(made.tables.recipe, made.tables.job)])
-        yield folder / made.tables.path / "tables", loads
+        yield folder / made.tables.path / "tables", loads, made
     finally:
         checkpoints.load = original
         os.chdir(before)
@@ -62,6 +62,23 @@ def ran(tmp_path_factory):
 def test_each_checkpoint_is_loaded_once_and_stays_while_others_are_compared_with_it(ran):
     assert len(ran[1]) == 2 + 1  # the baselines and the control that is trained; the others are made of them
     assert set(ran[1].values()) == {1}
+
+
+def test_scores_have_the_same_bytes_whatever_else_their_job_scores(ran, tmp_path, monkeypatch):
+    folder = ran[0].parents[3]
+    for each in folder.iterdir():
+        if each.name != "results":
+            (tmp_path / each.name).symlink_to(each)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "baselines").symlink_to(folder / "results" / "baselines")
+    (tmp_path / "results" / "compressed").symlink_to(folder / "results" / "compressed")
+    monkeypatch.chdir(tmp_path)
+    orders = [Order(each.recipe, each.job) for each in ran[2].values() if each.stage == "evaluate"]
+    assert len({order.job.metric for order in orders}) == 3
+    for order in orders:
+        evaluate.run([order])
+        mine = Path(order.recipe.path) / "items.parquet"
+        assert mine.read_bytes() == (folder / mine).read_bytes()
 
 
 def test_a_baseline_has_no_damage_and_every_control_some(ran):
