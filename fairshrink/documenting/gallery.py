@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from fairshrink import registry
-from fairshrink.documenting import cards
+from fairshrink.documenting import cards, settings_effects
 from fairshrink.documenting.cards import Card
 from fairshrink.documenting.study_reference import settings_table
 from fairshrink.study.catalog import every_role
@@ -26,9 +27,10 @@ TITLES = {
 }
 
 
-def markdown() -> str:
-    """The whole page."""
-    return "\n\n".join([INTRODUCTION.rstrip(), *_overviews(), *_entries()]).rstrip() + "\n"
+def markdown(folder: Path | None = None) -> str:
+    """The whole page; what settings do to metrics is in a table in ``folder``, if at all."""
+    effects = settings_effects.read(folder)
+    return "\n\n".join([INTRODUCTION.rstrip(), *_overviews(), *_entries(effects)]).rstrip() + "\n"
 
 
 def _overviews() -> Iterator[str]:
@@ -40,7 +42,7 @@ def _overviews() -> Iterator[str]:
     yield _rows(("metric", "what it asks", "range", "unbiased model", "random model"), metrics)
 
 
-def _entries() -> Iterator[str]:
+def _entries(effects: Mapping[str, Sequence[settings_effects.Row]]) -> Iterator[str]:
     for kind, title in TITLES.items():
         yield f"## {title}"
         family = ""
@@ -49,6 +51,8 @@ def _entries() -> Iterator[str]:
                 family = _family(card)
                 yield f"### {family.capitalize()}\n\n{cards.family(kind, card.name)}"
             yield from _entry(card, "####" if family else "###")
+            if kind == "metrics":
+                yield from settings_effects.of_metric(effects.get(card.name, []))
 
 
 def _entry(card: Card, level: str) -> Iterator[str]:

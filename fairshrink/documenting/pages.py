@@ -16,7 +16,7 @@ def generated(folder: Path) -> dict[str, str]:
     made = {
         "study.md": study_reference.markdown(),
         "study.schema.json": f"{schema}\n",
-        "gallery.md": gallery.markdown(),
+        "gallery.md": gallery.markdown(folder),
         "models.md": models.markdown(),
         "models_compressions.md": architectures.markdown(),
     }

@@ -79,7 +79,15 @@ SECTIONS: list[tuple[str, str, type[BaseModel]]] = [
         "`NAME=AMOUNT`; it is compared with the baseline without a dose.",
         DoseKeys,
     ),
-    ("`metrics`", "A list; with the settings of the metric, below.", MetricKeys),
+    (
+        "`metrics`",
+        "A list; with the settings of the metric, below. A list of values for a setting makes one entry for each, "
+        "named by it (`masked: [shared_tokens, differing_tokens]`: `crows_pairs_masked_shared_tokens`, …; a value that "
+        "is no short word by its number), with scores, rows and verdicts of its own. The table "
+        "[`over_settings`](results.md) has the mean over them; from three values on its interval is that of a "
+        "random factor.",
+        MetricKeys,
+    ),
     ("Data of a metric", "Under `data.<role>` of a metric.", Files),
     ("`statistics`", "", Statistics),
     ("`execution`", "Changes no result and no key.", Execution),
@@ -213,7 +221,7 @@ def _variants(kind: str, common: type[BaseModel] | None, definitions: dict[str, 
     for name in names:
         own = _schema_of(modules[name].Settings, definitions)
         properties = shared["properties"] | own.get("properties", {}) | {SELECTORS[kind]: {"const": name}}
-        if kind == "compression":
+        if kind in ("compression", "metrics"):
             single = own.get("properties", {})
             properties |= {key: {"anyOf": [value, {"type": "array", "items": value}]} for key, value in single.items()}
         required = sorted({SELECTORS[kind], *shared.get("required", []), *own.get("required", [])})

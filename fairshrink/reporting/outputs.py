@@ -18,6 +18,8 @@ GROUPED = {"seat": "type of bias", "weat": "type of bias", "stereoset": "domain"
 """Metrics whose groups have a table of their own, and what their groups are."""
 BY_OCCUPATION = ("bias_nli", "bias_sts")
 """Metrics whose most extreme occupations have a table of their own."""
+OVER_SETTINGS = "over_settings"
+"""The table of metrics that a study has with several settings on the same data."""
 FIGURES = (
     "bias_by_damage",
     "bias_by_task_score",
@@ -35,12 +37,16 @@ TABLES_FOLDER, FIGURES_FOLDER, REPORT = "tables", "figures", "report.html"
 Pair = tuple[str, str]
 
 
-def tables(tasks: Iterable[str], modules: Mapping[str, str]) -> list[str]:
-    """Names of the tables of a study with these tasks; ``modules`` are the metrics' own names by those in the study."""
+def tables(tasks: Iterable[str], modules: Mapping[str, str], *, several: bool = False) -> list[str]:
+    """Names of the tables of a study with these tasks; ``modules`` are the metrics' own names by those in the study.
+
+    ``several``: whether it has metrics with several settings.
+    """
     cut = [f"overview_{task}" for task in sorted(set(tasks))]
     cut += [f"groups_{entry}" for entry, module in sorted(modules.items()) if module in GROUPED]
     cut += [f"occupations_{entry}" for entry, module in sorted(modules.items()) if module in BY_OCCUPATION]
-    stems = [*STUDY_TABLES, *(f"{stem}{each}" for stem in cut for each in CUTS)]
+    own = [*STUDY_TABLES, *([OVER_SETTINGS] if several else [])]
+    stems = [*own, *(f"{stem}{each}" for stem in cut for each in CUTS)]
     return [*PARQUET, *PLOTTED, *(f"{stem}.{ending}" for stem in stems for ending in TABLE_FORMATS)]
 
 
@@ -62,11 +68,29 @@ def figures_of(compressions: Iterable[tuple[str, float | None]]) -> list[str]:
     return [*FIGURES, *([SPARSITY_FIGURE] if pruned else []), *([DOSE_FIGURE] if dosed else [])]
 
 
+def several_settings(scores: Iterable[ScoreEntry]) -> bool:
+    """Whether a checkpoint is scored by one metric more than once, on the same data."""
+    seen: set[tuple[str, str, str]] = set()
+    for each in scores:
+        what = (each.checkpoint, each.metric, data_of(each.dataset))
+        if what in seen:
+            return True
+        seen.add(what)
+    return False
+
+
+def data_of(dataset: str) -> str:
+    """The data of a score without the variant of the metric."""
+    return dataset.partition(";")[0]
+
+
 def outputs(checkpoints: Iterable[CheckpointEntry], scores: Iterable[ScoreEntry]) -> list[str]:
     """Paths of all that is made for these checkpoints and scores, below the artifact, in a fixed order."""
     made: dict[Pair, list[tuple[str, float | None]]] = defaultdict(list)
     for each in checkpoints:
         made[each.identity.model, each.identity.task].append((each.identity.method, each.identity.sparsity))
-    names = tables((task for _, task in made), {each.entry: each.metric for each in scores})
+    listed = list(scores)
+    several = several_settings(listed)
+    names = tables((task for _, task in made), {each.entry: each.metric for each in listed}, several=several)
     named = [f"{TABLES_FOLDER}/{name}" for name in names] + [f"{FIGURES_FOLDER}/{name}" for name in figures(made)]
     return [*named, REPORT]

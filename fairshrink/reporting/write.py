@@ -8,11 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from fairshrink.analysis import results, results_file, study
+from fairshrink.analysis.over_settings import over_settings
 from fairshrink.analysis.scores import Metrics
 from fairshrink.reporting import figures, report, tables
-from fairshrink.reporting.outputs import BY_OCCUPATION, FIGURES_FOLDER, REPORT, TABLES_FOLDER
+from fairshrink.reporting.outputs import BY_OCCUPATION, FIGURES_FOLDER, REPORT, TABLES_FOLDER, several_settings
 from fairshrink.reporting.report import sources
 from fairshrink.reporting.tables import occupations
+from fairshrink.reporting.tables import over_settings as settings_table
 from fairshrink.reporting.tables.all_tables import VALUE_OF
 from fairshrink.study.jobs import AggregateJob
 
@@ -40,6 +42,8 @@ def aggregate(
     cells, measured = found.cells, found.measurements
     of_others = (found.agreement, found.flips, found.degeneracy, found.validity)
     tables.write(cells, *of_others, found.results, about, tables_folder, measured, by_occupation(job))
+    if several_settings(job.scores):
+        settings_table.write(over_settings(job, metrics), job.level, tables_folder)
     figures.write(cells, found.flips, found.agreement, found.validity, measured, about, figures_folder, found.results)
     described = {**about, "checkpoints": sources.checkpoints(job), "missing": list(missing)}
     report.write(folder / REPORT, cells, *of_others, measured, sources.telling_items(job, metrics), described)

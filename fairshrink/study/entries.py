@@ -10,7 +10,6 @@ from typing import Any, Generic, Protocol, TypeVar, get_origin
 
 from pydantic import BaseModel
 
-from fairshrink.contracts import AnyMethod
 from fairshrink.errors import brief
 from fairshrink.study.catalog import ModulesOf
 from fairshrink.study.mistakes import Mistake, checked, suggestion
@@ -75,17 +74,22 @@ def read_entry(kind: Kind[M, K], name: str, values: object, key: str, mistakes: 
     return Parsed(name, module_name, module, settings, keys, frozenset(own))
 
 
-def grid(
-    values: dict[str, Any], modules: ModulesOf[AnyMethod], key: str, mistakes: list[Mistake]
-) -> Iterator[dict[str, Any]]:
-    """The points of an entry in which a list of values stands for one setting each; too many are a mistake."""
-    method = values.get("method")
-    fields = modules[method].Settings.model_fields if isinstance(method, str) and method in modules else {}
-    axes = {
+def axes_of(values: Mapping[str, Any], modules: ModulesOf[Any], selector: str) -> dict[str, list[Any]]:
+    """The settings of an entry for which a list of values is stated, where the setting itself is no list."""
+    module = values.get(selector)
+    fields = modules[module].Settings.model_fields if isinstance(module, str) and module in modules else {}
+    return {
         name: value
         for name, value in values.items()
         if isinstance(value, list) and name in fields and get_origin(fields[name].annotation) not in (list, tuple)
     }
+
+
+def grid(
+    values: dict[str, Any], modules: ModulesOf[Any], key: str, mistakes: list[Mistake], selector: str = "method"
+) -> Iterator[dict[str, Any]]:
+    """The points of an entry in which a list of values stands for one setting each; too many are a mistake."""
+    axes = axes_of(values, modules, selector)
     if few_enough([len(each) for each in axes.values()], key, mistakes):
         for point in itertools.product(*axes.values()):
             yield values | dict(zip(axes, point, strict=True))

@@ -18,6 +18,7 @@ from fairshrink.study.entries import Kind, read_entry
 from fairshrink.study.mistakes import Mistake, StudyError, checked
 from fairshrink.study.schema import MetricKeys, Model, StudyKeys, TaskKeys
 from fairshrink.study.study import Download, MetricEntry, Study, TaskEntry
+from fairshrink.study.varied import varied
 
 Recall = Callable[[str], Mapping[str, Any] | None]
 """The pin of a local source that is not on this machine, by the name of its download; None if it is not known."""
@@ -137,8 +138,10 @@ def _metrics(keys: StudyKeys, catalog: Catalog, mistakes: list[Mistake]) -> list
     kind = Kind("metrics", "metric", catalog.metrics, MetricKeys)
     found = []
     for position, values in enumerate(keys.metrics):
-        name = str(values.get("name") or values.get("metric", position))
-        each = read_entry(kind, name, values, f"metrics[{position}]", mistakes)
-        if each is not None:
-            found.append(MetricEntry(name, each.module_name, each.module, each.settings, each.keys))
+        base, key = str(values.get("name") or values.get("metric", position)), f"metrics[{position}]"
+        for suffix, point in varied(values, kind, key, mistakes):
+            name = base + suffix
+            each = read_entry(kind, name, point, key, mistakes)
+            if each is not None:
+                found.append(MetricEntry(name, each.module_name, each.module, each.settings, each.keys))
     return found
