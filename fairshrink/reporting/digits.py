@@ -32,6 +32,12 @@ def number(value: float | None, places: int) -> str:
     return (text.removeprefix("-") if float(text) == 0 else text).replace("-", "−")
 
 
+def percent(share: float | None, places: int = 0) -> str:
+    """A share in percent, like `number`."""
+    text = number(None if share is None or pd.isna(share) else 100 * share, places)
+    return text if text == MISSING else f"{text}%"
+
+
 def plain(value: float | None) -> str:
     """A number without an interval: three significant digits."""
     return MISSING if value is None or pd.isna(value) else number(value, decimals(value))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fairshrink.reporting import escaping
 
 _SMALL = 6
+_NO_WIDER = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""Makes what follows in braces smaller if it is wider than the text."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ def markdown(table: Document) -> str:
 
 
 def latex(table: Document) -> str:
-    """``table`` environments in the style of booktabs; compile with the packages ``booktabs`` and ``textcomp``."""
-    parts = [r"% needs \usepackage{booktabs,textcomp}"]
+    """``table`` environments in the style of booktabs; no wider than the text; they need ``booktabs``,
+    ``graphicx`` and ``textcomp``."""
+    parts = [r"% needs \usepackage{booktabs,graphicx,textcomp}"]
     for i, grid in enumerate(table.grids):
         parts += _environment(table, grid, f"-{i + 1}" if i else "")
     if not table.grids:
@@ -79,13 +82,13 @@ def _environment(table: Document, grid: Grid, suffix: str) -> list[str]:
         rf"\centering{size}\setlength{{\tabcolsep}}{{4pt}}",
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{re.sub('[^A-Za-z0-9]+', '-', table.name)}{suffix}}}",
-        rf"\begin{{tabular}}{{{alignment}}}",
+        rf"{_NO_WIDER}{{\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
         " & ".join(_latex_cell(each) for each in grid.columns) + r" \\",
         r"\midrule",
         *body,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         "",
         r"\medskip",
         rf"\begin{{minipage}}{{\linewidth}}\footnotesize {escaping.latex(table.note)}\end{{minipage}}",

@@ -26,6 +26,14 @@ def test_digits_follow_the_interval_by_hand(value, low, high, text):
     assert digits.with_interval(value, low, high) == text
 
 
+@pytest.mark.parametrize(
+    ("share", "places", "text"),
+    [(0.925, 0, "92%"), (-0.53, 0, "−53%"), (-0.004, 0, "0%"), (0.1234, 1, "12.3%"), (None, 0, "–"), (np.nan, 1, "–")],
+)
+def test_shares_in_percent_have_a_real_minus_sign(share, places, text):
+    assert digits.percent(share, places) == text
+
+
 def test_half_the_width_has_two_significant_digits_and_the_value_stays_inside():
     draw = np.random.default_rng(0)
     for _ in range(2000):

@@ -44,10 +44,12 @@ def test_latex_of_every_mark_is_ascii():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(tmp_path):
     every = " ".join([HOSTILE, *MARKS.values(), "↑ ↓ ↕50 ⟨1, 2⟩ é"])
-    packages = r"\documentclass{article}\usepackage{booktabs,textcomp}\begin{document}"
-    source = packages + markup.latex(document(every)) + r"\end{document}"
+    wide = Document("wide", "w", (Grid("", tuple("abcdefghij"), (("a wide column",) * 10,), 0),), "")
+    packages = r"\documentclass{article}\usepackage{booktabs,graphicx,textcomp}\begin{document}"
+    source = packages + markup.latex(document(every)) + markup.latex(wide) + r"\end{document}"
     (tmp_path / "t.tex").write_text(source)
-    subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    assert b"Overfull" not in done.stdout
 
 
 def test_escaping_by_hand():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fairshrink.reporting.digits import percent
 from fairshrink.reporting.wording import MISSING, compression, number, words
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -73,7 +74,9 @@ def _entry(column: str, value: Any) -> dict[str, str]:
         return {"text": words(value) if column in _NAMES else value, "sort": value, "style": style}
     if isinstance(value, bool) or str(value) in ("True", "False"):
         return {"text": "yes" if value else "no", "sort": str(int(value)), "style": ""}
-    text = f"{100 * value:.1f}%" if column in _SHARES else f"{value:,}" if _is_whole(value) else number(float(value))
+    text = f"{value:,}" if _is_whole(value) else number(float(value))
+    if column in _SHARES:
+        text = percent(float(value), 1)
     return {"text": text, "sort": f"{float(value):.8g}", "style": "n"}
 
 

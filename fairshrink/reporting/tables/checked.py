@@ -149,7 +149,7 @@ def _two(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return digits.MISSING if pd.isna(value) else f"{100 * value:.1f}%"
+    return digits.percent(value, 1)
 
 
 def _p(value: float) -> str:

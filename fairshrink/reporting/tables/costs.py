@@ -55,7 +55,11 @@ def damage_document(table: pd.DataFrame, level: float) -> Document:
         lines: list[tuple[Cell, ...]] = []
         for (method, setting), cell in rows.groupby(["method", "setting"], sort=False):
             texts = {r["statistic"]: digits.with_interval(r["value"], r["low"], r["high"]) for _, r in cell.iterrows()}
-            labels = (selection.method_name(str(method)), str(setting), _share(cell["performance_kept"].iloc[0]))
+            labels = (
+                selection.method_name(str(method)),
+                str(setting),
+                digits.percent(cell["performance_kept"].iloc[0]),
+            )
             lines.append((*labels, *(texts.get(each, digits.MISSING) for each in statistics)))
         names = (each.replace("_", " ") for each in statistics)
         columns = ("method", "setting", "performance kept", *names)
@@ -137,7 +141,7 @@ def _sizes(row: pd.Series) -> tuple[str, ...]:
     return (
         _scaled(row["bytes"], 1e6),
         digits.plain(row["effective_bits"]),
-        _share(row["zero_fraction_total"]),
+        digits.percent(row["zero_fraction_total"]),
         _scaled(row["flops_per_token"], 1e6),
         digits.plain(row["latency_ratio"]),
         digits.plain(row[ENERGY]),
@@ -152,7 +156,3 @@ def _entry(row: pd.Series | None) -> Cell:
 
 def _scaled(value: float, unit: float) -> str:
     return digits.MISSING if pd.isna(value) else digits.plain(float(value) / unit)
-
-
-def _share(value: float) -> str:
-    return digits.MISSING if value is None or pd.isna(value) else f"{value:.0%}"

@@ -69,7 +69,7 @@ def _row(row: pd.Series) -> tuple[Cell, ...]:
         digits.with_interval(row["residual"], row["residual_low"], row["residual_high"]),
         digits.plain(row["margin"]),
         controls,
-        digits.MISSING if pd.isna(row["performance_kept"]) else f"{row['performance_kept']:.0%}",
+        digits.percent(row["performance_kept"]),
         digits.plain(row["mde"]),
     )
 
