@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fairshrink.models import inference, shared_prefixes
+from fairshrink.models import inference, packed_rows, shared_prefixes
 from fairshrink.models.architecture.blocks import blocks, multiply_adds
 from fairshrink.models.architecture.linear import sizes
 from fairshrink.models.last_block import last_block
@@ -39,6 +39,7 @@ def counted(model: Any) -> Iterator[Work]:
     """Counts what is scored with the model meanwhile."""
     work = Work(model)
     collate, tree, logits = inference.collate, shared_prefixes.inputs, inference.token_logits
+    packed = packed_rows.inputs
     at, only_at = inference.states_at, inference.only_at
     tokens = 0
 
@@ -51,6 +52,10 @@ def counted(model: Any) -> Iterator[Work]:
     def of_rows(own: Any, rows: Any) -> Any:
         work.flops += work.token * sum(len(row.ids) for row in rows)
         return tree(own, rows)
+
+    def of_packed(rows: Any) -> Any:
+        work.flops += work.token * sum(len(row.ids) for row in rows)
+        return packed(rows)
 
     def of_states(own: Any, states: Any) -> Any:
         work.flops += work.state * len(states)
@@ -65,9 +70,9 @@ def counted(model: Any) -> Iterator[Work]:
         return only_at(last, texts, places)
 
     inference.collate, shared_prefixes.inputs, inference.token_logits = of_texts, of_rows, of_states
-    inference.states_at, inference.only_at = of_places, of_first
+    inference.states_at, inference.only_at, packed_rows.inputs = of_places, of_first, of_packed
     try:
         yield work
     finally:
         inference.collate, shared_prefixes.inputs, inference.token_logits = collate, tree, logits
-        inference.states_at, inference.only_at = at, only_at
+        inference.states_at, inference.only_at, packed_rows.inputs = at, only_at, packed

@@ -73,17 +73,19 @@ def each_masked(
     return sequences, positions, targets, owners
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], budget: int, padded: bool = True) -> Iterator[list[int]]:
     """Indices grouped so that (longest in the batch) x (items) <= ``budget``, longest first, ties by index.
 
-    A sequence longer than the budget is a batch of its own.
+    Without padding the sum of the lengths is. A sequence longer than the budget is a batch of its own.
     """
     batch: list[int] = []
+    tokens = 0
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
+        if batch and (lengths[batch[0]] * (len(batch) + 1) if padded else tokens + lengths[index]) > budget:
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(index)
+        tokens += lengths[index]
     if batch:
         yield batch
 

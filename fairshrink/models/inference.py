@@ -17,7 +17,7 @@ import torch
 from fairshrink.contracts import Pooling, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.log import progress
-from fairshrink.models import shared_prefixes
+from fairshrink.models import packed_rows, shared_prefixes
 from fairshrink.models.batching import batches, check_sequences, collate, encode, token_budget, token_ids
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.forward import hidden_states, token_logits
@@ -127,12 +127,10 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
     rows = shared_prefixes.rows(cp, sequences)
     result = [np.zeros(0)] * len(sequences)
     with _computing(cp):
-        # Apart: a row without branches may be longer than a window of attention, which the others' mask leaves out.
-        for branches in (True, False):
-            alike = [row for row in rows if row.branches == branches]
-            for batch in _rounds(cp, [row.ids for row in alike]):
+        for alike, packed in _alike(cp, rows):
+            for batch in _rounds(cp, [row.ids for row in alike], padded=not packed):
                 chosen = [alike[i] for i in batch]
-                for row, values in zip(chosen, _of_rows(cp, chosen), strict=True):
+                for row, values in zip(chosen, _of_rows(cp, chosen, packed), strict=True):
                     for text, path in row.paths.items():
                         result[text] = values[np.array(path[1:], dtype=int) - 1]
     return result
@@ -200,11 +198,13 @@ def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> li
     return result
 
 
-def _rounds(cp: Checkpoint, sequences: Sequence[Sequence[int]], budget: int | None = None) -> Iterator[list[int]]:
+def _rounds(
+    cp: Checkpoint, sequences: Sequence[Sequence[int]], budget: int | None = None, padded: bool = True
+) -> Iterator[list[int]]:
     """The numbers of the sequences of each batch; how many are done is shown."""
     done = 0
     with progress("scoring", len(sequences), "texts") as show:
-        for rows in batches([len(ids) for ids in sequences], budget or token_budget(cp)):
+        for rows in batches([len(ids) for ids in sequences], budget or token_budget(cp), padded):
             yield rows
             done += len(rows)
             show(done)
@@ -214,26 +214,45 @@ def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     return hidden_states(cp.model, collate(cp, sequences))
 
 
-def _of_rows(cp: Checkpoint, rows: Sequence[Row]) -> list[np.ndarray]:
+def _alike(cp: Checkpoint, rows: Sequence[Row]) -> Iterator[tuple[list[Row], bool]]:
+    """Rows that can be in one batch, and whether they are packed there or padded.
+
+    Of the padded, those with branches are apart: others may be longer than a window of attention.
+    """
+    packed = [row for row in rows if packed_rows.can_pack(cp, row)]
+    others = [row for row in rows if not packed_rows.can_pack(cp, row)]
+    yield packed, True
+    yield [row for row in others if row.branches], False
+    yield [row for row in others if not row.branches], False
+
+
+def _of_rows(cp: Checkpoint, rows: Sequence[Row], packed: bool) -> list[np.ndarray]:
     """For each row the log-probabilities of its tokens after the first, given those before them in their texts.
 
-    Either all of the rows have branches or none has.
+    Either all of the rows have branches or none has, if they are not ``packed``.
     """
     sequences = [row.ids for row in rows]
-    if rows[0].branches:
-        check_sequences(cp, sequences)
-        inputs = shared_prefixes.inputs(cp.model, rows)
-        hidden = hidden_states(cp.model, {name: value.to(cp.device) for name, value in inputs.items()})
+    check_sequences(cp, sequences)
+    if packed:
+        hidden = packed_rows.states(cp.model, rows)
     else:
-        hidden = _hidden(cp, sequences)
+        padded = _with_branches(cp, rows) if rows[0].branches else _hidden(cp, sequences)
+        hidden = torch.cat([each[: len(ids)] for each, ids in zip(padded, sequences, strict=True)])
     # A state is asked for each token that follows it in a text.
-    asked = [sorted(set(row.parents[1:])) for row in rows]
-    states = torch.cat([hidden[at, places] for at, places in enumerate(asked)])
-    number = {place: i for i, place in enumerate((at, one) for at, each in enumerate(asked) for one in each)}
-    after = [number[at, parent] for at, row in enumerate(rows) for parent in row.parents[1:]]
+    starts = np.cumsum([0, *map(len, sequences)]).tolist()
+    parents = [start + parent for start, row in zip(starts, rows, strict=False) for parent in row.parents[1:]]
+    asked = {parent: number for number, parent in enumerate(sorted(set(parents)))}
     targets = [token for row in rows for token in row.ids[1:]]
-    values = _log_probs(cp, states, torch.tensor(targets, dtype=torch.long), torch.tensor(after, dtype=torch.long))
+    after = [asked[parent] for parent in parents]
+    values = _log_probs(
+        cp, hidden[list(asked)], torch.tensor(targets, dtype=torch.long), torch.tensor(after, dtype=torch.long)
+    )
     return np.split(values, np.cumsum([len(ids) - 1 for ids in sequences])[:-1])
+
+
+def _with_branches(cp: Checkpoint, rows: Sequence[Row]) -> torch.Tensor:
+    inputs = shared_prefixes.inputs(cp.model, rows)
+    return hidden_states(cp.model, {name: value.to(cp.device) for name, value in inputs.items()})
 
 
 def _in_parts(
@@ -267,8 +286,14 @@ def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor, of: 
             logits = token_logits(cp.model, states[start : start + HEAD_ROWS].float()).float()
             mine = ((of >= start) & (of < start + HEAD_ROWS)).nonzero()[:, 0]
             at, target = (of[mine] - start).to(logits.device), targets[mine].to(logits.device)
-            result[mine.numpy()] = (logits[at, target] - logits.logsumexp(1)[at]).cpu().double().numpy()
+            result[mine.numpy()] = (logits[at, target] - _log_sum_exp(logits)[at]).cpu().double().numpy()
     return result
+
+
+def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:
+    """``logits.logsumexp(1)``, for which the logits are overwritten: no other matrix of their size is needed."""
+    most = logits.amax(1, keepdim=True).clamp(torch.finfo(logits.dtype).min)
+    return most[:, 0] + logits.sub_(most).exp_().sum(1).log()
 
 
 def _all_log_probs(cp: Checkpoint, states: torch.Tensor) -> torch.Tensor:

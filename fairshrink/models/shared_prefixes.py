@@ -70,13 +70,13 @@ def rows(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[Row]:
         numbers.setdefault(tuple(ids), []).append(number)
     texts = sorted(numbers)
     if can_share(cp):
-        groups = _groups(texts, TOKEN_WORTH * cp.model.config.hidden_size, _limit(cp))
+        groups = _groups(texts, TOKEN_WORTH * cp.model.config.hidden_size, longest_row(cp))
     else:
         groups = [[text] for text in texts]
     return [_row(group, numbers) for group in groups]
 
 
-def _limit(cp: Checkpoint) -> int:
+def longest_row(cp: Checkpoint) -> int:
     """The longest row with branches: a window of attention counts tokens in the row, so it has to hold all of it."""
     window = getattr(cp.model.config, "sliding_window", None)
     return min(max_tokens(cp), window) if window else max_tokens(cp)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairshrink.errors import UserError
-from fairshrink.models import batching, inference, shared_prefixes
+from fairshrink.models import batching, inference, packed_rows, shared_prefixes
 from fairshrink.models import checkpoint as checkpoints
 
 # Pairs that differ in the middle, a text that begins another, a text that is there twice, and one of two tokens.
@@ -53,8 +53,11 @@ def small_batches(monkeypatch):
     monkeypatch.setattr(inference, "HEAD_ROWS", 7)
 
 
+@pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("name", sorted(shared_prefixes.EXACT))
-def test_texts_in_one_row_have_the_values_that_each_has_alone(name, tmp_path):
+def test_texts_in_one_row_have_the_values_that_each_has_alone(name, packed, tmp_path, monkeypatch):
+    if not packed:
+        monkeypatch.setattr(packed_rows, "can_pack", lambda *_: False)
     window = {"sliding_window": WIDE[name]} if name in WIDE else {}
     assert any(row.branches for row in equal(checkpoint(name, tmp_path, **window)))
 
