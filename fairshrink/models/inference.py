@@ -292,7 +292,8 @@ def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor, of: 
 
 def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:
     """``logits.logsumexp(1)``, for which the logits are overwritten: no other matrix of their size is needed."""
-    most = logits.amax(1, keepdim=True).clamp(torch.finfo(logits.dtype).min)
+    largest = torch.finfo(logits.dtype).max  # infinite ones are not subtracted from each other
+    most = logits.amax(1, keepdim=True).clamp(-largest, largest)
     return most[:, 0] + logits.sub_(most).exp_().sum(1).log()
 
 

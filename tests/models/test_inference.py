@@ -187,3 +187,13 @@ def test_batches_hold_each_item_once_within_the_budget(lengths, budget):
     for part, after in itertools.pairwise(parts):  # no batch could have taken the next item
         assert max(lengths[i] for i in part) * (len(part) + 1) > budget
         assert min(lengths[i] for i in part) >= max(lengths[i] for i in after)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e4, -1e4, torch.inf, -torch.inf, torch.nan])
+def test_sums_of_exponentials_are_those_of_torch(far):
+    logits = torch.randn(5, 40, generator=torch.Generator().manual_seed(3)) * 9
+    logits[1] += 1e3
+    logits[2, 7] = far
+    logits[3] = far
+    expected = logits.logsumexp(1)
+    torch.testing.assert_close(inference._log_sum_exp(logits), expected, rtol=1e-6, atol=1e-5, equal_nan=True)
