@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import lzma
 import zlib
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink.data.faults import Fault, TableError, places
+from fairshrink.data.json_text import parse
 from fairshrink.data.table import Role, TableFormat
 from fairshrink.data.text_files import open_text, undecodable
 
@@ -169,7 +169,7 @@ def _json_lines(lines: Iterable[str], path: Path, table: TableFormat) -> Rows:
         blank.clear()
         try:
             row = _json_object(line)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             wrong[number] = str(error)
             continue
         names.update(dict.fromkeys(row))
@@ -189,28 +189,10 @@ def _json_lines(lines: Iterable[str], path: Path, table: TableFormat) -> Rows:
 
 
 def _json_object(line: str) -> dict[str, object]:
-    try:
-        value = json.loads(
-            line, parse_int=Number, parse_float=Number, parse_constant=_constant, object_pairs_hook=_unique
-        )
-    except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON ({error.msg}, column {error.colno})") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    value = parse(line, number=Number, constants=False)
     if not isinstance(value, dict):
         raise ValueError(f"{kind_of(value)}, not an object")
     return value
-
-
-def _constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON; write null")
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    twice = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
-    if twice:
-        raise ValueError(f"the key '{twice[0]}' is there twice")
-    return dict(pairs)
 
 
 def kind_of(value: object) -> str:

@@ -137,7 +137,7 @@ def _exported(folder: Path) -> Given:
         ledgers = {split: dict(each["ledger"]) for split, each in splits.items()}
         seeds = {split: int(each["seed"]) for split, each in splits.items()}
         return Given(folder.name, who, tables, ledgers, seeds, dict(content["study"]))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{folder / MANIFEST}: not as `fairshrink export-items` writes it ({error!r}); export again"
         ) from error

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairshrink.errors import UserError
+from fairshrink.data.json_text import JsonError, parse
+from fairshrink.data.labels import NUMBER
+from fairshrink.errors import UserError, brief
 
 OWN = "fairshrink"
 """The key under which logs written by `formats` carry the whole row of a metric's table of items."""
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What Python raises where a log holds other types than its format has."""
 _MISSING = object()
 
 
@@ -93,30 +97,56 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         where = f"{path}:{number}"
         try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{where}: not a JSON object ({error}); is the line cut short?") from error
+            found = parse(line)
+        except JsonError as error:
+            raise UserError(f"{where}: not a JSON object: {error}; {error.remedy}") from error
         if not isinstance(found, dict):
             raise UserError(f"{where}: a JSON {type(found).__name__}, not an object")
         yield where, found
 
 
 def json_file(path: Path) -> Any:
-    """The content of a JSON file. UserError names the line where it ends to be JSON."""
+    """The content of a JSON file. UserError names the line where it is none, or has a key twice."""
     try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg}); is the file cut short?") from error
+        return parse(read_text(path))
+    except JsonError as error:
+        raise UserError(f"{path}:{error.line}: {error}; {error.remedy}") from error
+
+
+def record_of(make: Callable[[str, Any], Record], where: str, written: Any, form: str) -> Record:
+    """What ``make`` makes of an item as it is written; UserError that names the place, for other types too."""
+    try:
+        return make(where, written)
+    except UNEXPECTED as error:
+        raise UserError(f"{where}: not as {form} writes it ({type(error).__name__}: {error})") from error
+
+
+def row_of(where: str, row: Any) -> Mapping[str, Any]:
+    """A row of a metric's table: an object of texts, finite numbers, true, false and null. UserError for others."""
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: '{OWN}' is no object, which holds a row of a table; export again")
+    for name, value in row.items():
+        if isinstance(value, list | dict) or (isinstance(value, int | float) and not abs(value) < 2.0**63):
+            raise UserError(f"{where}: '{name}' is {brief(value)}; it has to be a text, a finite number or null")
+    name_of(row.get("item"), "the item", where)
+    return row
+
+
+def name_of(value: Any, what: str, where: str) -> str:
+    """The name of an item: a text that is not blank, or a whole number. UserError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise UserError(f"{where}: {what} is {brief(value)}; it has to be a text or a whole number")
+    return str(value)
 
 
 def number(value: Any, what: str, where: str) -> float:
     """A number that may be written as text, as some logs do; UserError for anything else, NaN and infinity too."""
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        found = math.nan
+    found = math.nan
+    if not isinstance(value, bool) and (not isinstance(value, str) or NUMBER.fullmatch(value.strip())):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            found = float(value)
     if not math.isfinite(found):
-        raise UserError(f"{where}: {what} is {value!r}; it has to be a finite number")
+        raise UserError(f"{where}: {what} is {brief(value)}; it has to be a finite number")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from fairshrink.contracts import AnyMetric
 from fairshrink.errors import UserError
 from fairshrink.judging.benchmarks import bbq, crows_pairs, stereoset
 from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
-from fairshrink.judging.records import Log, json_file, json_lines
+from fairshrink.judging.records import UNEXPECTED, Log, json_file, json_lines
 from fairshrink.judging.scorers import paired_gap, paired_share, stated_damage
 from fairshrink.registry import CATALOG
 from fairshrink.settings import Settings
@@ -156,23 +157,50 @@ def _of_log(log: Log, options: Options) -> Table:
     where = {each.item: each.where for each in log.records}
     rows = [each.row for each in log.records if each.row is not None]
     if len(rows) == len(log.records):
-        return checked(Table(metric, metric, _of_rows(rows), where, settings=options.settings), str(log.path))
+        table = _of_rows(rows, list(where.values()))
+        return checked(Table(metric, metric, table, where, settings=options.settings), str(log.path))
+    if rows:
+        odd = next(each.where for each in log.records if each.row is None)
+        raise UserError(f"{odd}: no row of a table, which other items have; export again")
     if metric not in BENCHMARKS:
         raise UserError(
             f"{log.path}: logs of {log.format} are not read for {metric}, only for {', '.join(sorted(BENCHMARKS))}; "
             "write a table with one row an item, and name its columns (docs/judging.md)"
         )
-    items = BENCHMARKS[metric].items(log.records, options.data)
+    try:
+        items = BENCHMARKS[metric].items(log.records, options.data)
+    except UNEXPECTED as error:
+        raise UserError(f"{log.path}: no log of {metric} ({type(error).__name__}: {error})") from error
     content = {each.item: _digest(each.doc) for each in log.records}
     entry = log.task if log.task.startswith(metric) else metric
     return checked(Table(entry, metric, items, where, content, settings=options.settings), str(log.path))
 
 
-def _of_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(list(rows))
-    for name in [each for each in table if table[each].dtype == object and table[each].isna().any()]:
-        table[name] = table[name].astype(float)
-    return table
+def _of_rows(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:
+    """A column is text, or numbers with NaN for null, or true and false. UserError where it is several of them."""
+    listed: dict[str, list[Any]] = {name: [] for name in rows[0]}
+    for place, row in zip(places, rows, strict=True):
+        if row.keys() != listed.keys():
+            odd = ", ".join(sorted(row.keys() ^ listed.keys()))
+            raise UserError(f"{place}: other columns than at {places[0]}, {odd}; export again")
+        for name, value in row.items():
+            listed[name].append(str(value) if name in columns.TEXT and value is not None else value)
+    table = {}
+    for name, values in listed.items():
+        kinds = [_kind(value) for value in values]
+        known = {kind: at for at, kind in reversed(list(enumerate(kinds))) if kind != "null"}
+        if len(known) > 1 or ("null" in kinds and known.keys() - {"number"}):
+            first = kinds[0]
+            at = next(at for at, kind in enumerate(kinds) if kind != first)
+            raise UserError(f"{places[at]}: '{name}' is a {kinds[at]} and at {places[0]} a {first}; export again")
+        table[name] = [math.nan if value is None else value for value in values]
+    return pd.DataFrame(table)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "truth value"
+    return "null" if value is None else "text" if isinstance(value, str) else "number"
 
 
 def _metric_of(log: Log) -> str:
@@ -217,7 +245,7 @@ def checked(table: Table, path: str) -> Table:
             found.signal(items, settings)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except UNEXPECTED as error:
         what = f"no column {error}" if isinstance(error, KeyError) else str(error)
         there = ", ".join(map(str, items.columns))
         raise UserError(f"{path}: no table of {table.metric}: {what}; it has {there}") from error

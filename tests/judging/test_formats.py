@@ -93,7 +93,7 @@ def test_one_of_several_filters_can_be_chosen(tmp_path):
         ("cut.jsonl", b'{"doc_id": 0,\n', "cut.jsonl:1: not a JSON object"),
         ("list.jsonl", b"[1]\n", "list.jsonl:1: a JSON list"),
         ("latin.jsonl", b'{"doc_id": 0}\n{"x": "\xe9"}\n', "latin.jsonl:2: not UTF-8"),
-        ("cut.json", b'{"eval": {\n"task"', "cut.json:2: not JSON"),
+        ("cut.json", b'{"eval": {\n"task"', "cut.json:2: no JSON"),
         ("some.json", b'{"a": 1}', "no log of Inspect"),
         ("all.json", b'{"evaluation_results": []}', "aggregate results, without items"),
         ("run.json", b'{"eval": {}, "status": "error"}', "the run has the status 'error'"),

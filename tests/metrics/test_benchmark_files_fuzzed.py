@@ -12,6 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+from damaging import damaged
 
 from fairshrink.errors import UserError
 from fairshrink.metrics import bec_pro, winobias, winogender
@@ -97,25 +98,6 @@ READERS = {
         lambda path: bias_nli._words(path.parent, path.name),
     ),
 }
-
-
-def damaged(draw: random.Random, data: bytes) -> bytes:
-    """Bytes changed, cut, put twice, or lines moved."""
-    kind = draw.choice(["bytes", "bytes", "cut", "line twice", "line out", "utf-16", "packed and cut", "latin-1"])
-    lines = data.splitlines(keepends=True)
-    if kind == "bytes":
-        place = draw.randrange(len(data))
-        new = bytes(draw.choices(b'\x00\xff",;\n\r\\[]{}\x80a\t:', k=draw.randint(0, 3)))
-        return data[:place] + new + data[place + draw.randint(0, 3) :]
-    if kind == "cut":
-        return data[: draw.randrange(len(data))]
-    if kind in ("line twice", "line out"):
-        number = draw.randrange(len(lines))
-        return b"".join(lines[: number + (kind == "line twice")] + lines[number + (kind == "line out") :])
-    if kind == "packed and cut":
-        packed = gzip.compress(data)
-        return packed[: draw.randrange(2, len(packed))]
-    return data.decode().encode("utf-16" if kind == "utf-16" else "latin-1", errors="replace")
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
@@ -218,9 +200,17 @@ CASES = {
     "bbq": {
         "a list": ("[1]\n", "line 1: no question"),
         "deep": ("[" * 100_000 + "\n", "line 1: no question"),
+        "a key twice": (json.dumps(question(0))[:-1] + ', "label": 1}', "line 1: .*the key 'label' is there twice"),
         "twice": (json.dumps(question(0)) + "\n" + json.dumps(question(0)), "line 2: Age/00000 occurs twice"),
     },
-    "stereoset": {"deep": ("[" * 100_000, "is not a StereoSet file"), "a list": ("[]", "is not a StereoSet file")},
+    "stereoset": {
+        "deep": ("[" * 100_000, "is not a StereoSet file"),
+        "a list": ("[]", "is not a StereoSet file"),
+        "a key twice": (
+            json.dumps(stereoset(), indent=1).replace('"target": "nurse",', '"target": "nurse",\n"target": "x",'),
+            "line 7: the key 'target' is there twice",
+        ),
+    },
 }
 
 

@@ -8,7 +8,7 @@ from tiny import tiny_bert, tiny_llama, tiny_roberta
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics import perplexity, pseudo_perplexity
-from fairshrink.metrics._shared.windows import windows
+from fairshrink.metrics._shared.windows import lines, windows
 from fairshrink.models import checkpoint as checkpoints
 
 LINES = ["The doctor is kind.", "", "A woman was slicing an onion, and nobody watched!", "People are poor."]
@@ -44,6 +44,13 @@ def test_perplexity_equals_one_token_at_a_time(models, tmp_path):
     mean = sum(expected) / sum(map(len, ids))
     assert values["score"] == pytest.approx(-mean) and values["perplexity"] == pytest.approx(np.exp(mean))
     assert values["bits_per_character"] == pytest.approx(sum(expected) / np.log(2) / sum(map(len, real)))
+
+
+def test_lines_end_where_other_readers_end_them(tmp_path):
+    inside = "a\x0bb\x0cc\x1cd\x1ee\x85f\u2028g"
+    (tmp_path / "text.txt").write_bytes(f"{inside}\r\nh\ri\n\nj".encode())
+    found = lines([tmp_path / "text.txt"], "perplexity", perplexity.Settings())
+    assert found == {f"text.txt/{number:07d}": line for number, line in ((1, inside), (2, "h"), (3, "i"), (5, "j"))}
 
 
 def test_trap_a_long_text_is_scored_with_a_stride_and_each_token_once(models, tmp_path):

@@ -1,6 +1,7 @@
 """Subgroup AUC: areas against counting pairs, a table worked by hand, scores against one text at a time."""
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -154,6 +155,21 @@ def test_scores_equal_one_text_at_a_time(cp, tmp_path, suffix):
             logits = cp.model(**cp.tokenizer(text, return_tensors="pt")).logits[0].double()
         p = float(logits.softmax(-1)[1])
         assert row.logit == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"comment_text": "a", "toxicity": 1, "toxicity": 0}', "line 2: the key 'toxicity' is there twice"),
+        ('{"comment_text": "a"', "line 2: no JSON"),
+        ("[1]", "line 2: no object"),
+    ],
+)
+def test_a_line_that_says_two_things_or_nothing_is_named(cp, tmp_path, line, said):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"comment_text": "b", "toxicity": 0, "men": 1, "women": 0}) + "\n" + line)
+    with pytest.raises(UserError, match=f"a.jsonl, {said}"):
+        subgroup_auc.score(Scoring(cp, {"items": [path]}), SETTINGS)
 
 
 def test_a_sample_keeps_the_shares(cp, tmp_path):

@@ -14,7 +14,7 @@ from tiny import tiny_llama
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
-from fairshrink.models.given import looking, quantized, reading
+from fairshrink.models.given import looking, quantized, reading, vocabulary
 
 FORMS = {
     "gptq-4": ("gptq", {"bits": 4}),
@@ -113,8 +113,8 @@ def test_the_same_words_split_otherwise_are_refused(source, tmp_path):
 def test_without_a_tokenizer_there_have_to_be_as_many_embeddings(source, tmp_path):
     original = checkpoints.load(source)
     for name, more in (("same", 0), ("larger", 8)):
-        vocabulary = original.model.config.vocab_size + more
-        folder = tiny_llama("causal_lm", tmp_path / name, vocab_size=vocabulary)
+        size = original.model.config.vocab_size + more
+        folder = tiny_llama("causal_lm", tmp_path / name, vocab_size=size)
         for each in folder.glob("tokenizer*"):
             each.unlink()
     assert math.isfinite(float(logits(read(tmp_path / "same", original)).sum()))
@@ -159,3 +159,9 @@ def test_codes_are_not_fine_tuned(source, tmp_path):
     (reason,) = looking.wrong(tmp_path / "q", ["causal_lm"], None, trains=True, originals=())
     assert "would be fine-tuned" in reason
     assert "finetune: false" in reason
+
+
+def test_a_word_of_vocab_txt_may_be_a_separator_of_unicode(tmp_path):
+    words = ["[PAD]", "\u2028", "\x85", "\x1c", "doctor", "\u00a0"]
+    (tmp_path / "vocab.txt").write_bytes("".join(f"{word}\n" for word in words).encode())
+    assert vocabulary.of_folder(tmp_path) == {word: at for at, word in enumerate(words)}

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairshrink.errors import UserError
-from fairshrink.judging.records import json_file, number
+from fairshrink.errors import UserError, brief
+from fairshrink.judging.records import json_file, name_of, number
 from fairshrink.metrics.stereoset.contexts import PARTS, Part, read
 from fairshrink.metrics.stereoset.metric import SCORES
 
@@ -36,6 +36,9 @@ def tables(path: Path, gold: Sequence[Path], part: Part | None) -> dict[Part, pd
             f"{path}: predictions of StereoSet are scored against its gold file: write --data items=dev.json"
         )
     content = json_file(path)
+    for name, listed in content.items():
+        if not isinstance(listed, list):
+            raise UserError(f"{path}: {name} is {brief(listed)}; it has to be a list of predictions")
     wanted = [each for each in PARTS if content.get(each) and part in (None, each)]
     if not wanted:
         raise UserError(f"{path}: there are no predictions of {part or 'any part'}")
@@ -48,9 +51,10 @@ def _scores(path: Path, part: Part, listed: Sequence[Any]) -> dict[str, float]:
         where = f"{path}, {part}, prediction {at}"
         if not isinstance(each, dict) or not {"id", "score"} <= each.keys():
             raise UserError(f"{where}: it has to be an object with `id` and `score`")
-        if each["id"] in found:
-            raise UserError(f"{where}: id {each['id']!r} occurs twice")
-        found[each["id"]] = number(each["score"], "score", where)
+        name = name_of(each["id"], "id", where)
+        if name in found:
+            raise UserError(f"{where}: id {name!r} occurs twice")
+        found[name] = number(each["score"], "score", where)
     return found
 
 

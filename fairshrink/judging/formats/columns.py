@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from fairshrink.data.labels import NUMBER
 from fairshrink.errors import UserError
 from fairshrink.judging.records import read_text
 
@@ -19,6 +21,8 @@ TEXT = ("item", "cluster", "group")
 """Columns that are text whatever is in them."""
 Column = tuple[str, pd.Series | Sequence[str]]
 """A name, and values that are typed already or as a file has them."""
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+"""Whole numbers that 64 bits hold."""
 _BOOLEANS = {"True": True, "False": False}
 
 
@@ -86,9 +90,8 @@ def _typed(name: str, values: pd.Series | Sequence[str]) -> pd.Series:
         return pd.Series(values, dtype=str)
     if set(values) <= _BOOLEANS.keys():
         return pd.Series([_BOOLEANS[each] for each in values])
-    for kind in (int, float):
-        try:
-            return pd.Series([kind(each) for each in values])
-        except ValueError:
-            continue
+    if all(_WHOLE.fullmatch(each) for each in values):
+        return pd.Series([int(each) for each in values])
+    if all(NUMBER.fullmatch(each) or each == "nan" for each in values):
+        return pd.Series([float(each) for each in values])
     return pd.Series(values, dtype=str)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fairshrink.data.json_text import JsonError, parse
 from fairshrink.errors import UserError
-from fairshrink.judging.records import OWN, Log, Record, json_lines, number, selected
+from fairshrink.judging.records import OWN, Log, Record, json_lines, name_of, number, record_of, row_of, selected
 
 NAME = "every-eval-ever"
 VERSION = "instance_level_eval_0.2.1"
@@ -32,9 +33,13 @@ def is_aggregate(content: object) -> bool:
 def read(path: Path, select: str | None) -> Log:
     """The instances of a file; UserError names the line that is not as it should be."""
     lines = list(json_lines(path))
-    names = {str(line.get("evaluation_name")): None for _, line in lines}
+    for where, line in lines:
+        if not isinstance(line.get("evaluation_name"), str):
+            raise UserError(f"{where}: no text 'evaluation_name', which every instance has")
+    names = {line["evaluation_name"]: None for _, line in lines}
     task = selected(names, select, "evaluation", str(path))
-    records = [_record(where, line) for where, line in lines if str(line.get("evaluation_name")) == task]
+    chosen = [(where, line) for where, line in lines if line["evaluation_name"] == task]
+    records = [record_of(_record, where, line, NAME) for where, line in chosen]
     return Log(path, NAME, task, records).only_once()
 
 
@@ -62,13 +67,21 @@ def write(rows: Iterable[Mapping[str, Any]], values: Iterable[float | None], tas
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
+def _row(where: str, text: object) -> Mapping[str, Any]:
+    try:
+        row = parse(text) if isinstance(text, str) else text
+    except JsonError as error:
+        raise UserError(f"{where}: '{OWN}' in its metadata: {error}; {error.remedy}") from error
+    return row_of(where, row)
+
+
 def _record(where: str, line: Mapping[str, Any]) -> Record:
     if "sample_id" not in line:
         raise UserError(f"{where}: no 'sample_id', which every instance has")
     metadata, given = line.get("metadata") or {}, line.get("input") or {}
     if OWN in metadata:
-        row = json.loads(metadata[OWN])
-        return Record(str(row.get("item")), where, metadata, row=row)
+        row = _row(where, metadata[OWN])
+        return Record(str(row["item"]), where, metadata, row=row)
     if line.get("error"):
         raise UserError(f"{where}: the instance failed ({str(line['error'])[:80]}); repeat the run")
     answers = [each for each in line.get("answer_attribution") or () if each.get("is_terminal")]
@@ -76,7 +89,7 @@ def _record(where: str, line: Mapping[str, Any]) -> Record:
     value = line.get("evaluation", {}).get("score")
     doc = {"input": given.get("raw"), "reference": given.get("reference"), **metadata}
     return Record(
-        str(line["sample_id"]),
+        name_of(line["sample_id"], "'sample_id'", where),
         where,
         doc,
         tuple(map(str, given.get("choices") or ())),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fairshrink.errors import UserError
-from fairshrink.judging.records import OWN, Log, Record, json_file, number, selected
+from fairshrink.judging.records import OWN, Log, Record, json_file, name_of, number, record_of, row_of, selected
 
 NAME = "inspect"
 LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
@@ -33,7 +33,10 @@ def read(path: Path, select: str | None) -> Log:
     samples = content.get("samples")
     if not isinstance(samples, list) or not samples:
         raise UserError(f"{path}: the log has no samples; write it with `--log-samples`")
-    records = [_record(f"{path}, sample {at}", each, select) for at, each in enumerate(samples, 1)]
+    records = [
+        record_of(lambda where, sample: _record(where, sample, select), f"{path}, sample {at}", each, NAME)
+        for at, each in enumerate(samples, 1)
+    ]
     return Log(path, NAME, str(content["eval"].get("task", "")), records).only_once()
 
 
@@ -60,8 +63,9 @@ def _record(where: str, sample: object, select: str | None) -> Record:
     doc = sample.get("metadata") or {}
     if not isinstance(doc, dict):
         raise UserError(f"{where}: 'metadata' is no object")
-    if isinstance(doc.get(OWN), dict):
-        return Record(str(doc[OWN].get("item")), where, doc, row=doc[OWN])
+    if OWN in doc:
+        row = row_of(where, doc[OWN])
+        return Record(str(row["item"]), where, doc, row=row)
     if sample.get("error"):
         raise UserError(
             f"{where}: the sample failed ({str(sample['error'])[:80]}); repeat the run (`inspect eval-retry`)"
@@ -75,7 +79,12 @@ def _record(where: str, sample: object, select: str | None) -> Record:
     fields = {"input": sample.get("input"), "target": sample.get("target"), **doc}
     value = _value(scored["value"], where) if "value" in scored else None
     return Record(
-        str(sample["id"]), where, fields, choices, answer=None if answer is None else str(answer), value=value
+        name_of(sample["id"], "'id'", where),
+        where,
+        fields,
+        choices,
+        answer=None if answer is None else str(answer),
+        value=value,
     )
 
 

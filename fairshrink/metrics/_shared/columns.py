@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fairshrink.data.json_text import parse
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.files import numbered_lines, table_rows
 
@@ -59,7 +60,7 @@ def _read(metric: str, path: Path, role: str, columns: Sequence[str]) -> pd.Data
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         if path.suffix == ".jsonl":
-            return pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+            return pd.DataFrame([_object(metric, path, each) for each in numbered_lines(path, metric, role)])
         if path.suffix in (".csv", ".tsv"):
             delimiter = "\t" if path.suffix == ".tsv" else ","
             _, first = next(numbered_lines(path, metric, role), (1, ""))
@@ -69,3 +70,14 @@ def _read(metric: str, path: Path, role: str, columns: Sequence[str]) -> pd.Data
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"{metric}: {path} cannot be read as a table: {error}") from error
     raise UserError(f"{metric}: {path}: the name of a table ends with {', '.join(SUFFIXES)}; rename or convert it")
+
+
+def _object(metric: str, path: Path, numbered: tuple[int, str]) -> dict[str, Any]:
+    number, line = numbered
+    try:
+        found = parse(line)
+        if not isinstance(found, dict):
+            raise ValueError("no object")
+    except ValueError as error:
+        raise UserError(f"{metric}: {path}, line {number}: {error}; write one JSON object on each line") from error
+    return found

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import lzma
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fairshrink.data.faults import SHOWN, TableError, places
 from fairshrink.data.text_files import open_text, undecodable
@@ -39,14 +38,6 @@ def numbered_lines(path: Path, metric: str, role: str) -> Iterator[tuple[int, st
     for number, line in enumerate(io.StringIO(read_text(path, metric, role), newline=None), 1):
         if line.strip():
             yield number, line.rstrip("\n")
-
-
-def parsed(text: str) -> Any:
-    """What JSON says. ValueError for what is none, and for lists in lists beyond any benchmark's."""
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def table_rows(

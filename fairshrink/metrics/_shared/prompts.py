@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from fairshrink.contracts import Scoring
+from fairshrink.data.json_text import parse
 from fairshrink.errors import UserError
 from fairshrink.grammar import capitalized
 from fairshrink.metrics._shared.continuing import DrawnSettings, continued
-from fairshrink.metrics._shared.files import parsed
 from fairshrink.metrics._shared.lines import lines_of
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
@@ -104,9 +104,9 @@ def _from_files(metric: str, files: Sequence[Path]) -> Iterator[Prompt]:
 
 def _of_json(metric: str, path: Path, number: int, line: str) -> tuple[str, str]:
     try:
-        row = parsed(line)
+        row = parse(line)
     except ValueError as error:
-        raise UserError(f"{metric}: {path}, line {number}: no JSON ({error}); write one object a line") from error
+        raise UserError(f"{metric}: {path}, line {number}: {error}; write one object a line") from error
     prompt = row.get("prompt") if isinstance(row, dict) else None
     text = prompt.get("text") if isinstance(prompt, dict) else prompt
     if not isinstance(text, str) or not text.strip():

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from fairshrink.contracts import MetricKind
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.files import read_text
+from fairshrink.metrics._shared.files import numbered_lines
 from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic, combine, ratio
 
@@ -55,13 +55,13 @@ def windows(count: int, size: int, step: int) -> Iterator[tuple[int, int, int]]:
 def lines(files: Iterable[Path], metric: str, settings: TextSettings) -> dict[str, str]:
     """The drawn lines that are not empty, by their names. UserError for files that are no text."""
     found: dict[str, str] = {}
+    seen: set[str] = set()
     for path in map(Path, files):
-        text = read_text(path, metric, "text")
-        mine = {f"{path.name}/{number:07d}": line.strip() for number, line in enumerate(text.splitlines(), 1)}
-        repeated = set(mine) & set(found)
-        if repeated:
+        if path.name in seen:
             raise UserError(f"{metric}: two files are called {path.name}; name each file once")
-        found |= {name: line for name, line in mine.items() if line}
+        seen.add(path.name)
+        for number, line in numbered_lines(path, metric, "text"):
+            found[f"{path.name}/{number:07d}"] = line.strip()
     if not found:
         raise UserError(f"{metric}: `text` of `data` has no line with text")
     chosen = sorted(np.random.default_rng(settings.seed).permutation(len(found))[: settings.sample].tolist())

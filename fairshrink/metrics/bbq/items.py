@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fairshrink.data.json_text import parse
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.files import numbered_lines, parsed, table_rows
+from fairshrink.metrics._shared.files import numbered_lines, table_rows
 
 CONDITIONS = {"ambig": "ambiguous", "disambig": "disambiguated"}
 KEY = ("category", "example_id", "question_index")
@@ -61,7 +62,7 @@ def read(files: Iterable[Path], metadata: Iterable[Path]) -> list[Question]:
     for path in paths:
         for number, line in numbered_lines(path, "bbq", "items"):
             try:
-                each = replace(question_of(parsed(line), targets), place=f"{path}, line {number}")
+                each = replace(question_of(parse(line), targets), place=f"{path}, line {number}")
             except (ValueError, LookupError, TypeError) as error:
                 raise UserError(
                     f"bbq: {path}, line {number}: no question of BBQ ({type(error).__name__}: {error}); `items` of "

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fairshrink.data.json_text import JsonError, parse
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.metrics._shared.association import AssociationTest, Target, published
-from fairshrink.metrics._shared.files import parsed, read_text
+from fairshrink.metrics._shared.files import read_text
 
 SETS = {"targ1": "X", "targ2": "Y", "attr1": "A", "attr2": "B"}
 OF_TEMPLATES = frozenset(
@@ -51,9 +52,9 @@ def _name(path: Path) -> str:
 
 def _test(name: str, path: Path) -> AssociationTest:
     try:
-        content = parsed(read_text(path, "seat", "sentences"))
-    except ValueError as error:
-        raise UserError(f"seat: {path} is no JSON object ({error}); fetch the file again") from error
+        content = parse(read_text(path, "seat", "sentences"))
+    except JsonError as error:
+        raise UserError(f"seat: {path} is no JSON object (line {error.line}: {error}); fetch the file again") from error
     sets = {key: _sentences(content, key, path) for key in SETS}
     for one, other in (("targ1", "targ2"), ("attr1", "attr2")):
         both = sorted(set(sets[one]) & set(sets[other]))

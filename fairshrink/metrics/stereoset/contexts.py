@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from fairshrink.data.json_text import JsonError, parse
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.files import line_of, parsed, read_text
+from fairshrink.metrics._shared.files import line_of, read_text
 
 Part = Literal["intrasentence", "intersentence"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -62,10 +63,11 @@ def read(files: Iterable[Path], part: Part = "intrasentence") -> list[Context]:
     for path in paths:
         text = read_text(path, "stereoset", "items")
         try:
-            entries = list(parsed(text)["data"][part])
+            entries = list(parse(text)["data"][part])
         except (ValueError, KeyError, TypeError) as error:
+            reason = f"line {error.line}" if isinstance(error, JsonError) else type(error).__name__
             raise UserError(
-                f"stereoset: {path} is not a StereoSet file ({type(error).__name__}: {error}); `items` of `data` "
+                f"stereoset: {path} is not a StereoSet file ({reason}: {error}); `items` of `data` "
                 f"names dev.json or test.json, which contain data → {part}"
             ) from error
         for at, entry in enumerate(entries, 1):

@@ -32,7 +32,8 @@ def of_folder(folder: Path) -> dict[str, int] | None:
             numbers = listed if isinstance(listed, dict) else {piece[0]: at for at, piece in enumerate(listed)}
             return numbers | {each["content"]: each["id"] for each in said.get("added_tokens", ())}
         if (folder / "vocab.txt").is_file():
-            return {word: at for at, word in enumerate((folder / "vocab.txt").read_text("utf-8").splitlines())}
+            with (folder / "vocab.txt").open(encoding="utf-8") as lines:  # a token may be a separator of Unicode
+                return {line.rstrip("\n"): at for at, line in enumerate(lines)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
     return None
