@@ -159,6 +159,7 @@ def _json_lines(lines: Iterable[str], path: Path, table: TableFormat) -> Rows:
     where: list[int] = []
     values: dict[Role, list[object]] = {role: [] for role in table.columns}
     wrong: dict[int, str] = {}
+    listed = False
     blank: list[int] = []
     gaps: list[int] = []
     for number, line in enumerate(lines, 1):
@@ -171,6 +172,7 @@ def _json_lines(lines: Iterable[str], path: Path, table: TableFormat) -> Rows:
             row = _json_object(line)
         except ValueError as error:
             wrong[number] = str(error)
+            listed = listed or line.lstrip().startswith("[")
             continue
         names.update(dict.fromkeys(row))
         where.append(number)
@@ -180,7 +182,8 @@ def _json_lines(lines: Iterable[str], path: Path, table: TableFormat) -> Rows:
     if wrong:
         reasons = list(dict.fromkeys(wrong.values()))
         reason = f"{path} cannot be read as jsonl, {places('line', list(wrong))}: {'; '.join(reasons[:3])}"
-        faults.append(Fault("", reason, "write one JSON object on each line"))
+        more = ": `jq -c '.[]'` makes them of a list" if listed else ""
+        faults.append(Fault("", reason, f"write one JSON object on each line{more}"))
     if faults:
         raise TableError(*faults)
     if where:

@@ -319,6 +319,7 @@ GOOD = '{"sentence": "a", "score": 1}'
     [
         ([GOOD, "[1]", '"x"', GOOD, "3", "null"], {}, "jsonl, lines 2, 3, 5, 6: a list, not an object; a text, not"),
         ([GOOD, '{"sentence": '], {}, "line 2: no JSON"),
+        (["[", GOOD, "]"], {}, r"lines 1, 3: no JSON .*; write one JSON object on each line: `jq -c '.\[\]'` makes"),
         ([GOOD, '{"sentence": "a", "score": NaN}'], {}, "line 2: NaN is no JSON; write null"),
         ([GOOD, '{"sentence": "a", "sentence": "b"}'], {}, "line 2: the key 'sentence' is there twice"),
         ([GOOD, "[" * 100_000], {}, "line 2: nested too deeply"),

@@ -183,6 +183,7 @@ def test_a_sample_keeps_the_shares(cp, tmp_path):
     [
         ({}, {"label": "toxic"}, "has no column toxic, but comment_text"),
         ({"toxicity": [None] + [1] * 9}, {}, "row comments/0000000: no number in the column 'toxicity'"),
+        ({"article": [1, None] * 5}, {"cluster": "article"}, "row comments/0000001: nothing in the column 'article'"),
         ({"men": ["some"] * 10}, {}, "row comments/0000000: 'some' in the column 'men' is no number"),
         ({"comment_text": ["kind", ""] * 5}, {}, "row comments/0000001: no text"),
         ({}, {"positive": "hateful"}, "exactly one has to be 'hateful'"),

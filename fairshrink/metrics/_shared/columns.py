@@ -52,6 +52,13 @@ def check_texts(metric: str, frame: pd.DataFrame, column: str) -> None:
             raise UserError(f"{metric}: row {item}: no text in the column {column!r}; remove the row")
 
 
+def check_filled(metric: str, frame: pd.DataFrame, column: str) -> None:
+    """UserError naming the first row that says nothing in a column, which would be a group called None or nan."""
+    empty = frame[column].isna().to_numpy()
+    if empty.any():
+        raise UserError(f"{metric}: row {frame['item'].iloc[int(empty.argmax())]}: nothing in the column {column!r}")
+
+
 def _read(metric: str, path: Path, role: str, columns: Sequence[str]) -> pd.DataFrame:
     """Fields of csv and tsv are text as it is written, and None where they are empty."""
     import pandas as pd

@@ -46,7 +46,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.columns import check_texts, read_columns
+from fairshrink.metrics._shared.columns import check_filled, check_texts, read_columns
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.subgroup_auc.areas import (
     Mask,
@@ -132,6 +132,8 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
         "subgroup_auc", "items", given.data["items"], [settings.text, settings.label, *settings.identities, *extra]
     )
     check_texts("subgroup_auc", read, settings.text)
+    for name in extra:
+        check_filled("subgroup_auc", read, name)
     labels = _numbers(read, settings.label)
     if np.isnan(labels).any():
         item = read["item"].iloc[int(np.isnan(labels).argmax())]
