@@ -48,6 +48,9 @@ LIBRARIES = (
     "transformers.modeling_utils",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
+    # What the usual models load late, with all that generates text.
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.llama.modeling_llama",
     "matplotlib.pyplot",
 )
 THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR"))
