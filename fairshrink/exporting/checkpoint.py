@@ -48,7 +48,7 @@ def export(checkpoint: Path | str, folder: Path, study: Path | str | None = None
 def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
     """The model card: where the weights come from, what the compression did, what a study measured."""
     identity = record.get("identity", {})
-    lines = [f"# {name}", "", "Weights are dense here, whatever form the compression stores.", "", "## Recipe", ""]
+    lines = [f"# {name}", "", _FORM, "", "## Recipe", ""]
     lines += [f"- {what}: {identity[key]}" for key, what in _IDENTITY.items() if identity.get(key) not in (None, "")]
     lines += _settings(record)
     lines += [f"- key of the checkpoint: {record.get('key', 'unknown')}"]
@@ -65,6 +65,7 @@ def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
     return "\n".join(lines) + "\n"
 
 
+_FORM = "Weights are dense here, whatever form the compression stores; heads and neurons that it removed are there as zeros."
 _IDENTITY = {
     "model": "model",
     "task": "task",

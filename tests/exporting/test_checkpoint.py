@@ -2,17 +2,22 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import transformers
 import zoo
 from compression_case import FEW, compress, few_of, logits, tiny
+from every_architecture import ALL, built
 
+from fairshrink.compression._shared import heads
 from fairshrink.errors import UserError
 from fairshrink.exporting import checkpoint as exporting
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import task_heads
+from fairshrink.models.architecture.families import refusals
+from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import Checkpoint
 
 RECORD = {
@@ -71,11 +76,26 @@ def test_plain_transformers_gives_the_same_outputs(name, method, settings, tmp_p
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "plain")("The doctor")["input_ids"]
 
 
+@pytest.mark.parametrize("name", [name for name in ALL if not refusals({"model_type": name}, "heads")])
+def test_removed_heads_and_neurons_come_back_as_zeros(name, tmp_path):
+    """In matrices of every architecture, fused and transposed ones, and where a position bias belongs to a head."""
+    cp = built(name, 0)
+    units = head_units(cp.model)
+    keep = [np.arange(number) != number - 2 - layer % 2 for layer, number in enumerate(units)]
+    cp = heads.keep(cp, keep)
+    cp = compress("linear_quantization", cp, bits=8)
+    expected = logits(cp)
+    exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "plain")
+    found = logits(Checkpoint(zoo.loaded(tmp_path / "plain", cp.head), cp.tokenizer, cp.head))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
-    ("method", "reason"), [("int8_dynamic", "rounds its inputs to 8 bits"), ("random_heads", "has another size")]
+    ("name", "method", "reason"),
+    [("bert", "int8_dynamic", "rounds its inputs to 8 bits"), ("llama", "kv_cache", "rounded in its cache")],
 )
-def test_what_plain_transformers_has_no_place_for_is_refused_and_leaves_nothing(method, reason, tmp_path):
-    cp = compress(method, tiny("bert", tmp_path), **few_of(method))
+def test_what_plain_transformers_has_no_place_for_is_refused_and_leaves_nothing(name, method, reason, tmp_path):
+    cp = compress(method, tiny(name, tmp_path), **few_of(method))
     with pytest.raises(UserError, match=reason):
         exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "plain")
     assert not [each.name for each in tmp_path.iterdir() if "plain" in each.name]
