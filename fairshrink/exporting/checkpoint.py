@@ -65,7 +65,7 @@ def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-_FORM = "Weights are dense here, whatever form the compression stores; heads and neurons that it removed are there as zeros."
+_FORM = "Weights are dense here, whatever form the compression stores; removed heads and neurons are there as zeros."
 _IDENTITY = {
     "model": "model",
     "task": "task",

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import yaml
+from tiny import tiny_bert
 from tiny_study import ROOT, planned, snakemake, workspace
 
 from fairshrink import registry
@@ -13,7 +14,6 @@ pytestmark = pytest.mark.workflow
 FILE = ROOT / "configs/methods.yaml"
 LEFT_OUT = {
     "embedding_tying": "neither model has an output layer that is not tied to its embeddings",
-    "given": "nobody has published a compressed form of a model that this study trains, or of this causal one",
     "movement": "needs more epochs than a core can train in the time",
 }
 
@@ -45,6 +45,8 @@ def miniature() -> dict:
         "smollm2": {"source": "local", "path": "local/llama"},
         "benchmarks": {"source": "local", "path": "local/benchmarks"},
         "texts": {"source": "local", "path": "local/reviews.csv"},
+        "minilm_int8": {"source": "local", "path": "local/encoder"},
+        "similarities": {"source": "local", "path": "local/similarities.csv"},
     }
     for model in content["models"].values():
         for key in ("folder", "gguf_file", "weights"):
@@ -53,21 +55,29 @@ def miniature() -> dict:
     content["tasks"]["sentiment"]["train"] = table | {"columns": {"text": "sentence", "label": "stars"}}
     content["tasks"]["lm"]["train"] = table | {"columns": {"text": "sentence"}}
     content["tasks"]["sentiment"]["train_items"] = 32
+    rated = {"download": "similarities", "file": "similarities.csv", "format": "csv"}
+    content["tasks"]["words"]["test"]["wordsim"] = rated | {
+        "columns": {"text": "first", "text_pair": "second", "label": "rating"}
+    }
     chains = [each for each in content["compressions"] if "chain" in each]
     single = [each for each in reversed(content["compressions"]) if "method" in each]
     first = {registry.modules("compression").family(each["method"]): each for each in single}
+    first["given_checkpoints"] = {"method": "given", "download": "minilm_int8", "tasks": ["words"]}
     content["compressions"] = [smaller(each) for each in first.values()]
     content["compressions"] += [each | {"chain": [smaller(step) for step in each["chain"]]} for each in chains]
     content["controls"] = [{"method": "random_init"}]
     content["metrics"][0]["texts"] = content["metrics"][1]["texts"] = 5
     content["metrics"][0]["sample"] = content["metrics"][1]["sample"] = 5
-    content["metrics"][3]["data"]["items"]["file"] = "stereoset.json"
+    content["metrics"][4]["data"]["items"]["file"] = "stereoset.json"
     content["execution"] = {"checkpoints_per_job": 64}
     return content
 
 
 def test_tiny_version_of_the_study_of_methods(tmp_path):
     content = miniature()
+    tiny_bert("encoder", tmp_path / "local/encoder", seed=2)
+    words = [f"doctor,{word},{rating}" for rating, word in enumerate(("nurse", "park", "car", "man", "woman", "film"))]
+    (tmp_path / "local/similarities.csv").write_text("\n".join(["first,second,rating", *words]) + "\n")
     folder = workspace(tmp_path, content)
     snakemake(folder)
     assert planned(folder) == {}
@@ -76,7 +86,7 @@ def test_tiny_version_of_the_study_of_methods(tmp_path):
         each.get("method") or "+".join(step["method"] for step in each["chain"]) for each in content["compressions"]
     }
     assert set(frame["method"]) == listed | {"none", "random_init"}
-    for task, metrics in {"sentiment": "sentiment_gap", "lm": "stereoset"}.items():
+    for task, metrics in {"sentiment": "sentiment_gap", "lm": "stereoset", "words": "bias_sts"}.items():
         rows = frame[frame["task"] == task]
         assert {"task_score", "fidelity", metrics} == set(rows["metric"])
     # What the study is about: almost every method leaves fewer bytes on disk than its baseline has.
