@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from fairshrink.contracts import Scope
+from fairshrink.models.architecture.families import number_of_layers
 from fairshrink.settings import Settings
 
 SCOPE = (
@@ -61,3 +63,14 @@ class FittingSettings(Settings):
     counterfactual: bool = Field(
         False, description="train on each text with gendered words a second time, with these words exchanged"
     )
+
+
+def misfits_of_blocks(
+    numbers: Sequence[int], config: Mapping[str, Any], setting: str = "layers"
+) -> list[tuple[str, str, str]]:
+    """What `misfits` of a method says of numbers of blocks, from 0, that a model never had."""
+    total = number_of_layers(config)
+    beyond = [each for each in numbers if total is not None and each >= total]
+    if total is None or not beyond:
+        return []
+    return [(setting, f"there is no block {beyond[0]}", f"numbers from 0 to {total - 1}, or other `models`")]

@@ -25,9 +25,10 @@ Use:
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from fairshrink.compression._shared.settings import FittingSettings
+from fairshrink.compression._shared.settings import FittingSettings, misfits_of_blocks
 from fairshrink.contracts import Forms
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ FORMS = Forms(takes=frozenset({"dense", "factored"}))
 
 class Settings(FittingSettings):
     """Settings of recovery."""
+
+
+def misfits(settings: Settings, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """A block that the model never had."""
+    return misfits_of_blocks(settings.layers, config)
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:

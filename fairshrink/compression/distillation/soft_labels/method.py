@@ -28,11 +28,12 @@ Use:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from fairshrink.compression.distillation.soft_labels.settings import StudentSettings
+from fairshrink.compression.distillation.soft_labels.settings import StudentSettings, misfits_of_students
 from fairshrink.contracts import Forms
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Settings(StudentSettings):
 
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the labels; 1 trains without a teacher")
     temperature: float = Field(2.0, gt=0, description="T: the higher, the softer the labels; not for regression")
+
+
+def misfits(settings: Settings, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """A student with blocks that its teacher does not have."""
+    return misfits_of_students(settings, config)
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fairshrink.compression._shared.settings import FittingSettings
+from fairshrink.compression._shared.settings import FittingSettings, misfits_of_blocks
+from fairshrink.models.architecture.families import number_of_layers
 
 
 class StudentSettings(FittingSettings):
@@ -31,3 +33,15 @@ class StudentSettings(FittingSettings):
         if sorted(set(self.kept_layers)) != self.kept_layers:
             raise ValueError("a block is there twice or out of order; write `kept_layers` in rising order")
         return self
+
+
+def misfits_of_students(settings: StudentSettings, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What `misfits` says of a student with more blocks than its teacher, or of blocks that one of the two lacks."""
+    total = number_of_layers(config)
+    if total is None:
+        return []
+    found = misfits_of_blocks(settings.kept_layers, config, "kept_layers")
+    wanted = len(settings.kept_layers) or settings.student_layers or total
+    if wanted > total:
+        found += [("student_layers", f"the teacher has {total} blocks, and {wanted} are asked for", f"at most {total}")]
+    return found + misfits_of_blocks(settings.layers, {"num_hidden_layers": min(wanted, total)})

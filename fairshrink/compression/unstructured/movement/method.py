@@ -30,11 +30,12 @@ Use:
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fairshrink.compression._shared.settings import SCOPE, FittingSettings, Scope
+from fairshrink.compression._shared.settings import SCOPE, FittingSettings, Scope, misfits_of_blocks
 from fairshrink.contracts import Forms
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class Settings(FittingSettings):
         if self.dense + self.final >= 1:
             raise ValueError("`dense` and `final` leave no steps in between; write shares that add up to less than 1")
         return self
+
+
+def misfits(settings: Settings, config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """A block that the model does not have."""
+    return misfits_of_blocks(settings.layers, config)
 
 
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
