@@ -1,10 +1,11 @@
 """Load and save any checkpoint: one model, its tokenizer, its task head, and how its modules differ from its config.
 
-Weights are float32 in memory whatever their stored dtype (a bfloat16 file is up-cast, which is exact), and
-``precision="bf16"`` means autocast in ``inference``: matrix products of the transformer in bfloat16; residual stream,
-normalization, vocabulary logits and log-softmax in float32. On SmolLM2-135M and a CPU with avx512_bf16 its token
-log-probabilities are off by 0.02 on average, at 1.5 times the speed of float32; with weights and logits in bfloat16
-they are off by 0.05, at twice the speed. It also lets metrics of different precision share one loaded checkpoint.
+Weights are float32 in memory whatever their stored dtype (a bfloat16 file is up-cast, which is exact), but for models
+that are stored and computed in bfloat16 on a GPU (`half_weights`). ``precision="bf16"`` means autocast in
+``inference``: matrix products of the transformer in bfloat16; residual stream, normalization, vocabulary logits and
+log-softmax in float32. On SmolLM2-135M and a CPU with avx512_bf16 its token log-probabilities are off by 0.02 on
+average, at 1.5 times the speed of float32; with weights and logits in bfloat16 they are off by 0.05, at twice the
+speed. It also lets metrics of different precision share one loaded checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from transformers.initialization import no_init_weights
 
 from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
-from fairshrink.models import own_labels, reference, weights_file
+from fairshrink.models import half_weights, own_labels, reference, weights_file
 from fairshrink.models.memo import Memo
 from fairshrink.models.pretrained import Published, plain_lengths, quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import TASK_HEADS, build, with_head
@@ -76,7 +77,10 @@ class Checkpoint:
 
 
 def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu") -> Checkpoint:
-    """Read a checkpoint written by ``save``; UserError if the folder does not contain one."""
+    """Read a checkpoint written by ``save``; UserError if the folder does not contain one.
+
+    One that is read for ``precision="bf16"`` is computed in no other one afterwards, see `half_weights`.
+    """
     path = Path(path)
     if precision not in PRECISIONS:
         raise UserError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
@@ -96,6 +100,8 @@ def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu"
         from fairshrink.models import structure
 
         structure.apply(model, metadata["structure"])
+    if half_weights.suit(metadata["dtype"], precision, device):
+        half_weights.hold(model)
     # Memory of weights that are not filled yet is not used: those of the file go to the device in their stored type.
     model.to(device)
     try:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fairshrink.contracts import Scoring
+from fairshrink.contracts import Precision, Scoring
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.memo import Memo
@@ -35,11 +35,13 @@ def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
         if not artifacts.exists(Path(order.recipe.path)):
             job = order.job
             by_checkpoint.setdefault((job.checkpoint, job.control.key if job.control else ""), []).append(order)
+    # A model that nothing computes in float32 may be held in less.
+    precision: Precision = "bf16" if all(order.job.precision == "bf16" for order in all_orders) else "fp32"
     loaded: Loaded = {}
     with failures.collected(len(all_orders)) as failed:
         for wanted in by_checkpoint.values():
             with failed.noted([order.recipe for order in wanted]):
-                scored, record = _open(wanted, loaded, device)
+                scored, record = _open(wanted, loaded, precision, device)
                 for order in wanted:
                     fill = partial(_fill, job=order.job, scored=scored, loaded=loaded, record=record)
                     with failed.noted([order.recipe]):
@@ -47,7 +49,7 @@ def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
 
 
 def _open(
-    wanted: Sequence[Order[EvaluateJob]], loaded: Loaded, device: str
+    wanted: Sequence[Order[EvaluateJob]], loaded: Loaded, precision: Precision, device: str
 ) -> tuple[checkpoints.Checkpoint, Mapping[str, Any]]:
     """What these orders score, and its record; ``loaded`` has what they need afterwards, and nothing else."""
     path, control = wanted[0].job.checkpoint, wanted[0].job.control
@@ -56,7 +58,7 @@ def _open(
     for each in loaded.keys() - needed:
         del loaded[each]
     for each in needed - loaded.keys():
-        loaded[each] = _with_memo(checkpoints.load(Path(each), device=device))
+        loaded[each] = _with_memo(checkpoints.load(Path(each), precision=precision, device=device))
     if control:
         made, record = controls.make(control, loaded[path])
         return _with_memo(made), record
