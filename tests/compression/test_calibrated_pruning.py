@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from fairshrink import registry
 from fairshrink.compression._shared.calibration import calibration_texts
+from fairshrink.compression._shared.columns import one_by_one
+from fairshrink.compression._shared.inverse import upper_factor
 from fairshrink.compression._shared.moments import output_error
-from fairshrink.compression._shared.patterns import removed
+from fairshrink.compression._shared.patterns import lowest_in_rows, removed
 from fairshrink.compression.unstructured.sparsegpt.surgeon import pruned
 from fairshrink.errors import UserError
 from fairshrink.models.architecture.blocks import blocks, linear_names
@@ -120,7 +122,8 @@ def test_sparsegpt_is_the_optimal_brain_surgeon(sparsity, block, pattern):
     products = (x.T @ x).astype(np.float32)
     width = None if pattern == "unstructured" else int(pattern[-1])
     wanted = slow_sparsegpt(weight, products, sparsity, block, 0.01, width)
-    found = pruned(torch.tensor(weight), torch.tensor(products), sparsity, pattern, block, 0.01).numpy()
+    factor = upper_factor(torch.tensor(products), 0.01)
+    found = pruned(torch.tensor(weight), factor, sparsity, pattern, block).numpy()
     assert np.array_equal(found == 0, wanted == 0)
     assert (found == 0).sum() == round(sparsity * weight.size)
     assert np.allclose(found, wanted, rtol=1e-3, atol=1e-4)
@@ -138,6 +141,51 @@ def test_two_of_four_on_every_architecture(name, method, about, tmp_path):
         assert (zeros.reshape(len(zeros), -1, 4).sum(2) == 2).all()
     if method == "sparsegpt":
         assert torch.equal(logits(reread(after, tmp_path / "after")), logits(after))
+
+
+@pytest.mark.parametrize("number", [0, 1, 5, 11, 12])
+def test_the_lowest_of_a_row_are_exactly_so_many_and_the_first_of_equal_ones(number):
+    scores = torch.randint(0, 4, (50, 12), generator=torch.Generator().manual_seed(1)).float()
+    scores[::7] = 0.0
+    scores[3, 2:9] = torch.inf
+    for row, mask in zip(scores.tolist(), lowest_in_rows(scores, number).tolist(), strict=True):
+        wanted = sorted(range(12), key=lambda at: (row[at], at))[:number]
+        assert [at for at in range(12) if mask[at]] == sorted(wanted)
+
+
+@pytest.mark.parametrize("columns", [5, 100, 300])
+def test_the_factor_is_that_of_the_inverse(columns):
+    x = torch.randn(2 * columns, columns, generator=torch.Generator().manual_seed(1)).double()
+    factor = upper_factor(x.t() @ x, 0.01).double()
+    damped = x.t() @ x
+    damped += 0.01 * damped.diagonal().mean() * torch.eye(columns)
+    assert torch.equal(factor, factor.triu())
+    assert torch.allclose(
+        factor.t() @ factor, torch.linalg.inv(damped), rtol=1e-4, atol=1e-7 * float(factor.max()) ** 2
+    )
+
+
+@pytest.mark.parametrize(("columns", "unit"), [(70, 7), (100, 100), (130, 64), (96, 1)])
+def test_inputs_one_by_one_are_those_of_a_loop(columns, unit):
+    """Also that the whole unit is up to date when its first input is asked for."""
+    generator = torch.Generator().manual_seed(3)
+    factor = torch.randn(columns, columns, generator=generator).triu() / 10
+    weights, asked = torch.randn(columns, 4, generator=generator), []
+    slow = weights.double().clone()
+
+    def errors_of(at):
+        if at % unit == 0:
+            assert torch.allclose(found[at : at + unit].double(), slow[at : at + unit], rtol=1e-3, atol=1e-4)
+        asked.append(at)
+        errors = found[at].sin()
+        for later in range(at + 1, columns):
+            slow[later] -= factor[at, later].double() * slow[at].sin()
+        return errors
+
+    found = weights.clone()
+    one_by_one(found, factor, errors_of, unit)
+    assert asked == list(range(columns))
+    assert torch.allclose(found.double(), slow, rtol=1e-3, atol=1e-4)
 
 
 def test_magnitude_in_groups_by_hand():

@@ -10,7 +10,7 @@ from every_architecture import ALL, built
 
 from fairshrink.compression._shared.moments import Moments, output_error
 from fairshrink.compression.quantization.awq.search import best_factors
-from fairshrink.compression.quantization.gptq.rounding import rounded
+from fairshrink.compression.quantization.gptq.rounding import order_of, rounded
 from fairshrink.errors import UserError
 from fairshrink.models.architecture.blocks import linear_names
 from fairshrink.models.architecture.linear import matrix
@@ -61,7 +61,7 @@ def test_gptq_is_optimal_brain_quantization(bits, group, symmetric, act_order, c
     weights, inputs = case
     levels = Levels(bits, group, symmetric)
     wanted = slow_gptq(weights, inputs, levels, 0.01, act_order)
-    found = packed.dequantize(rounded(weights, inputs.t() @ inputs, levels, 0.01, act_order), levels)
+    found = packed.dequantize(rounded(weights, order_of(inputs.t() @ inputs, 0.01, act_order), levels), levels)
     close = torch.isclose(found, wanted.float(), rtol=1e-4, atol=1e-5)
     assert close.float().mean() > 0.98  # a weight halfway between two levels may go either way in float32
 
@@ -71,7 +71,7 @@ def test_gptq_is_optimal_brain_quantization(bits, group, symmetric, act_order, c
 def test_gptq_changes_outputs_less_than_rounding_to_nearest(bits, act_order, case):
     weights, inputs = case
     levels, products = Levels(bits, 16, False), inputs.t() @ inputs
-    mine = packed.dequantize(rounded(weights, products, levels, 0.01, act_order), levels) - weights
+    mine = packed.dequantize(rounded(weights, order_of(products, 0.01, act_order), levels), levels) - weights
     nearest = packed.dequantize(packed.quantize(weights, levels), levels) - weights
     assert output_error(mine, products) < 0.8 * output_error(nearest, products)
 
@@ -81,7 +81,7 @@ def test_weights_that_are_on_levels_do_not_change(case):
     weights = packed.dequantize(packed.quantize(case[0], levels), levels)
     products = case[1].t() @ case[1]
     for act_order in (False, True):
-        found = packed.dequantize(rounded(weights, products, levels, 0.01, act_order), levels)
+        found = packed.dequantize(rounded(weights, order_of(products, 0.01, act_order), levels), levels)
         torch.testing.assert_close(found, weights, rtol=1e-5, atol=1e-6)
 
 

@@ -10,7 +10,7 @@ from compression_case import context, task, tiny
 from every_architecture import ALL, built
 
 from fairshrink.compression._shared.calibration import Text, calibration_texts, walk
-from fairshrink.compression._shared.moments import output_error
+from fairshrink.compression._shared.moments import Moments, output_error
 from fairshrink.compression._shared.settings import CalibratedSettings
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
@@ -89,6 +89,27 @@ def test_variants(name, config, monkeypatch):
     monkeypatch.setattr("fairshrink.compression._shared.calibration.TOKENS_PER_BATCH", 24)
     cp = Checkpoint(zoo.built(name, "encoder", with_decoder=False, **config), zoo._ALL[name].tokenizer(), "encoder")
     check(cp, texts(cp), linear_names(cp.model, "encoder"))
+
+
+def test_layers_that_always_get_the_same_inputs_share_what_is_computed_of_them():
+    cp = built("qwen3", 0)
+    stage, _ = walk(cp, texts(cp), linear_names(cp.model, "encoder"), {"products"})
+    kinds = {each.name.rpartition(".")[2]: id(each.inputs) for each in stage}
+    assert kinds["q_proj"] == kinds["k_proj"] == kinds["v_proj"]
+    assert kinds["gate_proj"] == kinds["up_proj"]
+    assert len(set(kinds.values())) == 4
+
+
+def test_what_is_computed_of_inputs_is_computed_once():
+    asked, moments = [], Moments(1, {"products": torch.eye(2)})
+
+    def times(products, factor):
+        asked.append(factor)
+        return products * factor
+
+    for factor in (2, 2, 3):
+        assert torch.equal(moments.once(times, "products", factor), torch.eye(2) * factor)
+    assert asked == [2, 3]
 
 
 def test_batches_make_no_difference(monkeypatch):

@@ -141,6 +141,21 @@ def test_the_full_rank_of_a_decomposition_is_the_matrix(weights):
         torch.testing.assert_close(expand @ reduce, weights, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(9, 30), (30, 9), (16, 16)])
+@pytest.mark.parametrize("smallest", [1e-1, 1e-3, 1e-7, 0.0])
+def test_products_are_the_nearest_of_any_shape_and_condition(shape, smallest):
+    """Singular values fall from 1 to ``smallest``; all ranks, the whole one too."""
+    drawn = np.random.default_rng(4)
+    left, right = (np.linalg.qr(drawn.normal(size=(n, min(shape))))[0] for n in shape)
+    values = (left * np.linspace(1, smallest, min(shape)) ** 2) @ right.T
+    for rank in range(1, min(shape) + 1):
+        expand, reduce = decomposed(torch.from_numpy(values).float(), rank)
+        assert expand.shape == (shape[0], rank) and reduce.shape == (rank, shape[1])
+        np.testing.assert_allclose(expand @ reduce, nearest(values.astype(np.float32), rank), rtol=0, atol=1e-6)
+        # The two share the singular values evenly.
+        np.testing.assert_allclose(expand.t() @ expand, reduce @ reduce.t(), rtol=0, atol=1e-5)
+
+
 def test_ranks_that_do_not_exist_are_refused(tmp_path):
     with pytest.raises(UserError, match="has no rank of 33"):
         compress("svd", tiny("bert", tmp_path), rank=33)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
+T = TypeVar("T")
 Moment = Literal["sums", "absolutes", "squares", "largest", "products"]
 
 
@@ -26,6 +27,15 @@ class Moments:
 
     count: int = 0
     values: dict[Moment, torch.Tensor] = field(default_factory=dict)
+    _made: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, make: Callable[..., T], moment: Moment, *settings: Any) -> T:
+        """``make(moment, *settings)``, computed once for all layers that have the same inputs."""
+        key = (make, moment, *settings)
+        if key not in self._made:
+            self._made[key] = make(self.values[moment], *settings)
+        made: T = self._made[key]
+        return made
 
     def __getitem__(self, moment: Moment) -> torch.Tensor:
         return self.values[moment]
@@ -55,15 +65,20 @@ def gathering(
     """A context in which inputs of ``layers`` add to the moments that it gives, by the layers' names.
 
     ``mask()``: the attention mask [n, length] of the texts that are being run. A layer that gets no inputs has no
-    moments. Layers that get the same input share the arithmetic.
+    moments. Layers that get the same input share the arithmetic; those that always do have the same `Moments` in the
+    end.
     """
     found: dict[str, Moments] = {}
     latest: list[Any] = [None, None]
+    inputs, got = 0, dict[str, list[int]]()
 
     def hook(name: str) -> Callable[..., None]:
         def add(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            nonlocal inputs
             if latest[0] is not args[0]:
                 latest[:] = args[0], _moments(args[0].detach(), mask(), wanted)
+                inputs += 1
+            got.setdefault(name, []).append(inputs)
             found.setdefault(name, Moments()).add(*latest[1])
 
         return add
@@ -74,6 +89,9 @@ def gathering(
     finally:
         for handle in handles:
             handle.remove()
+    first: dict[tuple[int, ...], Moments] = {}
+    for name, numbers in got.items():
+        found[name] = first.setdefault(tuple(numbers), found[name])
 
 
 def _moments(

@@ -55,8 +55,12 @@ def lowest_in_rows(scores: torch.Tensor, number: int) -> torch.Tensor:
     """Bool [rows, k], True at the ``number`` lowest scores of each row, the first ones of equal scores."""
     import torch
 
-    order = scores.argsort(dim=1, stable=True)[:, :number]
-    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, order, value=True)
+    if not number:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    scores = scores.nan_to_num(nan=torch.inf, posinf=torch.inf)
+    highest = scores.kthvalue(number, dim=1).values[:, None]  # much faster than sorting
+    below, equal = scores < highest, scores == highest
+    return below.logical_or_(equal & (equal.cumsum(1) <= number - below.sum(1, keepdim=True)))
 
 
 def removed(scores: torch.Tensor, sparsity: float, pattern: Pattern) -> torch.Tensor:

@@ -13,6 +13,8 @@ from fairshrink.models.architecture.linear import matrix
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.stored_forms import factors
 
+CLEAR = 1e-8
+"""Share of the largest squared singular value above which one has eight digits when it is computed by squares."""
 Factors = tuple[torch.Tensor, torch.Tensor]
 """[out, rank] and [rank, in]."""
 
@@ -26,13 +28,30 @@ def decomposed(weights: torch.Tensor, rank: int, root: torch.Tensor | None = Non
     values = weights.double()
     if root is not None:
         values = values * root.double() if root.ndim == 1 else values @ root.double()
-    left, singular, right = torch.linalg.svd(values, full_matrices=False)
-    scale = singular[:rank].sqrt()
-    expand, reduce = left[:, :rank] * scale, scale[:, None] * right[:rank]
+    left, singular, right = _leading(values, rank)
+    scale = singular.sqrt()
+    expand, reduce = left * scale, scale[:, None] * right
     if root is not None:
         one = root.double()
         reduce = reduce / one if one.ndim == 1 else torch.linalg.solve(one, reduce, left=False)
     return expand.float(), reduce.float()
+
+
+def _leading(values: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The ``rank`` largest singular values with their left [out, rank] and right vectors [rank, in], in float64.
+
+    Of the eigenvectors of the smaller product of the matrix with itself, which is several times as fast as decomposing
+    the matrix, unless the smallest of these values is too small for that.
+    """
+    tall = values.shape[0] > values.shape[1]
+    squares, vectors = torch.linalg.eigh(values.t() @ values if tall else values @ values.t())
+    squares, vectors = squares[-rank:].flip(0), vectors[:, -rank:].flip(1)
+    if not bool(squares[-1] > CLEAR * squares[0]):
+        left, singular, right = torch.linalg.svd(values, full_matrices=False)
+        return left[:, :rank], singular[:rank], right[:rank]
+    singular = squares.sqrt()
+    others = (values @ vectors if tall else values.t() @ vectors) / singular
+    return (others, singular, vectors.t()) if tall else (vectors, singular, others.t())
 
 
 def root_of(products: torch.Tensor, damping: float) -> torch.Tensor:

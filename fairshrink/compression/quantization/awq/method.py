@@ -13,8 +13,8 @@ Paper: Lin et al., *AWQ: Activation-aware Weight Quantization for On-Device LLM 
     2024.
 Deviations: Factors are each layer's own and stored with it, one float32 for each input, instead of being folded into
     the normalization before; weights are not clipped. Calibrated on training examples of the task, never of its test.
-Cost: Two forward passes over `calibration_items` examples, and for each layer and step of the search a rounding and a
-    product of out × in × in. No training.
+Cost: Two forward passes over `calibration_items` examples, and for each layer and step of the search a rounding and
+    about out × in × in / 2 multiply-adds, fewer where a step is soon seen to be worse. No training.
 Saves: Disk and memory as `int4_weight_only`, but for the factors. Not latency.
 Limits: What `gptq` does by making up for errors this does not, so it is often worse at 3 bits and fewer; it fits the
     calibration examples less.

@@ -14,8 +14,8 @@ Paper: Frantar, Ashkboos, Hoefler and Alistarh, *GPTQ: Accurate Post-Training Qu
     Transformers*, ICLR 2023.
 Deviations: They calibrate on general text (C4); here it is training examples of the task, never of its test. Factors
     are computed in float64.
-Cost: Two forward passes over `calibration_items` examples; for a layer of n inputs and m outputs n³ + m·n²
-    multiply-adds. No training.
+Cost: Two forward passes over `calibration_items` examples; about (n³ + m·n²) / 2 multiply-adds for a layer of n inputs
+    and m outputs, of which n³ / 2 once for layers with the same inputs. No training.
 Saves: Disk and memory as `int4_weight_only`. Not latency: codes are turned into floats at each use.
 Limits: Few calibration tokens determine few directions of the inputs: with fewer than a layer has inputs, the damping
     decides the rest. Embeddings have no inputs and keep their size (chain it with `linear_quantization` before).
@@ -57,7 +57,7 @@ def misfits(settings: Settings, config: Mapping[str, Any]) -> list[tuple[str, st
 def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint:
     """Quantize in place; UserError without training examples, or where the group does not divide a row."""
     from fairshrink.compression.quantization._shared.packed import calibrated, recorded
-    from fairshrink.compression.quantization.gptq.rounding import rounded
+    from fairshrink.compression.quantization.gptq.rounding import order_of, rounded
     from fairshrink.models.architecture.linear import matrix
     from fairshrink.models.stored_forms import packed
 
@@ -65,8 +65,8 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     done = {}
     for stage in calibrated(cp, settings, levels, context, "gptq", {"products"}):
         for each in stage:
-            found = rounded(matrix(each.layer), each.inputs["products"], levels, settings.damping, settings.act_order)
-            packed.replace(cp.model, each.name, levels).fill(found)
+            order = each.inputs.once(order_of, "products", settings.damping, settings.act_order)
+            packed.replace(cp.model, each.name, levels).fill(rounded(matrix(each.layer), order, levels))
             done[each.name] = levels
         context.log(f"gptq: {len(stage)} layers up to {stage[-1].name}")
     return recorded(cp, done)

@@ -15,8 +15,8 @@ Paper: Frantar and Alistarh, *SparseGPT: Massive Language Models Can Be Accurate
     Hassibi and Stork, *Second order derivatives for network pruning: Optimal Brain Surgeon*, NeurIPS 1992.
 Deviations: They calibrate on general text (C4); here it is training examples of the task, never of its test. Factors
     are computed in float64.
-Cost: Two forward passes over `calibration_items` examples; for a layer of n inputs and m outputs n³ + m·n²
-    multiply-adds. No training.
+Cost: Two forward passes over `calibration_items` examples; about (n³ + m·n²) / 2 multiply-adds for a layer of n inputs
+    and m outputs, of which n³ / 2 once for layers with the same inputs. No training.
 Saves: Disk: a matrix with many zeros is stored as one bit for each weight and the weights that are not zero. In memory
     it is dense, and zeros are multiplied like other weights, so memory and latency stay the same; 2:4 is faster on
     GPUs with sparse kernels, which are not used here.
@@ -67,6 +67,7 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     import torch
 
     from fairshrink.compression._shared.calibration import calibration_texts, walk
+    from fairshrink.compression._shared.inverse import upper_factor
     from fairshrink.compression._shared.pruning import dense_names
     from fairshrink.compression.unstructured.sparsegpt.surgeon import pruned
     from fairshrink.models.architecture.linear import matrix
@@ -78,9 +79,8 @@ def compress(cp: Checkpoint, settings: Settings, context: Context) -> Checkpoint
     for stage in walk(cp, texts, names, {"products"}):
         for each in stage:
             weight = matrix(each.layer)
-            new = pruned(
-                weight, each.inputs["products"], settings.sparsity, settings.pattern, settings.block, settings.damping
-            )
+            factor = each.inputs.once(upper_factor, "products", settings.damping)
+            new = pruned(weight, factor, settings.sparsity, settings.pattern, settings.block)
             # What is scored must equal what is stored.
             weight.copy_(new.to(getattr(torch, cp.dtype)))
         context.log(f"sparsegpt: {len(stage)} layers up to {stage[-1].name}")
