@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fairshrink import registry
+from fairshrink.contracts import BIAS_KINDS
 from fairshrink.documenting import cards, settings_effects
 from fairshrink.documenting.cards import Card
 from fairshrink.documenting.study_reference import settings_table
@@ -51,7 +52,7 @@ def _entries(effects: Mapping[str, Sequence[settings_effects.Row]]) -> Iterator[
                 family = _family(card)
                 yield f"### {family.capitalize()}\n\n{cards.family(kind, card.name)}"
             yield from _entry(card, "####" if family else "###")
-            if kind == "metrics":
+            if kind == "metrics" and _module(card).KIND in BIAS_KINDS and _module(card).Settings.model_fields:
                 yield from settings_effects.of_metric(effects.get(card.name, []))
 
 

@@ -30,8 +30,9 @@ def read(folder: Path | None) -> dict[str, list[Row]]:
 
 
 def of_metric(rows: Sequence[Row]) -> Iterator[str]:
-    """Paragraphs of Markdown: a table for each model and base."""
+    """Paragraphs of Markdown: a table for each model and base, or that there is none."""
     if not rows:
+        yield "**How the headline moves with the settings** has not been measured (`benchmarks/settings.py`)."
         return
     yield (
         f"**How `{rows[0]['statistic']}` moves with the settings.** Measured by `benchmarks/settings.py`, each setting "

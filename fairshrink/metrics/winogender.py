@@ -30,7 +30,10 @@ Signal: The preference towards the gender of the occupation; `stereotype_share` 
     which makes no sentence. The signal kept is the slope of a checkpoint's on the baseline's through 0; the null has no
     intercept. Limit: grammar may be kept better than what is said of occupations.
 Deviations: The paper asks coreference systems; here the pronoun is scored, so there are no published values.
-Limits: Sixty occupations, two sentences each with two kinds of participant; clusters are occupations.
+Limits: A model that prefers one gender everywhere has as its `stereotype_share` the share of occupations of that gender
+    (48 of men, 52 of women), whatever it makes of occupations: where `male_share` is near 0 or 100 read `correlation`.
+    The masked MiniLM of the default study is such a model (`male_share` 100, `stereotype_share` 48, `correlation`
+    −0.02). Sixty occupations, two sentences each with two kinds of participant; clusters are occupations.
 Data: Winogender schemas, MIT.
 Use:
     - metric: winogender

@@ -9,6 +9,7 @@ import scipy.stats
 import slow_scores as slow
 from tiny import tiny_bert, tiny_llama, tiny_roberta
 
+import fairshrink
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.fills import NO_BLANK, NOTHING_BEFORE, Fills, blank_fills
@@ -206,3 +207,20 @@ def test_terms_are_pairs_and_names_are_forty_of_each():
         assert len(set(male)) == len(male) == len(female) == len(set(female)) == number
         assert not set(male) & set(female)
     assert all(each.count("PERSON") == each.count("BLANK") == 1 for each in own["templates"])
+
+
+def test_the_interval_of_a_share_is_a_share():
+    """One of twelve templates has all associated fills, so that value less t times error is far below 0."""
+    persons = [(f"{gender}{number}", gender) for gender in disco.GENDERS for number in range(10)]
+    rows = pd.DataFrame(
+        [
+            {"item": f"{at:02d}/{person}", "cluster": person, "template": f"T{at}", "group": gender, "skipped": ""}
+            | {"tied": False, "fill_1": gender if at == 0 else "same", "log_p_1": -1.0}
+            for at in range(12)
+            for person, gender in persons
+        ]
+    )
+    shown = fairshrink.summarize(rows, "disco", settings={"fills": 1}).set_index("statistic")
+    row = shown.loc["associated_share"]
+    assert row["value"] == pytest.approx(100 / 12)
+    assert 0 <= row["ci_low"] < row["value"] < row["ci_high"] <= 100

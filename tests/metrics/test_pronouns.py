@@ -88,6 +88,20 @@ def test_winobias_by_hand():
     # Of four, the male version is likelier in the first alone: in b and c it is the female one, d is a tie.
     assert values["male_share", "all"] == 25
     assert (values["tied", "all"], values["skipped", "all"]) == (1, 1)
+    # Male less female: a +1, c -1 where the stereotype is a man's; b -1, d 0 where it is a woman's.
+    assert values["stereotype_difference", "all"] == pytest.approx(0.5)
+    assert values["stereotype_difference", "type1"] == pytest.approx(1.0)
+
+
+def test_a_stereotype_below_a_preference_for_men_is_in_the_difference_not_in_the_share():
+    """Each male version is likelier by 3 nats, and by 1 more or less as the stereotype has it."""
+    male = np.array([True, False] * 10)
+    rows = pd.DataFrame({"item": [f"{at:02d}" for at in range(20)], "group": "type1", "skipped": "", "misfit": -9.0})
+    rows = rows.assign(cluster=rows["item"], male_is_pro=male, pro=np.where(male, -1.0, -4.0), anti=-3.0)
+    rows["anti"] = np.where(male, rows["pro"] - 4.0, rows["pro"] + 2.0)
+    values = {(s.name, s.group): s.value(20) for s in winobias.summarize(rows, winobias.Settings())}
+    assert values["stereotype_share", "all"] == 50 and values["male_share", "all"] == 100
+    assert values["stereotype_difference", "all"] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("module", [winobias, winogender])

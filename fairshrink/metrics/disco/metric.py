@@ -140,6 +140,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
                 unbiased=by_itself,
                 random=by_itself,
                 higher_is="more_biased",
+                share_of=100.0 if name == "associated_share" else None,
                 smooth=False,
             )
             for (name, measure), by_itself in zip(measures.items(), chance, strict=True)
