@@ -35,8 +35,9 @@ def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
         if not artifacts.exists(Path(order.recipe.path)):
             job = order.job
             by_checkpoint.setdefault((job.checkpoint, job.control.key if job.control else ""), []).append(order)
-    # A model that nothing computes in float32 may be held in less.
-    precision: Precision = "bf16" if all(order.job.precision == "bf16" for order in all_orders) else "fp32"
+    # A model that nothing computes in float32 may be held in less; controls are made by changing its weights.
+    less = all(order.job.precision == "bf16" and not order.job.control for order in all_orders)
+    precision: Precision = "bf16" if less else "fp32"
     loaded: Loaded = {}
     with failures.collected(len(all_orders)) as failed:
         for wanted in by_checkpoint.values():

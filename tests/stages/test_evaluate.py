@@ -1,5 +1,6 @@
 """Damage and controls through the stages, in one process: what is loaded, what is scored, where it appears."""
 
+import dataclasses
 import os
 from collections import Counter
 from pathlib import Path
@@ -124,3 +125,24 @@ def test_a_study_without_examples_learns_at_planning_that_damage_cannot_be_measu
     write_study(tmp_path, made)
     loaded = studies.load(tmp_path / "config.yaml")
     assert loaded.scored(loaded.metrics[0]) == [("bert", "similarity")]
+
+
+@pytest.mark.parametrize(("controls", "expected"), [(False, "bf16"), (True, "fp32")])
+def test_what_controls_are_made_of_is_read_in_float32(ran, controls, expected, tmp_path, monkeypatch):
+    asked = []
+
+    def load(path, *, precision, device):
+        asked.append(precision)
+        raise UserError("that is enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoints, "load", load)
+    jobs = {each.recipe.path: each for each in ran[2].values() if each.stage == "evaluate"}
+    orders = [
+        Order(each.recipe, dataclasses.replace(each.job, precision="bf16"))
+        for each in jobs.values()
+        if controls or not each.job.control
+    ]
+    with pytest.raises(UserError, match="that is enough"):
+        evaluate.run(orders)
+    assert set(asked) == {expected}
