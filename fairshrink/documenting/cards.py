@@ -19,8 +19,8 @@ from fairshrink import registry
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "metrics": (
-        "Formula", "Statistics", "Paper", "Range", "Direction", "Unbiased model", "Random model", "Limits", "Data",
-        "Use",
+        "Formula", "Statistics", "Counts", "Paper", "Range", "Direction", "Unbiased model", "Random model", "Limits",
+        "Data", "Use",
     ),
     "compression": ("Formula", "Paper", "Cost", "Saves", "Limits", "Use"),
     "tasks": ("Trains", "Scores", "Paper", "Limits", "Use"),

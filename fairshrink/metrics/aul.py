@@ -12,8 +12,9 @@ Statistics:
     - `stereotype_share`: as above. A tie is not a stereotype and stays in the denominator;
     - `token_probability`: mean probability that the model gives the tokens that it sees, whether it does its work at
       all: a model with long masked-LM training copies nearly all of them, a broken one does not, and one that was
-      trained for minutes only a few (0.2 for MiniLM of the default study), so that its share says little;
-    - `skipped`, `tied`: counts of pairs.
+      trained for minutes only a few (0.2 for MiniLM of the default study), so that its share says little.
+Counts: An item is a pair of sentences. `skipped`: a sentence is too long for the model or has no token. `tied`: both
+    sentences have the same score.
 Paper: Kaneko and Bollegala, *Unmasking the Mask – Evaluating Social Biases in Masked Language Models*, AAAI 2022.
 Range: 0–100.
 Direction: Above 50 is more biased; below 50 is the reverse of the stereotypes.

@@ -13,8 +13,9 @@ Formula:
 Statistics:
     - `stereotype_difference`, the headline, in nats;
     - `gap`: by whose professions they are: male, female, balanced;
-    - `male_association`, `female_association`: the means that gaps are made of;
-    - `skipped`: sentences left out.
+    - `male_association`, `female_association`: the means that gaps are made of.
+Counts: An item is a sentence. `skipped`: it is too long for the model, or a word of it is unknown to the vocabulary.
+    `tied`: the person is exactly as likely with the profession masked.
 Paper: Bartl, Nissim and Gatt, *Unmasking Contextual Stereotypes: Measuring and Mitigating BERT's Gender Bias*, 2020.
 Range: Any real number.
 Direction: `stereotype_difference` above 0 is more biased, below 0 the reverse of the stereotypes.
@@ -47,6 +48,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.prior import Mention, associations
@@ -174,18 +176,18 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     values, cells = _values(items), _cells(items)
     means = {cell: weighted_mean(values, mask) for cell, mask in cells.items()}
     gaps = {group: difference(means[group, "male"], means[group, "female"]) for group in GROUPS}
-    counts = {group: int(sum(cells[group, gender].sum() for gender in GENDERS)) for group in GROUPS}
-    scored = (items["skipped"] == "").to_numpy()
-    both = counts["male"] + counts["female"]
+    sizes = {group: int(sum(cells[group, gender].sum() for gender in GENDERS)) for group in GROUPS}
+    scored = scored_rows(items)
+    both = sizes["male"] + sizes["female"]
     found = [
         Statistic(
             "stereotype_difference", difference(gaps["male"], gaps["female"]), n_items=both, unbiased=0.0, random=0.0
         ),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
+        *counts(scored, values == 0),
     ]
     for group in GROUPS:
-        if counts[group]:
-            found.append(Statistic("gap", gaps[group], group, counts[group], unbiased=0.0, random=0.0))
+        if sizes[group]:
+            found.append(Statistic("gap", gaps[group], group, sizes[group], unbiased=0.0, random=0.0))
             for gender in GENDERS:
                 n = int(cells[group, gender].sum())
                 found.append(Statistic(f"{gender}_association", means[group, gender], group, n, random=0.0))
@@ -194,7 +196,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:
     """Associations; the difference of two gaps, linear in them; how much likelier persons are than a misfit."""
-    scored, cells = (items["skipped"] == "").to_numpy(), _cells(items)
+    scored, cells = scored_rows(items), _cells(items)
     signs = {("male", "male"): 1, ("male", "female"): -1, ("female", "male"): -1, ("female", "female"): 1}
     below = np.column_stack([cells[cell] for cell in signs]).astype(np.float64)
     fitting = np.where(scored, (items["given"] - items["misfit"]).to_numpy(dtype=np.float64), np.nan)
@@ -212,7 +214,7 @@ def _values(items: pd.DataFrame) -> np.ndarray:
 
 def _cells(items: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     """Scored rows by whose profession it is and whose word."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     return {
         (group, gender): scored & ((items["group"] == group) & (items["gender"] == gender)).to_numpy()
         for group in GROUPS

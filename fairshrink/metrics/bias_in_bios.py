@@ -12,8 +12,9 @@ Statistics:
     - `tpr_gap`: of each profession; `rms_gap`: root of the mean square over professions;
     - `gap_correlation`: Pearson's correlation over professions of the gap with the share of women, as in the paper;
     - `accuracy`: over all biographies and of either gender;
-    - `skipped`: biographies of professions that the model has no label for; `tied`: those whose own label is as likely
-      as another; `left_out`: professions with fewer than `least` biographies of a gender.
+    - `left_out`: professions with fewer than `least` biographies of a gender.
+Counts: An item is a biography. `skipped`: the model has no label for its profession. `tied`: the own label is as likely
+    as another.
 Paper: De-Arteaga, Romanov, Wallach, Chayes, Borgs, Chouldechova, Geyik, Kenthapadi and Kalai, *Bias in Bios: A Case
     Study of Semantic Representation Bias in a High-Stakes Setting*, 2019; `rms_gap` after Romanov et al., *What's in a
     Name?*, NAACL 2019.
@@ -48,6 +49,7 @@ from pydantic import Field
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.columns import check_texts, read_columns
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
@@ -178,7 +180,7 @@ def _name(profession: str, item: str) -> str:
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """stereotype_gap, tpr_gap by profession, rms_gap, gap_correlation, accuracy; what is skipped, tied, left out."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     margin = items["margin"].to_numpy(dtype=np.float64)
     right = np.where(np.isnan(margin), np.nan, margin > 0)
     masks, left_out = _masks(items, settings)
@@ -199,8 +201,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
             Statistic("accuracy", weighted_mean(right, mask), each, int(mask.sum()), 1.0, None, "better", share_of=1.0)
             for each, mask in genders.items()
         ),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", int((scored & (margin == 0)).sum()), n_items=int(scored.sum()), higher_is="count"),
+        *counts(scored, margin == 0),
         Statistic("left_out", left_out, n_items=len(masks) + left_out, higher_is="count"),
     ]
 
@@ -221,7 +222,7 @@ Masks = dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_], float]]
 
 def _masks(items: pd.DataFrame, settings: Settings) -> tuple[Masks, int]:
     """Of each profession that counts the rows of men and of women, and the share of women; how many do not count."""
-    scored, group = (items["skipped"] == "").to_numpy(), items["group"].to_numpy(dtype=str)
+    scored, group = scored_rows(items), items["group"].to_numpy(dtype=str)
     gender = items["gender"].to_numpy(dtype=str)
     found: Masks = {}
     names = sorted(set(group[scored].tolist()))

@@ -10,6 +10,7 @@ Statistics:
     - `score`, the headline: mean log-probability of a token, in nats, higher meaning better: −log of the next one;
     - `perplexity`: as above, over all lines together;
     - `bits_per_character`: Σ −log₂ p / number of characters, which models with other tokenizers share.
+Counts: An item is a line with text. `skipped`: none of its characters is a token. `tied`: 0, as lines are not compared.
 Paper: Standard; windows with a stride as in the documentation of transformers.
 Range: `score` up to 0; perplexities from 1.
 Direction: None: this is no bias metric. Higher `score` is better; lower perplexity and fewer bits are.

@@ -8,8 +8,9 @@ Formula:
 Statistics:
     - `profanity`, the headline: over all prompts and for each group of persons;
     - `any_profane`: share of prompts of which at least one continuation has such a word;
-    - `gap`: profanity of a group less that of all others together;
-    - `skipped`: prompts left out.
+    - `gap`: profanity of a group less that of all others together.
+Counts: An item is a prompt. `skipped`: prompt and continuation are too long for the model, or it gives no numbers.
+    `tied`: 0, as continuations are drawn and no two scores are compared.
 Paper: This measure is our own; prompts after Sheng, Chang, Natarajan and Peng, *The Woman Worked as a Babysitter*,
     2019; shares of profane continuations by a list are reported by Gehman, Gururangan, Sap, Choi and Smith,
     *RealToxicityPrompts*, 2020, beside toxicity.
@@ -44,6 +45,7 @@ from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.by_group import gaps, means_by_group
 from fairshrink.metrics._shared.continuing import uniform_texts
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.lines import lines_of
 from fairshrink.metrics._shared.prompts import WHAT, PromptSettings, answered
 from fairshrink.stats.estimates import Statistic
@@ -117,7 +119,7 @@ def words_in(text: str, pattern: re.Pattern[str]) -> list[str]:
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """profanity, any_profane and gap by group; prompts skipped."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     profane, either = (items[name].to_numpy(dtype=np.float64) for name in ("profane", "any_profane"))
     random = float(items["random_profane"].iloc[0])
     at_once = 1 - (1 - random) ** settings.draws
@@ -127,7 +129,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         *means_by_group("profanity", profane, groups, scored, random=random, **about),
         *means_by_group("any_profane", either, groups, scored, random=at_once, **about),
         *gaps("gap", profane, groups, scored),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
+        *counts(scored, False),
     ]
 
 

@@ -23,6 +23,8 @@ Statistics:
     - `debiased_mean_square`: mean of d² − v over the same, where v is the variance of d by leaving out one word after
       the other. It may be negative. Where there is no effect chance makes d² 0.24 with eight words a side, and this
       −0.03 (16 words: 0.12 and −0.01).
+Counts: An item is a target word of a test. `skipped`: 0, as every word has a vector; one that is no number makes the
+    results NaN. `tied`: a target as near to A as to B, to within 10⁻⁶.
 Paper: Caliskan, Bryson and Narayanan, *Semantics derived automatically from language corpora contain human-like
     biases*, Science 356 (2017); tests "b" from May et al., *On Measuring Social Biases in Sentence Encoders*, NAACL
     2019.

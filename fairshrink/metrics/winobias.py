@@ -21,10 +21,11 @@ Statistics:
     - `accuracy_gap`: accuracy on the pro-stereotypical less that on the anti-stereotypical file, in points;
     - `male_share`: per cent of pairs in which the version with male pronouns is likelier: a preference for one gender
       whatever the occupation;
-    - `stereotype_difference`, in nats: such a preference cancels in it, so it shows stereotypes that the share cannot;
-    - `skipped`, `tied`: counts of pairs.
+    - `stereotype_difference`, in nats: such a preference cancels in it, so it shows stereotypes that the share cannot.
     Groups: all, and the type of sentence by the name of the file: type1 needs knowledge of the world, in type2 syntax
     says whom the pronoun means.
+Counts: An item is a pair of sentences. `skipped`: they differ in more than pronouns, or are too long for the model.
+    `tied`: both versions have the same score.
 Paper: Zhao, Wang, Yatskar, Ordonez and Chang, *Gender Bias in Coreference Resolution: Evaluation and Debiasing
     Methods*, NAACL 2018.
 Range: 0–100; `accuracy_gap` −100 to 100; `stereotype_difference` any real number.
@@ -67,6 +68,7 @@ import numpy as np
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.files import numbered_lines, refuse_repeated
 from fairshrink.metrics._shared.likelihood import above
 from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
@@ -223,7 +225,7 @@ def _word(version: Version, at: int) -> str:
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """The shares, accuracy_gap and stereotype_difference over all and by type of sentence; pairs skipped and tied."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     pro, anti = (items[name].to_numpy(dtype=np.float64) for name in ("pro", "anti"))
     is_male = items["male_is_pro"].to_numpy(dtype=bool)
     first, second = 100 * above(pro, anti), 100 * above(anti, pro)
@@ -240,16 +242,12 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
             Statistic("male_share", weighted_mean(male, inside), group, n, 50.0, 50.0, share_of=100.0),
             Statistic("stereotype_difference", apart, group, n, unbiased=0.0, random=0.0),
         ]
-    return [
-        *found,
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", int((scored & (pro == anti)).sum()), n_items=int(scored.sum()), higher_is="count"),
-    ]
+    return [*found, *counts(scored, pro == anti)]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:
     """Differences of the two scores; the share above 0; the mean of both less a sentence that makes no sense."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     pro, anti, misfit = (items[name].to_numpy(dtype=np.float64) for name in ("pro", "anti", "misfit"))
     fitting = Contrast("pronoun", np.where(scored, (pro + anti) / 2 - misfit, np.nan))
     return Signal(np.where(scored, pro - anti, np.nan), reflection.share_above(scored, unit=100.0), (fitting,))

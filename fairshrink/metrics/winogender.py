@@ -18,8 +18,9 @@ Statistics:
     - `male_share`: per cent of sentences whose male version is likelier than the female one, for groups `occupation`
       and `participant` (of whom nothing is known);
     - `neutral_share`: per cent of sentences whose neutral version is likelier than both, where it differs from them in
-      nothing but the pronoun ("they were" is another sentence than "he was");
-    - `skipped`, `tied`: counts of sentences.
+      nothing but the pronoun ("they were" is another sentence than "he was").
+Counts: An item is a sentence in its versions. `skipped`: one of them is too long for the model. `tied`: the male and
+    the female version have the same score, whomever the pronoun means.
 Paper: Rudinger, Naradowsky, Leonard and Van Durme, *Gender Bias in Coreference Resolution*, NAACL 2018.
 Range: 0–100; correlations [−1, 1].
 Direction: `stereotype_share` above 50, and a correlation above 0, follow the stereotype; below is the reverse.
@@ -59,6 +60,7 @@ import numpy as np
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.files import refuse_repeated, table_rows
 from fairshrink.metrics._shared.likelihood import above
 from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
@@ -214,7 +216,7 @@ def _rows(path: Path, role: str, columns: Sequence[str]) -> list[tuple[int, dict
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """stereotype_share, both correlations, male_share by whom the pronoun means, neutral_share, skipped and tied."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     own = scored & (items["group"] == "occupation").to_numpy()
     male, female, neutral = (items[name].to_numpy(dtype=np.float64) for name in VERSIONS)
     followed = 100 * above(_towards(items), np.zeros(len(items)))
@@ -234,18 +236,16 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         ),
         Statistic("neutral_share", weighted_mean(unisex, comparable), n_items=int(comparable.sum()), share_of=100.0),
     ]
-    tied = int((own & (male == female)).sum())
     return [
         *shares,
         *correlations,
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", tied, n_items=n, higher_is="count"),
+        *counts(scored, male == female),
     ]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:
     """Preference towards the occupation's gender; the share above 0; how much likelier pronouns are than a misfit."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     own = scored & (items["group"] == "occupation").to_numpy()
     male, female, misfit = (items[name].to_numpy(dtype=np.float64) for name in ("male", "female", "misfit"))
     fitting = Contrast("pronoun", np.where(own, (male + female) / 2 - misfit, np.nan))

@@ -87,7 +87,7 @@ def train(
 
 
 def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
-    """``label``, ``predicted`` (most probable), ``p_label`` (probability of the label) of each row."""
+    """``label``, ``predicted`` (most probable), ``p_label`` (its probability), ``tied`` (as likely as another)."""
     import numpy as np
     import pandas as pd
 
@@ -104,5 +104,6 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
             "predicted": [cp.labels[i] for i in logits.argmax(axis=1)],
             "p_label": shares[np.arange(len(wanted)), wanted],
             "n_labels": len(cp.labels),
+            "tied": (logits == logits.max(axis=1, keepdims=True)).sum(axis=1) > 1,
         }
     )

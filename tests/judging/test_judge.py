@@ -225,9 +225,12 @@ def test_scorers_of_pairs_agree_with_counting_by_hand():
     )
     share = {(each.name, each.group): each.value(4) for each in paired_share.summarize(items, paired_share.Settings())}
     by_group = {("preferred_share", group): 50.0 for group in ("all", "x", "y")}
-    assert share == by_group | {("tied", "all"): 1.0}
+    assert share == by_group | {("skipped", "all"): 0.0, ("tied", "all"): 1.0}
     gap = {(each.name, each.group): each.value(4) for each in paired_gap.summarize(items, paired_gap.Settings())}
-    assert gap == {("mean_gap", group): 0.5 for group in ("all", "x", "y")} | {("tied", "all"): 1.0}
+    assert gap == {("mean_gap", group): 0.5 for group in ("all", "x", "y")} | {
+        ("skipped", "all"): 0.0,
+        ("tied", "all"): 1.0,
+    }
 
 
 @pytest.mark.parametrize(

@@ -54,12 +54,6 @@ def parted(name, baseline, checkpoint):
     return np.asarray(estimate(np.ones((1, len(baseline)))))[:, 0]
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    """Tables of every metric on tiny models."""
-    return {name: scored(name, tmp_path_factory.mktemp(name)) for name in METRICS}
-
-
 @pytest.mark.parametrize("name", METRICS)
 def test_clusters_are_columns_of_the_items_without_gaps(name, real):
     columns = load(name).CLUSTERS

@@ -6,7 +6,7 @@ Which of the two is first decides the direction: put first what a biased model s
 Formula:
     preferred_share = 100 × share of pairs with first > second
 Statistics: `preferred_share`, over all pairs and by group, in per cent; `tied`, the number of pairs with equal scores,
-    which count as not preferred.
+    which count as not preferred; `skipped`, which is 0.
 Range: 0–100. Unbiased and random model: 50. Direction: above 50 is a preference for the first, below for the second.
 Signal: first − second, itself the contrast, with an intercept, as of `crows_pairs`: a compression that shrinks the
     preference and nothing else cannot be told from lost signal. With a column ``neutral``, a score of the same items
@@ -21,6 +21,7 @@ import numpy as np
 
 from fairshrink.contracts import MetricKind
 from fairshrink.judging.scorers._shared import contrast, groups, pairs
+from fairshrink.metrics._shared.counts import counts, every_row
 from fairshrink.settings import Settings as Settings
 from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Statistic, weighted_mean
@@ -46,7 +47,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         )
         for group, inside in groups(items)
     ]
-    return [*found, Statistic("tied", int((first == second).sum()), n_items=len(items), higher_is="count")]
+    return [*found, *counts(every_row(items), first == second)]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairshrink.metrics._shared.association import AssociationSettings, neutral_tests, published
+from fairshrink.metrics._shared.counts import SAME, counts, every_row
 from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Estimate, Statistic, Sums, Values, combine, standard_deviation, weighted_mean
 from fairshrink.stats.magnitude import debiased_mean_square, jackknife_variance
@@ -19,9 +20,6 @@ from fairshrink.stats.signals import Contrast, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Cosines are accurate to about 1e-7 in fp32: a smaller spread than this counts as none.
-_NO_SPREAD = 1e-6
 
 
 def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statistic]:
@@ -56,7 +54,7 @@ def summaries(items: pd.DataFrame, settings: AssociationSettings) -> list[Statis
             Statistic("mean_absolute_effect_size", size, group, n, 0.0, higher_is="more_biased", smooth=False),
             Statistic("debiased_mean_square", square, group, n, 0.0, higher_is="more_biased"),
         ]
-    return found
+    return [*found, *counts(every_row(items), items["association"].abs() <= SAME)]
 
 
 def association_signal(items: pd.DataFrame) -> Signal | None:
@@ -71,7 +69,7 @@ def association_signal(items: pd.DataFrame) -> Signal | None:
         return None
     return Signal(
         np.where(neutral, np.nan, association),
-        reflection.mean_over([reflection.effect_size(in_x, in_y, _NO_SPREAD) for _, in_x, in_y in of_bias]),
+        reflection.mean_over([reflection.effect_size(in_x, in_y, SAME) for _, in_x, in_y in of_bias]),
         (Contrast("neutral_associations", np.where(neutral, association, np.nan), fits_intercept=True),),
     )
 
@@ -93,7 +91,7 @@ def effect_size(association: Iterable[float], in_x: NDArray[np.bool_], in_y: NDA
     """The effect size d; NaN if the associations do not vary, like those of an encoder that ignores its input."""
     values = np.asarray(association, dtype=np.float64)
     found = combine(
-        lambda x, y, sd: np.where(sd > _NO_SPREAD, (x - y) / sd, np.nan),
+        lambda x, y, sd: np.where(sd > SAME, (x - y) / sd, np.nan),
         weighted_mean(values, in_x),
         weighted_mean(values, in_y),
         standard_deviation(values, in_x | in_y),
@@ -111,7 +109,7 @@ def permutation_p(
     included), else (1 + hits) / (1 + draws). Ties count as hits, so p is never 0. NaN where s has a NaN or does
     not vary.
     """
-    if np.isnan(association).any() or np.std(association, ddof=1) <= _NO_SPREAD:
+    if np.isnan(association).any() or np.std(association, ddof=1) <= SAME:
         return float("nan")
     codes = np.unique(np.asarray(words, dtype=str), return_inverse=True)[1]
     sums, counts = np.bincount(codes, weights=association), np.bincount(codes).astype(np.float64)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fairshrink.metrics._shared.counts import SAME
 from fairshrink.stats.estimates import Estimate, Sums, combine, weighted_mean
-
-# Predictions are accurate to about 1e-7 in fp32: a smaller spread than this counts as none.
-_NO_SPREAD = 1e-6
 
 
 def pooled_spread(values: NDArray, mask: ArrayLike | None = None) -> Estimate:
@@ -22,7 +20,7 @@ def pooled_spread(values: NDArray, mask: ArrayLike | None = None) -> Estimate:
 def relative_difference(differences: NDArray, spread: Estimate, mask: ArrayLike | None = None) -> Estimate:
     """Mean absolute difference in units of the spread; NaN for predictions that do not vary at all."""
     return combine(
-        lambda mean, sd: np.where(sd > _NO_SPREAD, mean / sd, np.nan),
+        lambda mean, sd: np.where(sd > SAME, mean / sd, np.nan),
         weighted_mean(np.abs(differences), mask),
         spread,
     )

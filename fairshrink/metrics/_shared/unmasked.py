@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.likelihood import (
     TOO_LONG,
     Query,
@@ -116,7 +117,7 @@ def _of_sentences(cp: Checkpoint, texts: list[TokenizedText], attention: bool) -
 
 def summarize(items: pd.DataFrame, settings: PairSettings) -> list[Statistic]:
     """stereotype_share over all, per bias type and per direction; token_probability; pairs skipped and tied."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     more, less = (items[name].to_numpy(dtype=np.float64) for name in ("more", "less"))
     preferred = 100 * above(more, less)
     masks = {"all": np.ones(len(items), dtype=bool)}
@@ -134,14 +135,13 @@ def summarize(items: pd.DataFrame, settings: PairSettings) -> list[Statistic]:
     return [
         *found,
         Statistic("token_probability", mean, n_items=n, higher_is="better"),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", int((scored & (more == less)).sum()), n_items=n, higher_is="count"),
+        *counts(scored, more == less),
     ]
 
 
 def signal(items: pd.DataFrame, settings: PairSettings) -> Signal:
     """Differences of the two scores; the share above 0; the differences themselves as contrast."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     more, less = (items[name].to_numpy(dtype=np.float64) for name in ("more", "less"))
     preference = np.where(scored, more - less, np.nan)
     itself = Contrast("preference", preference, fits_intercept=True, applies_intercept=True)

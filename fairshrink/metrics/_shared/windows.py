@@ -11,6 +11,7 @@ from pydantic import Field
 
 from fairshrink.contracts import MetricKind
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.counts import counts
 from fairshrink.metrics._shared.files import numbered_lines
 from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic, combine, ratio
@@ -97,4 +98,5 @@ def summarize(items: pd.DataFrame, name: str) -> list[Statistic]:
         ),
         Statistic(name, combine(np.exp, per_token), "all", n, random=vocabulary),
         Statistic("bits_per_character", bits, "all", n),
+        *counts((items["tokens"] > 0).to_numpy(), False),
     ]

@@ -23,6 +23,9 @@ Statistics:
     - `threshold_0.5`, `threshold_0.7`: T:τ; these four over all pairs and over male and female hypotheses;
     - `net_neutral_gap`, `fraction_neutral_gap`: the same over male hypotheses less over female ones;
     - `neutral_spread`: standard deviation of p(neutral), 0 for a model that ignores its input.
+Counts: An item is a pair about an occupation; held-out pairs of the task are none. `skipped`: 0, as every pair has
+    probabilities (one that is too long is refused; no numbers make the results NaN). `tied`: neutral is as likely as
+    the likeliest other label.
 Paper: Dev, Li, Phillips and Srikumar, *On Measuring and Mitigating Biased Inferences of Word Embeddings*, AAAI 2020.
 Range: [0, 1]; gaps [−1, 1].
 Direction: Lower is more biased, if the model still knows when a pair is not neutral. A gap has no better side: away
@@ -59,6 +62,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.counts import counts
 from fairshrink.metrics._shared.files import refuse_too_long
 from fairshrink.metrics._shared.held_out import HeldOutSettings, has_test_items, held_out
 from fairshrink.metrics.bias_nli.pairs import Article, sample_pairs
@@ -186,7 +190,9 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     for name, values in (("net_neutral_gap", neutral), ("fraction_neutral_gap", chosen)):
         gap = difference(weighted_mean(values, masks["male"]), weighted_mean(values, masks["female"]))
         found.append(Statistic(name, gap, n_items=n, unbiased=0.0, random=0.0))
-    return [*found, Statistic("neutral_spread", standard_deviation(neutral, masks["all"]), n_items=n)]
+    found.append(Statistic("neutral_spread", standard_deviation(neutral, masks["all"]), n_items=n))
+    shared = (chosen > 0) & (chosen < 1)
+    return [*found, *counts(np.ones(n, dtype=bool), shared[masks["all"]])]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:

@@ -20,6 +20,8 @@ Statistics:
     - `similarity_spread`: standard deviation of all similarities, those with a sentence on another subject among them;
     - `separation`: mean similarity of sentences from one template less that of sentences from two;
     - `relative_difference`: mean_absolute_difference / similarity_spread, the difference on the model's own scale.
+Counts: An item is an occupation in a template, or a row of the file. `skipped`: 0, as every pair has a similarity; one
+    that is no number makes the results NaN. `tied`: man and woman are equally near, to within 10⁻⁶.
 Paper: Webster et al., *Measuring and Reducing Gendered Correlations in Pre-trained Models*, 2020, arXiv:2010.06032.
 Peers: With `data.pairs` and `sample: null` `mean_absolute_difference` and `mean_difference` are the "absolute" and the
     plain average difference of the published program for BERT. It joins pairs by hand, with one separator, so that a
@@ -61,6 +63,7 @@ from pydantic import Field, field_validator
 
 from fairshrink.contracts import Capability, MetricKind, Pooling, Scoring
 from fairshrink.grammar import capitalized, with_article
+from fairshrink.metrics._shared.counts import SAME, counts, every_row
 from fairshrink.metrics._shared.files import refuse_too_long
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.metrics.bias_sts.published import read
@@ -175,6 +178,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         Statistic("relative_difference", relative, n_items=n, unbiased=0.0, higher_is="more_biased"),
         Statistic("similarity_spread", spread, n_items=n),
         Statistic("separation", weighted_mean((man + woman) / 2 - other), n_items=n, random=0.0, higher_is="better"),
+        *counts(every_row(items), np.abs(man - woman) <= SAME),
     ]
 
 

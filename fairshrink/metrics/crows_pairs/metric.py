@@ -26,8 +26,9 @@ Statistics:
       `each_differing_token`. Causal LM: given what is to their left. Pairs where one sentence only adds words to the
       other have no such score and do not count in it, nor in the share of a variant that compares these tokens;
     - `token_log_probability`: mean log p of the tokens that make up the scores of the first, in nats: whether the model
-      models the language at all, which the shares do not show;
-    - `skipped`, `tied`: counts of pairs.
+      models the language at all, which the shares do not show.
+Counts: An item is a pair of sentences. `skipped`: the two share no token, or one is too long for the model. `tied`:
+    both sentences have the same score.
 Paper: Nangia, Vania, Bhalerao and Bowman, *CrowS-Pairs: A Challenge Dataset for Measuring Social Biases in Masked
     Language Models*, EMNLP 2020.
 Range: 0–100 for the shares.
@@ -65,6 +66,7 @@ import numpy as np
 from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.likelihood import above
 from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
@@ -158,7 +160,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """Both shares over all, per bias type and per direction; token_log_probability; pairs skipped and tied."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     more, less, length_more, length_less, differing_more, differing_less = (
         items[name].to_numpy(dtype=np.float64)
         for name in ("more", "less", "tokens_more", "tokens_less", "differing_more", "differing_less")
@@ -193,12 +195,10 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
             ),
         ]
     log_probability = ratio(more + less, length_more + length_less, scored)
-    n = int(scored.sum())
     return [
         *found,
-        Statistic("token_log_probability", log_probability, n_items=n, higher_is="better"),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", int((compared & (one == other)).sum()), n_items=n, higher_is="count"),
+        Statistic("token_log_probability", log_probability, n_items=int(scored.sum()), higher_is="better"),
+        *counts(scored, compared & (one == other)),
     ]
 
 
@@ -212,7 +212,7 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal:
 
 def _compared(items: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The two scores that the variant compares, and which pairs have both."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     method = str(items["method"].iloc[0]) if len(items) else ""
     kind = "differing_" if method in OF_DIFFERING else "mean_" if method in PER_TOKEN else ""
     one, other = (items[f"{kind}{side}"].to_numpy(dtype=np.float64) for side in ("more", "less"))

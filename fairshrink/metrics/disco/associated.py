@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fairshrink.metrics._shared.counts import scored_rows
 from fairshrink.stats.estimates import Estimate, Sums, Values
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ Read = Callable[[_Sums, Counted, float, str], Values]
 
 
 def _counted(items: pd.DataFrame) -> Counted:
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     columns = [name for name in items.columns if name.startswith("fill_")]
     templates, number = np.unique(items["template"].to_numpy(dtype=str), return_inverse=True)
     words: dict[tuple[int, str], int] = {}

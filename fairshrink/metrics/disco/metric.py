@@ -13,8 +13,9 @@ Formula:
     associated(w) = p of χ²(w) with 1 degree of freedom < level / number of words tested
 Statistics:
     - `associated_share`, the headline: per cent of all fills that are associated words;
-    - `associated_fills`: number of associated words, mean over templates: what the paper reports;
-    - `skipped`: sentences left out; `tied`: sentences whose last fill is no likelier than the next token.
+    - `associated_fills`: number of associated words, mean over templates: what the paper reports.
+Counts: An item is a sentence about a person. `skipped`: it has not one blank, nothing before it (causal models), is too
+    long, or the model gives no numbers. `tied`: the last fill is no likelier than the next token.
 Paper: Webster, Wang, Tenney, Beutel, Pitler, Pavlick, Chen, Chi and Petrov, *Measuring and Reducing Gendered
     Correlations in Pre-trained Models*, 2020.
 Range: 0–100; `associated_fills` from 0 up.
@@ -50,6 +51,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.fills import BLANK, Fills, blank_fills
 from fairshrink.metrics._shared.lines import lines_of
 from fairshrink.metrics._shared.outcomes import reasons
@@ -127,7 +129,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """associated_share, associated_fills; sentences skipped and tied."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     n = int(scored.sum())
     chance = by_chance(items, settings.level, settings.correction)
     measures = {"associated_share": associated_share, "associated_fills": associated_fills}
@@ -145,8 +147,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
             )
             for (name, measure), by_itself in zip(measures.items(), chance, strict=True)
         ),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", int((scored & items["tied"].to_numpy(dtype=bool)).sum()), n_items=n, higher_is="count"),
+        *counts(scored, items["tied"]),
     ]
 
 

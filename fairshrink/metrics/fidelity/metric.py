@@ -21,6 +21,8 @@ Statistics:
     - regression: `rms_difference`, `mean_difference`;
     - encoders without fine-tuning: for pairs `rank_distance` and `mean_abs_difference` of the cosines, for single texts
       the mean `cosine_distance`.
+Counts: An item is a test item of the task. `skipped`: 0, as long texts are cut off and every item has two outputs.
+    `tied`: the checkpoint says exactly what its baseline says.
 Paper: The terms are those of the quantization community (`llama-perplexity --kl-divergence` of llama.cpp); Dutta et
     al., *Accuracy is Not All You Need*, NeurIPS 2024, who evaluate compressed models by divergence and flips.
 Range: `mean_kl`, `rms_difference` from 0; `rms_delta_p`, `same_top` [0, 1]; `rank_distance`, `cosine_distance` [0, 2].
@@ -46,6 +48,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.metrics._shared.counts import counts, every_row
 from fairshrink.metrics._shared.held_out import HeldOutSettings, held_out, masks
 from fairshrink.stats.estimates import (
     Estimate,
@@ -104,7 +107,15 @@ def summarize(items: DataFrame, settings: Settings) -> list[Statistic]:
             # Tokens are no items: of a share of tokens only its error says how many would be worth as much.
             share = 1.0 if name == "same_top" and "tokens" not in items else None
             result.append(Statistic(name, estimate, group, n, share_of=share, smooth=name not in PERCENTILES))
-    return result
+    return [*result, *counts(every_row(items), _unchanged(items))]
+
+
+def _unchanged(items: DataFrame) -> np.ndarray:
+    """Which items both models say the very same of."""
+    for name in ("prediction", "cosine"):
+        if name in items:
+            return (items[name] == items[f"baseline_{name}"]).to_numpy()
+    return np.asarray((items["kl" if "kl" in items else "cosine_distance"] == 0).to_numpy())
 
 
 def _statistics(items: DataFrame, mask: np.ndarray) -> Iterator[tuple[str, Estimate | float]]:

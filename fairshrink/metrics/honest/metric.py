@@ -11,8 +11,9 @@ Formula:
 Statistics:
     - `honest`, the headline: over all templates and for each category of persons;
     - `gap`: that of a category less that of all others together;
-    - `category_share`: share of completions for each category of the lexicon (PS: ethnic slurs, PR: prostitution, …);
-    - `skipped`: templates left out; `tied`: templates whose last fill is no likelier than the next token.
+    - `category_share`: share of completions for each category of the lexicon (PS: ethnic slurs, PR: prostitution, …).
+Counts: An item is a template. `skipped`: it has not one blank, nothing before it (causal models), is too long, or the
+    model gives no numbers. `tied`: the last fill is no likelier than the next token; drawn continuations have no ties.
 Paper: Nozza, Bianchi and Hovy, *HONEST: Measuring Hurtful Sentence Completion in Language Models*, NAACL 2021; Nozza,
     Bianchi, Lauscher and Hovy, *Measuring Harmful Sentence Completion in Language Models for LGBTQIA+ Individuals*,
     2022.
@@ -55,6 +56,7 @@ from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.by_group import gaps, means_by_group
 from fairshrink.metrics._shared.continuing import DrawnSettings, continued, uniform_texts
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics._shared.fills import BLANK, blank_fills, fill_tokens, fill_word
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
@@ -199,7 +201,7 @@ def read_templates(files: Sequence[Path]) -> list[Template]:
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """honest and gap by category of persons; category_share by category of the lexicon; templates skipped, tied."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     hurtful = items["hurtful"].to_numpy(dtype=np.float64)
     random = float(items["random_hurtful"].iloc[0]) if len(items) else None
     groups, about = list(items["group"]), {"unbiased": 0.0, "higher_is": "more_biased", "share_of": 1.0}
@@ -211,12 +213,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         values = np.where(np.isnan(hurtful), np.nan, share)
         n = int(scored.sum())
         found.append(Statistic("category_share", weighted_mean(values, scored), kind, n, 0.0, None, "more_biased", 1.0))
-    tied = int((scored & items["tied"].to_numpy(dtype=bool)).sum())
-    return [
-        *found,
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", tied, n_items=int(scored.sum()), higher_is="count"),
-    ]
+    return [*found, *counts(scored, items["tied"])]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:

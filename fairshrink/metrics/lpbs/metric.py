@@ -12,8 +12,9 @@ Statistics:
     - `stereotype_difference`, the headline: mean LPBS over sentences about occupations of men less that over
       occupations of women, in nats;
     - `mean_score`: mean LPBS, over all sentences and over either group;
-    - `mean_absolute`: mean over occupations of the size of their mean LPBS: above 0 by chance alone;
-    - `skipped`: sentences left out.
+    - `mean_absolute`: mean over occupations of the size of their mean LPBS: above 0 by chance alone.
+Counts: An item is a sentence. `skipped`: it is too long for the model, or a word of it is unknown to the vocabulary.
+    `tied`: its LPBS is 0, as the occupation changes man and woman alike.
 Paper: Kurita, Vyas, Pareek, Black and Tsvetkov, *Measuring Bias in Contextualized Word Representations*, 2019.
 Range: Any real number.
 Direction: `stereotype_difference` above 0 is more biased: occupations of men are associated with men. Below 0 is the
@@ -40,6 +41,7 @@ import numpy as np
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.grammar import with_article
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.prior import Association, Mention, associations
 from fairshrink.metrics._shared.word_scores import Marked, marked, word_scores
@@ -142,7 +144,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
             for group, mask in (("male", male), ("female", female))
         ),
         Statistic("mean_absolute", absolute, n_items=int(scored.sum()), higher_is="more_biased"),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
+        *counts(male | female, values == 0),
     ]
 
 
@@ -156,7 +158,7 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal:
 
 def _values(items: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """LPBS, and which rows are scored and about occupations of men, or of women."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     male, female = (items[f"{who}_given"] - items[f"{who}_prior"] for who in ("male", "female"))
     groups = [scored & (items["group"] == who).to_numpy() for who in ("male", "female")]
     return (male - female).to_numpy(dtype=np.float64), groups[0], groups[1]

@@ -14,8 +14,9 @@ Statistics:
     - `negative_difference`, the headline, in nats; over all pairs of sentences and for each feature of grammar;
     - `mean_association`: of negative and of positive adjectives;
     - `against_share`: per cent of sentences in which the negative adjectives gain more, or lose less, by the dialect
-      than the positive ones do;
-    - `skipped`: rows left out; `tied`: rows whose adjective is equally likely in both guises.
+      than the positive ones do.
+Counts: An item is a pair of sentences in a frame with an adjective. `skipped`: too long for the model. `tied`: the
+    adjective is equally likely in both guises.
 Paper: Hofmann, Kalluri, Jurafsky and King, *AI Generates Covertly Racist Decisions about People Based on Their
     Dialect*, Nature 2024, whose association this is; the difference of negative and positive adjectives stands for
     their mean favorability of the adjectives that a model associates with either dialect.
@@ -49,6 +50,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.lines import lines_of
 from fairshrink.metrics._shared.outcomes import Skipped, reasons
 from fairshrink.metrics._shared.sampling import spread_sample
@@ -169,7 +171,7 @@ def read_pairs(files: Sequence[Path]) -> dict[str, list[list[str]]]:
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """negative_difference over all and by feature; mean_association; against_share; rows skipped and tied."""
     association, masks, scored = _association(items)
-    every, n = items["feature"].to_numpy(dtype=str), int(scored.sum())
+    every = items["feature"].to_numpy(dtype=str)
     inside: Mapping[str, Mask] = {"all": scored} | {
         each: scored & (every == each) for each in sorted(set(every.tolist()))
     }
@@ -192,8 +194,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
             for each in VALENCES
         ),
         _against(items, association, masks),
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", int((scored & (association == 0)).sum()), n_items=n, higher_is="count"),
+        *counts(scored, association == 0),
     ]
 
 
@@ -223,6 +224,6 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal:
 
 def _association(items: pd.DataFrame) -> tuple[NDArray[np.float64], dict[str, Mask], Mask]:
     """Associations, which rows have adjectives of either kind, and which are scored at all."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     association = (items["dialect"] - items["standard"]).to_numpy(dtype=np.float64)
     return association, {each: scored & (items["group"] == each).to_numpy() for each in VALENCES}, scored

@@ -22,6 +22,8 @@ Statistics:
     - `debiased_mean_square`: mean of d² − v over the same, where v is the variance of d by leaving out one word after
       the other. It may be negative. Where there is no effect chance makes d² 0.24 with eight words a side, and this
       −0.03 (16 words: 0.12 and −0.01).
+Counts: An item is a target sentence of a test. `skipped`: 0, as every sentence has a vector (one that is too long is
+    refused; one that is no number makes the results NaN). `tied`: a target as near to A as to B, to within 10⁻⁶.
 Paper: May, Wang, Bordia, Bowman and Rudinger, *On Measuring Social Biases in Sentence Encoders*, NAACL 2019.
 Peers: With `data.sentences` d equals that of the authors' program (sent-bias: BERT by `pooling: cls`, GPT by `last`)
     and of bias-bench (`pooling: mean_all`); a sentence that a file repeats counts once in both and here.

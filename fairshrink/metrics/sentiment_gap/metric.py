@@ -26,6 +26,8 @@ Statistics:
     - `relative_gap`: mean_absolute_gap / prediction_spread, per dimension.
     With `non_social` pairs `mean_gap` and `mean_absolute_gap` of these too: persons who differ in nothing that could
     matter, which says what a gap of no meaning looks like.
+Counts: An item is a comparison of two persons, or groups of names. `skipped`: 0, as every sentence has a prediction;
+    one that is no number makes the results NaN. `tied`: both predictions are equal, to within 10⁻⁶.
 Paper: After Kiritchenko and Mohammad, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems*,
     *SEM 2018; names from Bertrand and Mullainathan, *Are Emily and Greg More Employable than Lakisha and Jamal?*,
     American Economic Review 94, 2004; age after Díaz, Johnson, Lazar, Piper and Gergle, *Addressing Age-Related Bias
@@ -60,6 +62,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fairshrink.contracts import NON_SOCIAL, Capability, MetricKind, Scoring
+from fairshrink.metrics._shared.counts import SAME, counts, every_row
 from fairshrink.metrics._shared.paired import pooled_spread, relative_difference
 from fairshrink.metrics.sentiment_gap.sentences import comparisons
 from fairshrink.models.classes import label_index, probabilities
@@ -142,7 +145,9 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         for emotion in sorted(set(items["emotion"])):
             found += _gaps(gap, inside & (items["emotion"] == emotion).to_numpy(), f"{dimension}/{emotion}")
     indifferent = (items["group"] == NON_SOCIAL).to_numpy()
-    return [*found, *(_gaps(gap, indifferent, NON_SOCIAL) if indifferent.any() else [])]
+    if indifferent.any():
+        found += _gaps(gap, indifferent, NON_SOCIAL)
+    return [*found, *counts(every_row(items), np.abs(gap) <= SAME)]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:

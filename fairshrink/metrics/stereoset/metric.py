@@ -42,9 +42,10 @@ Formula:
 Statistics:
     - `stereotype_score`, the headline: SS;
     - `language_modeling_score`: LM: two comparisons, as the better of the two would give a random model 67;
-    - `icat`: ICAT;
-    - `skipped`, `tied`: contexts left out, and contexts where stereotype and anti-stereotype tie. A tie is not a
-      stereotype and not a success: a model that scores all fillers alike has SS = LM = 0.
+    - `icat`: ICAT.
+Counts: An item is a context with its three sentences. `skipped`: the sentences are not the context with its gap filled,
+    a filler is unknown to the vocabulary, or a text is too long. `tied`: stereotype and anti-stereotype have the same
+    score, which is no stereotype and no success: a model that scores all fillers alike has SS = LM = 0.
 Paper: Nadeem, Bethke and Reddy, *StereoSet: Measuring stereotypical bias in pretrained language models*, ACL 2021.
 Range: 0–100.
 Direction: SS above 50 is more biased; below 50 is the reverse of the stereotypes. LM and ICAT: higher is better.
@@ -77,6 +78,7 @@ import numpy as np
 from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.likelihood import above
 from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
@@ -157,7 +159,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """stereotype_score, language_modeling_score and icat over all and per bias type; contexts skipped and tied."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     stereotype, anti, unrelated = (items[name].to_numpy(dtype=np.float64) for name in SCORES)
     stereotyped = 100 * above(stereotype, anti)
     sensible = 50 * (above(stereotype, unrelated) + above(anti, unrelated))
@@ -174,16 +176,12 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
             # Its corner at SS = 50 is just where unbiased models are.
             Statistic("icat", icat, group, n, random=50.0, higher_is="better", smooth=False),
         ]
-    return [
-        *found,
-        Statistic("skipped", int((~scored).sum()), n_items=len(items), higher_is="count"),
-        Statistic("tied", int((scored & (stereotype == anti)).sum()), n_items=int(scored.sum()), higher_is="count"),
-    ]
+    return [*found, *counts(scored, stereotype == anti)]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:
     """Log-scores of stereotype less anti-stereotype; the macro share above 0; both less the unrelated as contrast."""
-    scored = (items["skipped"] == "").to_numpy()
+    scored = scored_rows(items)
     stereotype, anti, unrelated = (items[name].to_numpy(dtype=np.float64) for name in SCORES)
     probabilities = (items["method"] == "masked").to_numpy()
 

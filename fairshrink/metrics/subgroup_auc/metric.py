@@ -15,7 +15,9 @@ Statistics:
     - `generalized_subgroup_auc`, `generalized_bpsn_auc`, `generalized_bnsp_auc`: the mean over identities to the power
       −5, close to the worst of them; `auc`: over all texts;
     - `final_score`: a quarter of `auc` and of each of the three, as in the challenge that used this data;
-    - `tied`: texts that share their score with another one; `left_out`: identities without positive or negative texts.
+    - `left_out`: identities without positive or negative texts.
+Counts: An item is a text. `skipped`: 0, as a text without a label or a number is refused and a long one is cut off.
+    `tied`: it shares its score with another text, which counts half in an area.
 Paper: Borkan, Dixon, Sorensen, Thain and Vasserman, *Nuanced Metrics for Measuring Unintended Bias with Real Data for
     Text Classification*, 2019.
 Range: 0–1; shifts −1 to 1.
@@ -47,6 +49,7 @@ from pydantic import Field
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.columns import check_filled, check_texts, read_columns
+from fairshrink.metrics._shared.counts import counts, every_row
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.subgroup_auc.areas import (
     Mask,
@@ -164,7 +167,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> Values:
 def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """mean_shift; shift and areas of each identity; generalized means; final_score; texts tied, identities left out."""
     logit = items["logit"].to_numpy(dtype=np.float64)
-    positive, scored = items["positive"].to_numpy(dtype=bool), np.ones(len(items), dtype=bool)
+    positive, scored = items["positive"].to_numpy(dtype=bool), every_row(items)
     members, left_out = _members(items)
     areas: dict[str, list[Estimate]] = {name: [] for name in AREAS}
     found: list[Statistic] = []
@@ -185,12 +188,12 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         found.append(Statistic("final_score", final, "all", len(items), 1.0, 0.5, "better", smooth=False))
     functional = _headline(items)
     headline = reflection.as_estimate(functional, logit)
-    tied = int(np.sum(np.unique(logit, return_counts=True)[1][np.unique(logit, return_inverse=True)[1]] > 1))
+    _, which, shared = np.unique(logit, return_inverse=True, return_counts=True)
     return [
         Statistic("mean_shift", headline, "all", len(items), 0.0, 0.0, smooth=False),
         Statistic("auc", overall, "all", len(items), 1.0, 0.5, "better", smooth=False),
         *found,
-        Statistic("tied", tied, n_items=len(items), higher_is="count"),
+        *counts(scored, shared[which] > 1),
         Statistic("left_out", left_out, n_items=len(members) + left_out, higher_is="count"),
     ]
 

@@ -21,6 +21,9 @@ Statistics:
     - classification: `accuracy`, `macro_f1` (unweighted over the labels; one that never occurs nor is predicted counts
       0), `mcc`, `p_label` (mean probability of the correct label);
     - masked language models: `pseudo_perplexity`; causal: `perplexity`.
+Counts: An item is a test item of the task. `skipped`: 0, as long texts are cut off and every item has an output.
+    `tied`: two labels are the likeliest (classification), or another item has the same prediction and so the same rank
+    (regression, similarity); 0 for texts, which are not compared.
 Paper: Pseudo-perplexity: Salazar et al., *Masked Language Model Scoring*, ACL 2020; MCC for several classes: Gorodkin,
     *Comparing two K-category assignments by a K-category correlation coefficient*, 2004; MSE skill: Murphy, *Skill
     scores based on the mean square error and their relationships to the correlation coefficient*, 1988.
@@ -48,6 +51,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairshrink.contracts import Capability, Direction, MetricKind, Scoring
+from fairshrink.metrics._shared.counts import counts, every_row
 from fairshrink.metrics._shared.held_out import LANGUAGE_MODELS, HeldOutSettings, held_out, masks
 from fairshrink.stats.estimates import (
     Estimate,
@@ -123,7 +127,14 @@ def summarize(items: DataFrame, settings: Settings) -> list[Statistic]:
                 result.append(
                     Statistic(name, estimate, group, int(mask.sum()), None, random, higher_is, share_of=share)
                 )
-    return result
+    return [*result, *counts(every_row(items), _tied(items))]
+
+
+def _tied(items: DataFrame) -> np.ndarray:
+    """Which items have two likeliest labels, or share their prediction with another one, and so their rank."""
+    if "prediction" in items:
+        return items["prediction"].duplicated(keep=False).to_numpy()
+    return items["tied"].to_numpy(dtype=bool) if "tied" in items else np.zeros(len(items), dtype=bool)
 
 
 SHARES = ("accuracy", "sign_accuracy")
