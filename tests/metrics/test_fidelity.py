@@ -212,7 +212,9 @@ def test_a_baseline_is_at_no_distance_from_itself(kind, make, again, tmp_path):
     _, cp = both(kind, make, tmp_path)
     other = checkpoints.load(tmp_path / "model") if again else dataclasses.replace(cp)
     about = described(tmp_path, kind, tests=("dev",) if kind == "similarity" else ("",))
-    found = values(fidelity.score(Scoring(cp, {}, about, other), SETTINGS))
+    items = fidelity.score(Scoring(cp, {}, about, other), SETTINGS)
+    found = values(items)
+    assert found.pop(("tied", "all")) == len(items)
     same = found.pop(("same_top", "all"), None)
     assert same == (None if kind in ("regression", "similarity") else 1.0)
     exact = {name: value for name, value in found.items() if not name[0].startswith("kl_p")}
