@@ -41,7 +41,7 @@ Capability = Literal[
     "causal_lm",
     "regression",
     "sentence_regression",
-    "classification",
+    "sentence_classification",
     "sentiment",
     "nli",
     "similarity",

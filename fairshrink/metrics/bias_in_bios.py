@@ -59,7 +59,7 @@ from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 if TYPE_CHECKING:
     import pandas as pd
 
-NEEDS: frozenset[Capability] = frozenset({"classification"})
+NEEDS: frozenset[Capability] = frozenset({"sentence_classification"})
 NEEDS_TASK = False
 NEEDS_BASELINE = False
 KIND: MetricKind = "extrinsic"

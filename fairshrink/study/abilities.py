@@ -30,7 +30,7 @@ WAYS: Mapping[Capability, str] = {
     "causal_lm": "`kind: causal_lm`",
     "regression": "`kind: regression`",
     "sentence_regression": "`kind: regression` of single texts",
-    "classification": "`kind: classification`",
+    "sentence_classification": "`kind: classification` of single texts",
     "sentiment": "`kind: classification` of single texts with a label `positive`, or with `polarity:`",
     "nli": "`kind: classification` of pairs of texts with the labels entailment, neutral and contradiction",
     "similarity": "`kind: similarity`, or `kind: regression` of pairs of texts",

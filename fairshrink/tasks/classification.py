@@ -49,16 +49,16 @@ class Settings(TrainingSettings):
 def provides(settings: Settings, columns: set[str], labels: Sequence[str] | None) -> frozenset[Capability]:
     """Pairs labeled entailment, neutral and contradiction give inference, texts with a label "positive" sentiment.
 
-    Pairs labeled correct and incorrect give multiple choice.
+    All single texts give the classification of sentences. Pairs labeled correct and incorrect give multiple choice.
     """
-    found: set[Capability] = {"embedding", "classification", "scored"}
+    found: set[Capability] = {"embedding", "scored"}
     names = {label.lower() for label in labels or ()}
     if "text_pair" in columns and set(labels or ()) == NLI:
         found.add("nli")
     if "text_pair" in columns and names == MULTIPLE_CHOICE:
         found.add("multiple_choice")
-    if "text_pair" not in columns and "positive" in names:
-        found.add("sentiment")
+    if "text_pair" not in columns:
+        found |= {"sentence_classification", "sentiment"} if "positive" in names else {"sentence_classification"}
     return frozenset(found)
 
 

@@ -98,6 +98,16 @@ def test_polarity_and_the_labels_of_inference_are_asked_for(folder):
     assert "`labels: {e: entailment, n: neutral, c: contradiction}`" in remedy
 
 
+@pytest.mark.parametrize("metric", ["subgroup_auc", "bias_in_bios"])
+def test_metrics_of_single_texts_are_refused_for_tasks_with_pairs(folder, metric):
+    """Text alone would be scored by a classifier that was trained on pairs."""
+    found = mistakes(folder, with_metric(metric=metric, tasks=["nli"], data=PAIRS))
+    reason, remedy = found["metrics.x.tasks"]
+    assert reason == f"{metric} needs a task that gives sentence_classification; 'nli' does not"
+    assert "leave the metric out" in remedy and "('nli' can take " in remedy and metric not in remedy
+    assert found["metrics.x"][1].startswith("add `kind: classification` of single texts")
+
+
 def test_nothing_to_compare_with_a_baseline(folder):
     def change(content):
         content.update(compressions=[], controls=[])
@@ -164,7 +174,7 @@ def test_every_architecture_takes_the_metrics_of_the_heads_that_transformers_has
         "masked_lm": {"embedding", "masked_lm", "scored"},
         "causal_lm": {"embedding", "causal_lm", "scored"},
         "regression": {"embedding", "regression", "sentence_regression", "similarity", "scored"},
-        "classification": {"embedding", "classification", "sentiment", "nli", "multiple_choice", "scored"},
+        "classification": {"embedding", "sentence_classification", "sentiment", "nli", "multiple_choice", "scored"},
     }
     heads = [head for head in by_head if zoo.has_class(kind, head) and (head == "causal_lm") == (family == "causal")]
     able = set().union(*(by_head[head] for head in heads))
