@@ -15,9 +15,9 @@ import pandas as pd
 
 from fairshrink.contracts import AnyMetric
 from fairshrink.errors import UserError
-from fairshrink.judging.benchmarks import bbq, crows_pairs, stereoset
+from fairshrink.judging.benchmarks import bbq, crows_pairs, stereoset, winogender
 from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
-from fairshrink.judging.records import UNEXPECTED, Log, json_file, json_lines
+from fairshrink.judging.records import UNEXPECTED, Log, Record, json_file, json_lines
 from fairshrink.judging.scorers import paired_gap, paired_share, stated_damage
 from fairshrink.registry import CATALOG
 from fairshrink.settings import Settings
@@ -29,7 +29,7 @@ SCORERS: Mapping[str, ModuleType] = {
     "paired_gap": paired_gap,
     "stated_damage": stated_damage,
 }
-BENCHMARKS: Mapping[str, ModuleType] = {"bbq": bbq, "crows_pairs": crows_pairs}
+BENCHMARKS: Mapping[str, ModuleType] = {"bbq": bbq, "crows_pairs": crows_pairs, "winogender": winogender}
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 
 
@@ -169,9 +169,13 @@ def _of_log(log: Log, options: Options) -> Table:
         )
     try:
         items = BENCHMARKS[metric].items(log.records, options.data)
+        of: dict[str, list[Record]] = {}
+        for each in log.records:
+            of.setdefault(BENCHMARKS[metric].name(each), []).append(each)
     except UNEXPECTED as error:
         raise UserError(f"{log.path}: no log of {metric} ({type(error).__name__}: {error})") from error
-    content = {each.item: _digest(each.doc) for each in log.records}
+    where = {item: records[0].where for item, records in of.items()}
+    content = {item: _digest([each.doc for each in records]) for item, records in of.items()}
     entry = log.task if log.task.startswith(metric) else metric
     return checked(Table(entry, metric, items, where, content, settings=options.settings), str(log.path))
 
@@ -218,8 +222,10 @@ def _metric_of(log: Log) -> str:
     )
 
 
-def _digest(doc: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(doc, sort_keys=True, default=str).encode()).hexdigest()
+def _digest(docs: Sequence[Mapping[str, Any]]) -> str:
+    """Of the fields of an item's records, in whatever order."""
+    texts = sorted(json.dumps(each, sort_keys=True, default=str) for each in docs)
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def settings_of(metric: str, given: Mapping[str, Any]) -> Settings:

@@ -22,6 +22,11 @@ FIELDS = frozenset({"ans0", "ans1", "ans2", "answer_info", "context_condition"})
 SCORES = tuple(f"score_{side}" for side in SIDES)
 
 
+def name(record: Record) -> str:
+    """The item that a record is of: each is one by itself."""
+    return record.item
+
+
 def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.DataFrame:
     """A table as `bbq` makes it by likelihood; UserError names the item that does not carry what is needed."""
     if not data.get("metadata"):

@@ -24,6 +24,11 @@ SCORES = ("more", "less")
 DIRECTIONS = ("stereo", "antistereo")
 
 
+def name(record: Record) -> str:
+    """The item that a record is of: each is one by itself."""
+    return record.item
+
+
 def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.DataFrame:
     """A table as `crows_pairs` scores a causal model; UserError names the item that does not carry what is needed."""
     both = [_scores(each) for each in records]
