@@ -1,13 +1,16 @@
 """How much faster scoring is than the loops of published code, on the same model, items and precision in one run.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/loops.py --masked FOLDER --causal FOLDER --crows-pairs CSV --stereoset JSON
+    PYTHONPATH=. .venv/bin/python benchmarks/loops.py --masked FOLDER --crows-pairs CSV --stereoset JSON \\
+        --nli FOLDER --word-lists FOLDER --causal FOLDER
 
-Folders are checkpoints of a study (`results/baselines/…`). The loops do what the named programs do, written anew: one
-text at a time, or batches of 32 that are padded to their longest, and the whole vocabulary at every position. Both
-sides take turns on one thread, and the medians of ratios of CPU time are printed, which other work on the machine moves
-least.
-Each row also says by how much the numbers of the two differ, and which share of the rate of a 1024 x 1024 matrix
-product is reached by useful work, the vocabulary's included.
+Folders of models are checkpoints of a study (`results/baselines/…`). The loops do what the named programs do
+(`published_loops.py`). Both sides take turns on one thread, and the medians of ratios of CPU time are printed, which
+other work on the machine moves least.
+
+Each row also says by how much the numbers of the two differ; which share of the rate of matrix products is reached by
+useful work, the vocabulary's included (`useful_work.py`); and how many times faster fairshrink would be if it did its
+useful work at that rate and nothing else: a goal beyond this limit is out of reach of this processor. The rate is that
+of a 1024 x 1024 product and, in brackets, that of products of the sizes that the model's blocks have.
 """
 
 from __future__ import annotations
@@ -21,36 +24,50 @@ from typing import Any
 
 import numpy as np
 import torch
-from metrics import matmul_rate
-from useful_work import counted
+from metrics import matmul_rate, product_rate
+from published_loops import Values, each_sentence, one_batch, one_by_one, padded, unit
+from useful_work import Work, counted
 
-from fairshrink.metrics._shared.likelihood import Query, after_start, tokenize
+from fairshrink.metrics._shared.association import read_tests
+from fairshrink.metrics._shared.likelihood import after_start, tokenize
 from fairshrink.metrics._shared.sentence_pairs import read
+from fairshrink.metrics.bias_nli.pairs import sample_pairs
 from fairshrink.metrics.crows_pairs import scores as crows_pairs
+from fairshrink.metrics.seat import metric as seat
 from fairshrink.metrics.stereoset import contexts, filling
 from fairshrink.models import batching, inference, last_block, shared_prefixes
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.classes import probabilities
 
-Values = list[float]
 Scores = Callable[[], Values]
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    for name in ("masked", "causal", "crows-pairs", "stereoset"):
-        parser.add_argument(f"--{name}", type=Path, required=name not in ("masked", "causal"))
+    for name in ("masked", "causal", "nli", "crows-pairs", "stereoset", "word-lists"):
+        parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    pairs = _spread(read([given.crows_pairs]), given.items)
-    sets = _spread(contexts.read([given.stereoset], "intrasentence"), given.items)
-    print("| what | against | times faster | numbers differ by | of the rate |\n|---|---|---:|---:|---:|")
-    for folder, rows in ((given.masked, _masked), (given.causal, _causal)):
-        if folder:
-            rows(checkpoints.load(folder), pairs, sets, given.repetitions)
+    if (given.masked or given.causal) and not (given.crows_pairs and given.stereoset):
+        parser.error("--masked and --causal need --crows-pairs and --stereoset")
+    if given.nli and not given.word_lists:
+        parser.error("--nli needs --word-lists")
+    print("| what | against | times faster | the machine's limit | numbers differ by | of the rate |")
+    print("|---|---|---:|---:|---:|---:|")
+    if given.masked or given.causal:
+        pairs = _spread(read([given.crows_pairs]), given.items)
+        sets = _spread(contexts.read([given.stereoset], "intrasentence"), given.items)
+        for folder, rows in ((given.masked, _masked), (given.causal, _causal)):
+            if folder:
+                rows(checkpoints.load(folder), pairs, sets, given.repetitions)
+    if given.masked:
+        _sentences(checkpoints.load(given.masked), given.items, given.repetitions)
+    if given.nli:
+        _inferences(checkpoints.load(given.nli), given.word_lists, given.items, given.repetitions)
 
 
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -71,15 +88,17 @@ def _masked(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
         return [float(each.sum()) for each in crows_pairs.log_probabilities(cp, masked)]
 
     row = _rows(cp, repetitions)
-    row("CrowS-Pairs, masked", "its published script", ours_in_pairs, lambda: _one_by_one(cp, masked, False))
-    row("StereoSet, masked", "bias-bench", ours_in_sets, lambda: _one_by_one(cp, requests, True))
+    row("CrowS-Pairs, masked", "its published script", ours_in_pairs, lambda: one_by_one(cp, masked, False))
+    row("StereoSet, masked", "bias-bench", ours_in_sets, lambda: one_by_one(cp, requests, True))
     row(
         "CrowS-Pairs, masked",
         "every position of the last block",
         ours_in_pairs,
         _without(ours_in_pairs, last_block, "ALONE"),
     )
-    for budget in (256, 512, 2048):
+    row("CrowS-Pairs, masked", "as few batches as can be", ours_in_pairs, _in_few_batches(ours_in_pairs))
+    row("StereoSet, masked", "as few batches as can be", ours_in_sets, _in_few_batches(ours_in_sets))
+    for budget in (256, 2048):
         row("CrowS-Pairs, masked", f"batches of {budget} tokens", ours_in_pairs, _in_batches(ours_in_pairs, budget))
 
 
@@ -93,31 +112,72 @@ def _causal(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
 
     ours, theirs = sums(of_pairs), sums(of_sets)
     row = _rows(cp, repetitions)
-    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 1", ours, lambda: _padded(cp, of_pairs, 1))
-    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 32", ours, lambda: _padded(cp, of_pairs, 32))
-    row("StereoSet, causal", "bias-bench", theirs, lambda: _padded(cp, of_sets, 1))
+    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 1", ours, lambda: padded(cp, of_pairs, 1))
+    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 32", ours, lambda: padded(cp, of_pairs, 32))
+    row("StereoSet, causal", "bias-bench", theirs, lambda: padded(cp, of_sets, 1))
     row("CrowS-Pairs, causal", "each text in a row of its own", ours, _without(ours, shared_prefixes, "EXACT"))
     row("StereoSet, causal", "each text in a row of its own", theirs, _without(theirs, shared_prefixes, "EXACT"))
     for budget in (256, 512, 2048):
         row("StereoSet, causal", f"batches of {budget} tokens", theirs, _in_batches(theirs, budget))
 
 
+def _sentences(cp: Checkpoint, items: int, repetitions: int) -> None:
+    """The tests about gender, whose lists of words bias-bench embeds anew in each test."""
+    numbers, each = ("6", "6b", "7", "7b", "8", "8b"), max(1, items // 10)
+    tests = read_tests("seat", numbers, lambda word: list(dict.fromkeys(_spread(seat.sentences(word), each))))
+    texts = [target.text for test in tests for part in (test.x, test.y, test.a, test.b) for target in part]
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+
+    def ours() -> Values:
+        vectors = inference.sentence_embeddings(cp, list(row_of), "mean_all")
+        return unit(vectors[[row_of[text] for text in texts]])
+
+    row = _rows(cp, repetitions)
+    row("SEAT", "bias-bench", ours, lambda: each_sentence(cp, texts))
+    row("SEAT", "as few batches as can be", ours, _in_few_batches(ours))
+
+
+def _inferences(cp: Checkpoint, words: Path, items: int, repetitions: int) -> None:
+    pairs = sample_pairs(words, min(2000, 10 * items), seed=0)
+    premises, hypotheses = [pair.premise() for pair in pairs], [pair.hypothesis() for pair in pairs]
+
+    def ours() -> Values:
+        return list(probabilities(inference.sequence_logits(cp, premises, hypotheses)).ravel())
+
+    row = _rows(cp, repetitions)
+    row("Bias-NLI", "one batch of at most 2,000", ours, lambda: one_batch(cp, premises, hypotheses))
+    row("Bias-NLI", "as few batches as can be", ours, _in_few_batches(ours))
+
+
 def _rows(cp: Checkpoint, repetitions: int) -> Callable[[str, str, Scores, Scores], None]:
     def row(what: str, against: str, ours: Scores, theirs: Scores) -> None:
         with counted(cp.model) as work:
             ours()
-        ratios, shares, apart = [], [], 0.0
+        ratios, limits, shares, apart = [], [], [], 0.0
         for _ in range(repetitions):
-            rate = matmul_rate("fp32", seconds=0.3, clock=time.process_time)
+            rates = np.array([matmul_rate("fp32", seconds=0.3, clock=time.process_time), _own_rate(work)])
             mine, one = _timed(ours)
             other, two = _timed(theirs)
             ratios.append(other / mine)
-            shares.append(work.flops / mine / rate)
+            limits.append(other / (work.flops / rates))
+            shares.append(work.flops / mine / rates)
             apart = float(np.abs(np.subtract(one, two)).max())
         faster = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
-        print(f"| {what} | {against} | {faster} | {apart:.0e} | {statistics.median(shares):.0%} |", flush=True)
+        limit = "{:.1f} ({:.1f})".format(*np.median(limits, axis=0))
+        share = "{:.0%} ({:.0%})".format(*np.median(shares, axis=0))
+        print(f"| {what} | {against} | {faster} | {limit} | {apart:.0e} | {share} |", flush=True)
 
     return row
+
+
+def _own_rate(work: Work) -> float:
+    """Operations per second of products of the sizes that the blocks have, with as many rows as a batch has tokens."""
+    rows = batching.TOKENS_PER_BATCH["cpu"]
+    seconds = sum(
+        count * inputs * outputs / product_rate("fp32", (rows, inputs, outputs), 0.15, time.process_time)
+        for (inputs, outputs), count in work.sizes.items()
+    )
+    return sum(count * inputs * outputs for (inputs, outputs), count in work.sizes.items()) / seconds
 
 
 def _timed(call: Scores) -> tuple[float, Values]:
@@ -126,57 +186,28 @@ def _timed(call: Scores) -> tuple[float, Values]:
     return time.process_time() - began, values
 
 
-@torch.inference_mode()
-def _one_by_one(cp: Checkpoint, groups: list[list[Query]], probabilities: bool) -> Values:
-    """Each masked text alone, the whole vocabulary at each of its positions."""
-    found = []
-    for queries in groups:
-        values = []
-        for query in queries:
-            logits = cp.model(input_ids=torch.tensor([query.sequence])).logits
-            chosen = logits.softmax(-1) if probabilities else logits.log_softmax(-1)
-            values.append(chosen[0, query.position, query.target].item())
-        found.append(float(np.mean(values) if probabilities else np.sum(values)))
-    return found
-
-
-@torch.inference_mode()
-def _padded(cp: Checkpoint, texts: list[list[int]], size: int) -> Values:
-    """Texts by length in batches of a size, the whole vocabulary at each position, padding included."""
-    order, found = sorted(range(len(texts)), key=lambda i: -len(texts[i])), [0.0] * len(texts)
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        longest = max(len(texts[i]) for i in chosen)
-        ids = torch.tensor([texts[i] + [0] * (longest - len(texts[i])) for i in chosen])
-        logs = cp.model(input_ids=ids).logits.log_softmax(-1)
-        for at, i in enumerate(chosen):
-            targets = torch.tensor(texts[i][1:])
-            found[i] = float(logs[at, : len(targets)].gather(1, targets[:, None]).sum())
-    return found
-
-
 def _without(call: Scores, module: Any, name: str) -> Scores:
     """The same without what these architectures allow."""
+    return _with(call, module, name, set())
 
+
+def _in_batches(call: Scores, budget: int) -> Scores:
+    return _with(call, batching, "TOKENS_PER_BATCH", {"cpu": budget})
+
+
+def _in_few_batches(call: Scores) -> Scores:
+    """The same with batches that are filled, whatever padding that takes."""
+    return _with(call, batching, "START", 1e6)
+
+
+def _with(call: Scores, module: Any, name: str, value: Any) -> Scores:
     def computed() -> Values:
         before = getattr(module, name)
-        setattr(module, name, set())
+        setattr(module, name, value)
         try:
             return call()
         finally:
             setattr(module, name, before)
-
-    return computed
-
-
-def _in_batches(call: Scores, budget: int) -> Scores:
-    def computed() -> Values:
-        before = batching.TOKENS_PER_BATCH["cpu"]
-        batching.TOKENS_PER_BATCH["cpu"] = budget
-        try:
-            return call()
-        finally:
-            batching.TOKENS_PER_BATCH["cpu"] = before
 
     return computed
 

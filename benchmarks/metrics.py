@@ -93,16 +93,24 @@ def matmul_rate(
     precision: str, size: int = 1024, seconds: float = 1.0, clock: Callable[[], float] = time.perf_counter
 ) -> float:
     """Floating-point operations per second of a square matrix product."""
+    return product_rate(precision, (size, size, size), seconds, clock)
+
+
+def product_rate(
+    precision: str, sizes: tuple[int, int, int], seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Floating-point operations per second of a product of matrices of rows x inputs and inputs x outputs."""
     import torch
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    rows, inputs, outputs = sizes
+    a, b = torch.randn(rows, inputs).to(dtype), torch.randn(inputs, outputs).to(dtype)
     a @ b
     started, runs = clock(), 0
     while clock() - started < seconds:
         a @ b
         runs += 1
-    return 2 * size**3 * runs / (clock() - started)
+    return 2 * rows * inputs * outputs * runs / (clock() - started)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ layer are counted, attention's own and elementwise operations are not.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,10 +18,12 @@ from fairshrink.models.last_block import last_block
 
 
 class Work:
-    """``flops`` so far."""
+    """``flops`` so far; ``sizes``: how many layers of the blocks multiply by a matrix of so many inputs and outputs."""
 
     def __init__(self, model: Any) -> None:
         self.flops = 0.0
+        every = [sizes(model.get_submodule(name)) for block in blocks(model) for name in block.linears * block.uses]
+        self.sizes = Counter(size for size in every if size)
         self.token = 2 * multiply_adds(model, outside=False)
         last = blocks(model)[-1]
         names = (last.output, *last.feed_forward) if last_block(model) else ()

@@ -1,0 +1,65 @@
+"""The loops of published programs, written anew: one text at a time, or batches that are padded to their longest.
+
+They get the tokens that fairshrink has, except where whole texts are scored, which both sides tokenize; the vocabulary
+is computed at every position, and no gradients are, though some of the programs leave them on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fairshrink.metrics._shared.likelihood import Query
+from fairshrink.models.checkpoint import Checkpoint
+
+Values = list[float]
+
+
+@torch.inference_mode()
+def one_by_one(cp: Checkpoint, groups: list[list[Query]], probabilities: bool) -> Values:
+    """Each masked text alone, the whole vocabulary at each of its positions."""
+    found = []
+    for queries in groups:
+        values = []
+        for query in queries:
+            logits = cp.model(input_ids=torch.tensor([query.sequence])).logits
+            chosen = logits.softmax(-1) if probabilities else logits.log_softmax(-1)
+            values.append(chosen[0, query.position, query.target].item())
+        found.append(float(np.mean(values) if probabilities else np.sum(values)))
+    return found
+
+
+@torch.inference_mode()
+def padded(cp: Checkpoint, texts: list[list[int]], size: int) -> Values:
+    """Texts by length in batches of a size, the whole vocabulary at each position, padding included."""
+    order, found = sorted(range(len(texts)), key=lambda i: -len(texts[i])), [0.0] * len(texts)
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        longest = max(len(texts[i]) for i in chosen)
+        ids = torch.tensor([texts[i] + [0] * (longest - len(texts[i])) for i in chosen])
+        logs = cp.model(input_ids=ids).logits.log_softmax(-1)
+        for at, i in enumerate(chosen):
+            targets = torch.tensor(texts[i][1:])
+            found[i] = float(logs[at, : len(targets)].gather(1, targets[:, None]).sum())
+    return found
+
+
+@torch.inference_mode()
+def each_sentence(cp: Checkpoint, texts: list[str]) -> Values:
+    """Each text alone, as often as it occurs: the mean over its positions, of length 1."""
+    found = []
+    for text in texts:
+        hidden = cp.model.base_model(**cp.tokenizer(text, return_tensors="pt")).last_hidden_state
+        found.append(hidden.mean(1)[0].double().numpy())
+    return unit(np.stack(found))
+
+
+def unit(vectors: np.ndarray) -> Values:
+    return list((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).ravel())
+
+
+@torch.inference_mode()
+def one_batch(cp: Checkpoint, premises: list[str], hypotheses: list[str]) -> Values:
+    """All pairs in one batch, padded to the longest."""
+    inputs = cp.tokenizer(premises, hypotheses, truncation=True, max_length=512, padding=True, return_tensors="pt")
+    return cp.model(**inputs).logits.double().softmax(1).flatten().tolist()
