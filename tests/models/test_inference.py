@@ -184,8 +184,7 @@ def test_batches_hold_each_item_once_within_the_budget(lengths, budget):
     assert sorted(i for part in parts for i in part) == list(range(len(lengths)))
     for part in parts:
         assert len(part) == 1 or max(lengths[i] for i in part) * len(part) <= budget
-    for part, after in itertools.pairwise(parts):  # no batch could have taken the next item
-        assert max(lengths[i] for i in part) * (len(part) + 1) > budget
+    for part, after in itertools.pairwise(parts):
         assert min(lengths[i] for i in part) >= max(lengths[i] for i in after)
 
 
@@ -197,3 +196,22 @@ def test_sums_of_exponentials_are_those_of_torch(far):
     logits[3] = far
     expected = logits.logsumexp(1)
     torch.testing.assert_close(inference._log_sum_exp(logits), expected, rtol=1e-6, atol=1e-5, equal_nan=True)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(1, 200), st.booleans())
+def test_no_other_batches_cost_less(lengths, budget, padded):
+    def tokens(part):
+        return max(part) * len(part) if padded else sum(part)
+
+    def cost(parts):
+        return sum(tokens(part) + batching.START * budget for part in parts)
+
+    def allowed(parts):
+        return all(len(part) == 1 or tokens(part) <= budget for part in parts)
+
+    ordered, n = sorted(lengths, reverse=True), len(lengths)
+    cuts = [cut for k in range(n) for cut in itertools.combinations(range(1, n), k)]
+    splits = [[ordered[a:b] for a, b in itertools.pairwise((0, *cut, n))] for cut in cuts]
+    found = [[lengths[i] for i in part] for part in batching.batches(lengths, budget, padded)]
+    assert allowed(found)
+    assert cost(found) == pytest.approx(min(map(cost, filter(allowed, splits))))
