@@ -87,20 +87,23 @@ def batches(lengths: Sequence[int], budget: int, padded: bool = True) -> Iterato
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     longest = np.array([lengths[i] for i in order], dtype=int)
     until = np.array([0, *longest.cumsum()])
-    cost, starts, first = np.zeros(len(order) + 1), [0], 0
-    for stop in range(1, len(order) + 1):  # the cheapest groups of the first items, given those of fewer
-        with_padding = longest[first:stop] * np.arange(stop - first, 0, -1)
-        tokens = with_padding if padded else until[stop] - until[first:stop]
-        refused = min(int((tokens > budget).sum()), stop - first - 1)
-        first += refused
-        every = cost[first:stop] + tokens[refused:]
-        starts.append(first + int(every.argmin()))
-        cost[stop] = every.min() + START * budget
-    stops = [len(order)] if order else []
-    while stops and starts[stops[-1]]:
-        stops.append(starts[stops[-1]])
-    for stop in reversed(stops):
-        yield order[starts[stop] : stop]
+    cost, stops = np.zeros(len(order) + 1), [0] * len(order)
+    for start in reversed(range(len(order))):  # the cheapest groups of all items from this one on
+        if padded:
+            most = min(budget // max(1, longest[start]), len(order) - start)
+            tokens = longest[start] * np.arange(1, most + 1)
+        else:
+            beyond = int(until.searchsorted(until[start] + budget, side="right"))
+            tokens = until[start + 1 : beyond] - until[start]
+        tokens = tokens if len(tokens) else longest[start : start + 1]
+        end = start + len(tokens)
+        every = tokens + cost[start + 1 : end + 1]
+        stops[start] = end - int(every[::-1].argmin())
+        cost[start] = every.min() + START * budget
+    at = 0
+    while at < len(order):
+        yield order[at : stops[at]]
+        at = stops[at]
 
 
 def token_budget(cp: Checkpoint) -> int:
