@@ -1,5 +1,7 @@
 """Checkpoints on disk: sparse matrices lose nothing and save bytes; plain transformers loads right or not at all."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -131,3 +133,52 @@ def test_weights_that_do_not_fit_are_refused(damage, tmp_path):
     save_file(stored, path)
     with pytest.raises(UserError, match="weights and structure do not match"):
         checkpoints.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("magnitude_layerwise", {"sparsity": 0.5}),
+        ("int8_weight_only", {}),
+        ("int4_weight_only", {"group": 16, "embeddings": True}),
+        ("kmeans", {"clusters": 16, "embeddings": True}),
+        ("svd", {"parameters_kept": 0.5}),
+    ],
+)
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_beside_the_model_there_is_never_more_than_one_matrix(name, method, settings, tmp_path, monkeypatch):
+    """No whole dense copy on the way: of the tensors of the file those of one matrix, which is no larger than dense."""
+    before = tiny(name, tmp_path)
+    largest = max(value.numel() * value.element_size() for value in before.model.state_dict().values())
+    after = compress(method, before, **settings)
+    checkpoints.save(after, tmp_path / "after")
+    alive: list[weakref.ref[torch.Tensor]] = []
+    together: list[int] = []
+
+    class Watched:
+        def __init__(self, *args, **options):
+            self.file = safe_open(*args, **options)
+
+        def __enter__(self):
+            self.file.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            return self.file.__exit__(*error)
+
+        def keys(self):
+            return self.file.keys()
+
+        def get_tensor(self, key):
+            value = self.file.get_tensor(key)
+            alive.append(weakref.ref(value))
+            there = [tensor for each in alive if (tensor := each()) is not None]
+            together.append(sum(each.numel() * each.element_size() for each in there))
+            return value
+
+    monkeypatch.setattr(weights_file, "safe_open", Watched)
+    again = checkpoints.load(tmp_path / "after")
+    with safe_open(tmp_path / "after" / "compressed.safetensors", framework="pt") as file:
+        assert len(together) == len(list(file.keys()))
+    assert 0 < max(together) <= largest
+    assert torch.equal(logits(again), logits(after))
