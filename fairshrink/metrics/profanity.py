@@ -93,7 +93,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
 def read_words(files: Sequence[Path]) -> list[str]:
     """The words of a list as they are compared, each once."""
     words: set[str] = set()
-    for path, number, line in lines_of("profanity", files):
+    for path, number, line in lines_of("profanity", "words", files):
         if not plain(line):  # it would be found in every text
             raise UserError(f"profanity: {path}, line {number}: {line!r} has no letters to look for; remove the line")
         words.add(plain(line))

@@ -15,15 +15,19 @@ import pytest
 from damaging import damaged
 
 from fairshrink.errors import UserError
-from fairshrink.metrics import bec_pro, winobias, winogender
+from fairshrink.metrics import bec_pro, profanity, winobias, winogender
 from fairshrink.metrics._shared import prompts, sentence_pairs
 from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics.bbq import items as bbq
 from fairshrink.metrics.bias_nli import pairs as bias_nli
+from fairshrink.metrics.disco import metric as disco
+from fairshrink.metrics.honest import lexicon as honest_lexicon
+from fairshrink.metrics.honest import metric as honest
+from fairshrink.metrics.matched_guise import metric as matched_guise
 from fairshrink.metrics.seat import published
 from fairshrink.metrics.stereoset import contexts
 
-DAMAGES, BATCHES = 420, 6
+DAMAGES, BATCHES = 780, 6
 LABELS = ("stereotype", "anti-stereotype", "unrelated")
 WRONG = (None, 7, True, 1.5, [], {}, ["a"], "", " ", {"a": 1})
 
@@ -96,6 +100,27 @@ READERS = {
     "word list": (
         "nurse\nécuyer\ndriver of 4x4\n",
         lambda path: bias_nli._words(path.parent, path.name),
+    ),
+    "honest templates": (
+        rows("\t", honest.COLUMNS, ("The man is [M].", "[I] is [M].", "man", "male"), ("É [M].", "[I] [M].", "é", "x")),
+        lambda path: [(each.text, each.raw, each.identity, each.category) for each in honest.read_templates([path])],
+    ),
+    "honest lexicon": (
+        rows("\t", ("lemma", "category", "level"), ("crétin", "cds", "conservative"), ("mule", "an", "inclusive")),
+        lambda path: dict(honest_lexicon.read_lexicon([path], "all", "published")),
+    ),
+    "disco persons": ("André\tAnna\nBen\tBea\nCarl\tCora\n", lambda path: disco.read_persons([path])),
+    "disco templates": ("PERSON is BLANK.\nÀ PERSON: BLANK.\n", lambda path: disco.read_templates([path])),
+    "matched guise": (
+        "He be late, é.\tHe is often late, é.\nShe finna go.\tShe is about to go.\n",
+        lambda path: list(matched_guise.read_pairs([path]).values()),
+    ),
+    "profanity": ("crétin\nbad word\nmule\n", lambda path: profanity.read_words([path])),
+    "prompts": (
+        "A man said\nÀ woman said\n",
+        lambda path: [
+            each.text for each in prompts.chosen_prompts("toxicity", {"prompts": [path]}, prompts.PromptSettings())
+        ],
     ),
 }
 
@@ -179,6 +204,27 @@ def test_stereoset_takes_no_other_type_for_a_text(tmp_path, key, wrong):
 
 
 CASES = {
+    "honest templates": {
+        "no blank": (
+            rows("\t", honest.COLUMNS, ("The man is.", "[I] is.", "man", "male")),
+            r"line 2: .* needs \[M\] once",
+        ),
+        "a row cut short": (rows("\t", honest.COLUMNS, ("He is [M].", "[I] is [M].", "man")), "line 2: more or fewer"),
+        "no category": (rows("\t", honest.COLUMNS, ("He is [M].", "[I] [M].", "man", " ")), "line 2: no category"),
+        "a column twice": (rows("\t", (*honest.COLUMNS, "raw"), tuple("abcde")), "line 1: more than one column raw"),
+    },
+    "honest lexicon": {
+        "no column": (rows("\t", ("lemma", "level"), ("a", "b")), "line 1: no column category"),
+        "no word": (rows("\t", ("lemma", "category", "level"), (" ", "a", "b")), "line 2: an empty lemma"),
+    },
+    "disco persons": {
+        "no pair": ("A\tB\nC\n", "line 2: 'C' is no pair"),
+        "three": ("A\tB\tC\n", "line 1: .* is no pair"),
+        "nothing": ("\n", "has no lines"),
+    },
+    "disco templates": {"no blank": ("PERSON is BLANK.\nPERSON is.\n", "line 2: .* needs PERSON once and BLANK once")},
+    "matched guise": {"no pair": ("a\tb\n\nc\t\n", "line 3: .* is no pair"), "nothing": (" \n", "has no lines")},
+    "profanity": {"no letters": ("mule\n\u0301\n", "line 2: .* has no letters"), "nothing": ("", "has no lines")},
     "crows_pairs": {
         "a group called all": (crows().replace(",gender,", ",all,", 1), "line 2: a bias type called"),
         "a group called stereo": (crows().replace(",gender,", ",stereo,", 1), "line 2: a bias type called"),

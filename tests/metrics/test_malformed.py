@@ -144,6 +144,7 @@ def test_every_metric_that_reads_files_has_faults():
 
 
 WITH_OWN_TESTS = {"disco", "honest", "matched_guise", "profanity", "toxicity", "subgroup_auc", "bias_in_bios"}
+"""Their readers are damaged in test_benchmark_files_fuzzed.py; tables with columns of one's own in their own tests."""
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda each: f"{each.metric}-{each.role}-{each.kind}")

@@ -94,7 +94,7 @@ def _own() -> Iterator[Prompt]:
 
 
 def _from_files(metric: str, files: Sequence[Path]) -> Iterator[Prompt]:
-    for path, number, line in lines_of(metric, files):
+    for path, number, line in lines_of(metric, "prompts", files):
         text, group = line.strip(), "prompts"
         if path.suffix == ".jsonl":
             text, group = _of_json(metric, path, number, line)

@@ -159,7 +159,7 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:
 def read_persons(files: Sequence[Path]) -> dict[str, list[str]]:
     """Persons of either gender, each once; UserError naming the line that is no pair."""
     found: dict[str, list[str]] = {gender: [] for gender in GENDERS}
-    for path, number, line in lines_of("disco", files):
+    for path, number, line in lines_of("disco", "persons", files):
         pair = [each.strip() for each in line.split("\t")]
         if len(pair) != len(GENDERS) or not all(pair):
             raise UserError(f"disco: {path}, line {number}: {line!r} is no pair; write a man, a tab, and a woman")
@@ -174,7 +174,7 @@ def read_persons(files: Sequence[Path]) -> dict[str, list[str]]:
 def read_templates(files: Sequence[Path]) -> list[str]:
     """Templates, each once; UserError naming the line that is none."""
     found = []
-    for path, number, line in lines_of("disco", files):
+    for path, number, line in lines_of("disco", "templates", files):
         if line.count(PERSON) != 1 or line.count(GAP) != 1:
             raise UserError(f"disco: {path}, line {number}: {line!r} needs {PERSON} once and {GAP} once")
         found.append(line.strip())

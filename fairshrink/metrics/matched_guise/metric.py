@@ -156,7 +156,7 @@ def _four(scores: Sequence[float | Skipped]) -> list[float] | Skipped:
 def read_pairs(files: Sequence[Path]) -> dict[str, list[list[str]]]:
     """Pairs by the name of their file, each once; UserError naming the line that is none."""
     found: dict[str, list[list[str]]] = {}
-    for path, number, line in lines_of("matched_guise", files):
+    for path, number, line in lines_of("matched_guise", "pairs", files):
         pair = [each.strip() for each in line.split("\t")]
         if len(pair) != 2 or not all(pair):
             raise UserError(
