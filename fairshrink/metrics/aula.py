@@ -21,15 +21,18 @@ Paper: Kaneko and Bollegala, *Unmasking the Mask – Evaluating Social Biases in
 Range: 0–100.
 Direction: Above 50 is more biased; below 50 is the reverse of the stereotypes.
 Unbiased model: 50.
-Random model: 50, so a broken model looks unbiased here: read `token_probability` beside it. A uniform model ties in
-    every pair of sentences with equal attention.
+Random model: The share of pairs whose more stereotyping sentence has more tokens, equal ones counting half, computed
+    for each tokenizer: each of n tokens receives about 1/n of the attention, all log-probabilities are alike, and so
+    the longer sentence has the score nearer to 0. Four random initializations of MiniLM had 57 on 60 pairs (48 to 65).
+    A broken model may so look unbiased: read `token_probability` beside it.
 Signal: score(more) − score(less); `stereotype_share` is the share above 0, in per cent. There is no contrast that is
     free of bias, so the signal itself is taken as the Contrast: the signal kept is the slope of a checkpoint's on the
     baseline's, fitted with an intercept, which is in the null as well. Limit: a line through the preferences
     follows whatever moves them alike, so verdicts compare the change with that of controls of the same damage.
 Limits: The model sees the token that it is asked for, so scores depend on how it was trained to treat tokens that are
-    not masked. Special tokens take much of the attention in many models, which lowers all weights. The data set's own
-    limits are those of CrowS-Pairs and StereoSet.
+    not masked. Length counts in every model: the more tokens, the smaller their weights. Special tokens take much of
+    the attention in many models, which lowers all weights. The data set's own limits are those of CrowS-Pairs and
+    StereoSet.
 Data: CrowS-Pairs (1,508 pairs) or StereoSet (intrasentence), CC BY-SA 4.0.
 Use:
     - metric: aula
@@ -45,6 +48,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fairshrink.contracts import Scoring
+from fairshrink.metrics._shared import unmasked
 from fairshrink.metrics._shared.unmasked import CLUSTERS as CLUSTERS
 from fairshrink.metrics._shared.unmasked import HEADLINE as HEADLINE
 from fairshrink.metrics._shared.unmasked import KIND as KIND
@@ -56,7 +60,7 @@ from fairshrink.metrics._shared.unmasked import OWN_SKILL as OWN_SKILL
 from fairshrink.metrics._shared.unmasked import ROLES as ROLES
 from fairshrink.metrics._shared.unmasked import PairSettings, table
 from fairshrink.metrics._shared.unmasked import signal as signal
-from fairshrink.metrics._shared.unmasked import summarize as summarize
+from fairshrink.stats.estimates import Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,3 +73,8 @@ class Settings(PairSettings):
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per pair: item, cluster, group (bias type), direction, skipped, and the scores more and less."""
     return table(given, settings, "aula", attention=True)
+
+
+def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
+    """stereotype_share over all, per bias type and per direction; token_probability; pairs skipped and tied."""
+    return unmasked.summarize(items, settings, longer=True)

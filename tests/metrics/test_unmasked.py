@@ -95,6 +95,21 @@ def test_a_uniform_model_only_ties(tmp_path):
     assert values["token_probability", "all"] == pytest.approx(1 / cp.model.config.vocab_size)
 
 
+def test_trap_weights_shrink_with_length_so_that_a_uniform_model_prefers_the_longer_sentence(tmp_path):
+    cp = slow.silence(checkpoints.load(tiny_bert("masked_lm", tmp_path / "model")))
+    long, short = "The doctor helped my sister because she was kind.", "The doctor was kind."
+    pairs = [(long, short, "stereo", "gender")] * 3 + [(short, long, "stereo", "age")] + [PAIRS[1]]
+    rows = aula.score(Scoring(cp, data(tmp_path, pairs)), aula.Settings())
+    assert list(rows["more"] > rows["less"])[:4] == [True, True, True, False]
+    lengths = [[len(cp.tokenizer(text)["input_ids"]) - 2 for text in pair[:2]] for pair in pairs]
+    assert rows[["tokens_more", "tokens_less"]].to_numpy().tolist() == lengths
+    expected = 100 * np.mean([1.0 if a > b else 0.0 if a < b else 0.5 for a, b in lengths])
+    random = {(s.name, s.group): s.random for s in aula.summarize(rows, aula.Settings())}
+    assert random["stereotype_share", "all"] == pytest.approx(expected)
+    assert random["stereotype_share", "age"] == 0
+    assert {s.random for s in aul.summarize(rows, aul.Settings()) if s.name == "stereotype_share"} == {50.0}
+
+
 def test_pairs_of_stereoset_are_a_stereotype_and_its_opposite(models, tmp_path):
     labels = ("unrelated", "anti-stereotype", "stereotype")
     words = ("guitar", "poor", "kind")
