@@ -18,7 +18,8 @@ def always(cp: Checkpoint, logits: torch.Tensor) -> None:
     fixed = logits.to(cp.device, torch.float32)
 
     def replace(module: torch.nn.Module, inputs: Any, outputs: Any) -> Any:
-        outputs.logits = fixed.expand(outputs.logits.shape)
+        # A copy: what reads logits may overwrite them.
+        outputs.logits = fixed.expand(outputs.logits.shape).clone(memory_format=torch.contiguous_format)
         return outputs
 
     cp.model.register_forward_hook(replace)
