@@ -192,12 +192,12 @@ def _of_rows(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.Dat
     table = {}
     for name, values in listed.items():
         kinds = [_kind(value) for value in values]
-        known = {kind: at for at, kind in reversed(list(enumerate(kinds))) if kind != "null"}
-        if len(known) > 1 or ("null" in kinds and known.keys() - {"number"}):
+        known = {*kinds} - {"null"}
+        if len(known) > 1 or ("null" in kinds and "text" in known):
             first = kinds[0]
             at = next(at for at, kind in enumerate(kinds) if kind != first)
             raise UserError(f"{places[at]}: '{name}' is a {kinds[at]} and at {places[0]} a {first}; export again")
-        table[name] = [math.nan if value is None else value for value in values]
+        table[name] = [math.nan if each is None else float(each) for each in values] if "null" in kinds else values
     return pd.DataFrame(table)
 
 

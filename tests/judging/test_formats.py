@@ -164,3 +164,51 @@ def test_instances_of_every_eval_ever_are_checked(tmp_path):
     assert "log.jsonl:2: the instance failed (refused)" in refused(path)
     path = write_lines(tmp_path / "log.jsonl", [line, line | {"evaluation_name": "y"}])
     assert "evaluations x, y; choose with `--select`" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "found"),
+    [
+        ("flag", [True, None], [1.0, np.nan]),
+        ("flag", [True, False], [True, False]),
+        ("flag", [None, None], [np.nan, np.nan]),
+        ("flag", [1, 2.5], [1.0, 2.5]),
+        ("flag", ["a", None], "log.jsonl:2: 'flag' is a null and at .*log.jsonl:1 a text"),
+        ("flag", [1, "a"], "log.jsonl:2: 'flag' is a text and at .*log.jsonl:1 a number"),
+        ("flag", [True, 1], "log.jsonl:2: 'flag' is a number and at .*log.jsonl:1 a truth value"),
+        ("flag", [1, [1]], r"log.jsonl:2: 'flag' is \[1\]; it has to be"),
+        ("flag", [1, 10**400], "log.jsonl:2: 'flag' is 10000.*; it has to be"),
+        ("item", ["a", None], "log.jsonl:2: the item is None"),
+    ],
+)
+def test_a_column_of_whole_rows_is_of_one_type(column, values, found, tmp_path):
+    rows = [
+        {"item": str(at), "cluster": "c", "first": 1.0, "second": 2.0, "flag": 1} | {column: each}
+        for at, each in enumerate(values)
+    ]
+    path = write_lines(
+        tmp_path / "log.jsonl", [{"doc_id": row["item"], "doc": {"fairshrink": row}, "resps": []} for row in rows]
+    )
+    table = Options("paired_gap")
+    if isinstance(found, str):
+        with pytest.raises(UserError, match=found):
+            read(path, table)
+    else:
+        assert list(read(path, table).items["flag"]) == pytest.approx(found, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("item", ["a", None]), ("item", ["a", " "]), ("group", ["a", None]), ("cluster", [1.0, None])],
+)
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_item_without_name_or_group_is_named_by_its_row(column, values, form, tmp_path):
+    frame = pd.DataFrame({"item": ["a", "b"], "first": [1.0, 2.0], "second": [0.0, 1.0]}).assign(**{column: values})
+    path = tmp_path / f"table.{form}"
+    frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
+    if form == "csv" and column != "item":
+        assert list(read(path, Options("paired_gap")).items[column]) == [str(values[0]), ""]
+        return
+    said = refused(path, Options("paired_gap"))
+    assert f"nothing in the column '{column}'" in said
+    assert (f"{path}:3: " if form == "csv" else f"{path}, row 2: ") in said

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
 
 from fairshrink.data.labels import NUMBER
 from fairshrink.errors import UserError
@@ -43,6 +44,11 @@ def read(path: Path, names: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]
         raise UserError(f"{path}: no column 'item', which names the items; write `--columns item=NAME`")
     if not len(table):
         raise UserError(f"{path}: the table has no rows")
+    for name in filter(table.columns.__contains__, TEXT):
+        empty = table[name].isna() | (table[name].astype(str).str.strip() == "" if name == "item" else False)
+        if empty.any():
+            raise UserError(f"{places[int(empty.to_numpy().argmax())]}: nothing in the column '{name}'; fill it")
+        table[name] = table[name].astype(str)
     if "cluster" not in table:
         table["cluster"] = table["item"]
     return table, places
@@ -59,8 +65,9 @@ def write(items: pd.DataFrame, path: Path) -> None:
 def _parquet(path: Path) -> tuple[list[Column], list[str]]:
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from error
+    except (OSError, ValueError, LookupError, NotImplementedError, pyarrow.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not a Parquet file ({reason})") from error
     return [(str(name), table[name]) for name in table], [f"{path}, row {at}" for at in range(1, len(table) + 1)]
 
 
@@ -85,7 +92,7 @@ def _csv(path: Path) -> tuple[list[Column], list[str]]:
 
 def _typed(name: str, values: pd.Series | Sequence[str]) -> pd.Series:
     if isinstance(values, pd.Series):
-        return values.astype(str) if name in TEXT else values
+        return values
     if name in TEXT or not values:
         return pd.Series(values, dtype=str)
     if set(values) <= _BOOLEANS.keys():
