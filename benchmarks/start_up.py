@@ -42,7 +42,7 @@ PARTS = (
     ("checkpoint", "models.checkpoint", "load"),
     ("tokenizer", "models.checkpoint", "read_tokenizer"),
     ("provenance", "store.artifacts", "make"),
-    ("code against its keys", "planning.as_planned", "AsPlanned.check"),
+    ("code against its keys", "stages.as_planned", "AsPlanned.check"),
     *((SCORING, "models.inference", f"{each}_log_probs") for each in ("causal", "masked", "compared")),
     *((SCORING, "models.inference", each) for each in ("sentence_embeddings", "sequence_logits", "attention_received")),
 )
@@ -205,8 +205,10 @@ def _inside(began: float, plan: str) -> None:
     clock.stack[0] = "importing fairshrink"
     sys.path.insert(0, str(ROOT))
     from fairshrink.commands.main import main as command
+    from fairshrink.commands.main import parser
 
     if from_start:
+        parser()  # imports the subcommands
         _instrument(clock)
     try:
         command(["run", "evaluate", "--plan", plan, "--job", "scores", "--threads", "1"])
@@ -231,17 +233,15 @@ def _instrument(clock: Clock) -> None:
         for each in outer:
             owner = getattr(owner, each)
         clock.timed(owner, last, part)
-    from fairshrink.planning import as_planned
-    from fairshrink.stages import evaluate
-
-    own, of = evaluate.CATALOG, as_planned.of
-    # What is imported here and not by a job would not be looked at when the job's code is compared with its keys.
-    as_planned.of = lambda *given: replace(of(*given), loaded=frozenset(early))
     import pandas
+
+    from fairshrink.stages import as_planned, evaluate
 
     clock.timed(pandas.DataFrame, "to_parquet", "writing scores")
     clock.timed(evaluate, "_fill", "data and the metric's own work")
-    del own
+    # What is imported here and in a job later has to be looked at when the job's code is compared with its keys.
+    ahead, of = set(sys.modules) - early, as_planned.of
+    as_planned.of = lambda *given: replace(of(*given), loaded=frozenset(set(sys.modules) - ahead))
     clock.stack[0] = "the rest"
 
 

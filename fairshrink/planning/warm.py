@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -343,8 +344,11 @@ def main() -> None:
     # Ctrl-C reaches the children too, and this process ends with the run.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     _before.update(os.environ)
+    gc.disable()
     for each in sys.argv[3:]:
         importlib.import_module(each)
+    gc.freeze()  # what is imported stays: no child looks through it for garbage, which would also copy its memory
+    gc.enable()
     job = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
     if job:
         signal.signal(signal.SIGINT, interrupt)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 from pathlib import Path
+from types import ModuleType
 
 from fairshrink.errors import UserError
 from fairshrink.planning import arrivals, plan_files
@@ -27,10 +29,25 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
         for each in job.inputs:
             checked.require(Path(each).parent)
     planned = as_planned.of(loaded.package, job.artifacts)
-    module = importlib.import_module(f"fairshrink.stages.{stage}")
+    module = _imported(stage)
     with artifacts.witnessed(planned.check):
         module.run(list(job.artifacts), device=device, **settings)
     arrivals.check(loaded.study, job.expects)
+
+
+def _imported(stage: str) -> ModuleType:
+    """The module of a stage, with the large libraries of those that compute with models.
+
+    Nothing of them is ever garbage, so that nothing is looked for while they are imported, nor among them later.
+    """
+    gc.disable()
+    try:
+        if stage in ("finetune", "compress", "evaluate"):
+            importlib.import_module("transformers.modeling_utils")
+        return importlib.import_module(f"fairshrink.stages.{stage}")
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _device(wanted: str) -> str:
