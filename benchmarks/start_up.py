@@ -10,6 +10,7 @@ that of parts inside it. Printed are medians; the total is what the processes of
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -221,10 +222,13 @@ def _inside(began: float, plan: str) -> None:
 def _instrument(clock: Clock) -> None:
     # As `runner.run` sets them before anything is imported that reads them.
     os.environ["OMP_NUM_THREADS"] = "1"
+    gc.disable()  # as the runner does
     for part, modules in IMPORTS.items():
         with clock.part(part):
             for each in modules:
                 importlib.import_module(each)
+    gc.freeze()
+    gc.enable()
     importlib.import_module("fairshrink.stages.runner")
     early = set(sys.modules)
     for part, module, name in PARTS:
