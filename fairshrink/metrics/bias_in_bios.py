@@ -48,7 +48,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.columns import check_texts, read_columns
+from fairshrink.metrics._shared.columns import check_filled, check_texts, read_columns
 from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.settings import Settings as BaseSettings
@@ -142,6 +142,7 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
     columns = [settings.text, settings.profession, settings.gender]
     read = read_columns("bias_in_bios", "items", given.data["items"], columns)
     check_texts("bias_in_bios", read, settings.text)
+    check_filled("bias_in_bios", read, settings.profession)
     genders = {settings.male: "male", settings.female: "female"}
     gender = [genders.get(_said(each), "") for each in read[settings.gender]]
     if "" in gender:

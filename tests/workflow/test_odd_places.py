@@ -1,11 +1,11 @@
-"""Where people keep their work: paths with any character, no git, a HOME that cannot be written or is not named."""
+"""Where people work: paths with any character, worktrees, shallow clones, no git, a HOME that cannot be written."""
 
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny_study import snakemake, study, workspace
+from tiny_study import git, planned, snakemake, study, workspace
 
 pytestmark = pytest.mark.workflow
 ODD = 'a "place" of user\'s {x} $HOME (100%)'
@@ -44,3 +44,15 @@ def test_no_git_repository_and_no_home_that_can_be_written(odd, tmp_path):
     done = snakemake(folder, HOME="/proc/nowhere", XDG_CACHE_HOME="", XDG_CONFIG_HOME="")
     pd.testing.assert_frame_equal(values(folder), values(odd))
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_worktree_and_a_shallow_clone(odd, tmp_path):
+    git(odd, "worktree", "add", "-q", "--detach", str(tmp_path / "worktree"))
+    git(tmp_path, "clone", "-q", "--depth", "1", "--no-local", str(odd), "shallow")
+    for name in ("worktree", "shallow"):
+        folder = tmp_path / name
+        said = snakemake(folder)
+        pd.testing.assert_frame_equal(values(folder), values(odd))
+        assert "recorded 4 new artifacts" in said.stdout + said.stderr
+        assert len(list(folder.glob("results/*/*.dvc"))) == len(list(odd.glob("results/*/*.dvc"))) == 2
+        assert planned(folder) == {}

@@ -253,8 +253,37 @@ def test_from_scratch_through_dvc_the_bytes_are_the_same(finished, tmp_path):
     assert "nli" in shown
     run(folder, "dvc", "plots", "show", "-o", "plots")
     assert (folder / "plots" / "index.html").is_file()
+    drawn = json.loads(run(folder, "dvc", "plots", "show", "--json").stdout)
+    assert sorted(name.rsplit("/", 1)[-1] for name in drawn) == sorted(
+        each.name for each in folder.glob("results/plots/tiny/*.csv")
+    )
+    numbers = compared_by_dvc(folder)
+    assert numbers["workspace"] == numbers["commits"] == [1.5]
     graph = run(folder, "dvc", "dag", "--dot").stdout
     assert all(stage in graph for stage in ("download", "finetune", "compress", "evaluate", "aggregate"))
+
+
+def compared_by_dvc(folder: Path) -> dict[str, list[float]]:
+    """What `dvc metrics diff` says of one headline number that is 1.5 larger, in the workspace and between commits."""
+    shutil.rmtree(folder / "plots")
+    git(folder, "add", "data", "results", "dvc.lock")
+    git(folder, "commit", "-q", "-m", "results")
+    assert git(folder, "status", "--porcelain") == ""
+    path = folder / "results/metrics/tiny.json"
+    content = json.loads(path.read_text())
+    inside = content
+    while isinstance(inside, dict):
+        parent, key = inside, next(iter(inside))
+        inside = inside[key]
+    parent[key] += 1.5
+    path.write_text(json.dumps(content))
+    found = {"workspace": run(folder, "dvc", "metrics", "diff", "--json").stdout}
+    git(folder, "commit", "-q", "-a", "-m", "another number")
+    found["commits"] = run(folder, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD").stdout
+    return {
+        name: [round(each["diff"], 9) for file in json.loads(text)["diff"].values() for each in file.values()]
+        for name, text in found.items()
+    }
 
 
 def test_report_is_one_self_contained_page(clone):

@@ -54,7 +54,8 @@ def check_texts(metric: str, frame: pd.DataFrame, column: str) -> None:
 
 def check_filled(metric: str, frame: pd.DataFrame, column: str) -> None:
     """UserError naming the first row that says nothing in a column, which would be a group called None or nan."""
-    empty = frame[column].isna().to_numpy()
+    values = frame[column]
+    empty = (values.isna() | values.map(lambda each: isinstance(each, str) and not each.strip())).to_numpy(bool)
     if empty.any():
         raise UserError(f"{metric}: row {frame['item'].iloc[int(empty.argmax())]}: nothing in the column {column!r}")
 
