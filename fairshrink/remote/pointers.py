@@ -70,6 +70,14 @@ def _add(paths: list[str], root: Path) -> bool:
     environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
     if done.returncode != 0:
-        message = (done.stderr + done.stdout).strip()[-2000:]
-        log(f"DVC could not record {len(paths)} artifacts; the next run tries again. DVC's message: {message}")
+        said = (done.stderr + done.stdout).strip()[-2000:]
+        log(f"DVC could not record {len(paths)} artifacts; the next run tries again. {_reason(said, root)}")
     return done.returncode == 0
+
+
+def _reason(said: str, root: Path) -> str:
+    if "unexpected error" in said and set("{}") & set(str(root.resolve())):
+        return (
+            "Its cache cannot be below a folder with braces in its name: `dvc cache dir --local DIR` puts it elsewhere"
+        )
+    return f"DVC's message: {said}"
