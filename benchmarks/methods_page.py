@@ -37,7 +37,7 @@ PAIRS = (
     ("quantization_aware_training bits=2", "linear_quantization bits=2"),
     ("magnitude_layerwise+recovery", "magnitude_layerwise sparsity=0.5,pattern=2:4"),
     ("wanda+recovery+int8_weight_only", "wanda sparsity=0.6"),
-    ("soft_labels alpha=0.5", "soft_labels alpha=1.0"),
+    ("soft_labels alpha=0.5", "soft_labels alpha=1"),
 )
 """What trains, and the same without training, or without a teacher; of the task `sentiment`."""
 
@@ -159,7 +159,7 @@ def training(study: Study) -> str:
     lines = [["trained", "without", "items", "squared error", "without", "difference", "better"]]
     lines.append(["---", "---", *["---:"] * 4, "---"])
     for mine, other in PAIRS:
-        found = [next((scored[name] for name in scored if name.startswith(each)), None) for each in (mine, other)]
+        found = [next((scored[name] for name in scored if _is(name, each)), None) for each in (mine, other)]
         if found[0] is None or found[1] is None:
             continue
         errors = [(each["label"] - each["prediction"]) ** 2 for each in found]
@@ -173,6 +173,13 @@ def training(study: Study) -> str:
     if len(lines) == 2:
         return "*No checkpoint that was trained is here: the study was run without them.*"
     return "\n".join("| " + " | ".join(each) + " |" for each in lines)
+
+
+def _is(name: str, wanted: str) -> bool:
+    """Whether a method and its setting are those wanted, which may leave parts of the setting out."""
+    method, _, setting = name.partition(" ")
+    wanted_method, _, parts = wanted.partition(" ")
+    return method == wanted_method and set(filter(None, parts.split(","))) <= set(setting.split(","))
 
 
 def scores(study: Study) -> dict[str, pd.DataFrame]:

@@ -31,6 +31,7 @@ from typing import Any
 import pandas as pd
 
 from fairshrink.analysis import verdict_kinds as kinds
+from fairshrink.analysis.damage import LEAST
 from fairshrink.analysis.residuals import CONTRAST, DAMAGE, OWN
 from fairshrink.analysis.verdict_kinds import Verdict
 from fairshrink.contracts import BASELINE, FAILED
@@ -40,6 +41,7 @@ SIGNIFICANCE = 0.05
 LEAST_PERFORMANCE = 0.1
 LEAST_OWN_SKILL = 0.5
 LEAST_KEPT = 0.1
+_FEW = f"fewer than {LEAST} controls of this damage"
 
 Cell = Mapping[str, Any]
 """A row of the table of cells."""
@@ -114,7 +116,7 @@ def _changed(cell: Cell) -> Judgment | None:
         return None
     size = f"residual {_number(r)} ({_p(p)}), margin {_number(margin)}"
     if _missing(cell["control_p"]):
-        return Judgment(kinds.UNCONTROLLED, f"{size}; no controls of this damage")
+        return Judgment(kinds.UNCONTROLLED, f"{size}; {_FEW}")
     controls = f"undirected damage of this size: {_number(cell['control_low'])} to {_number(cell['control_high'])}"
     if not cell["control_p_adjusted"] <= SIGNIFICANCE:
         return Judgment(kinds.AS_DAMAGE, f"{size}; {controls}")
@@ -154,7 +156,7 @@ def _unresolved(cell: Cell) -> str:
     if not cell["has_null"]:
         return f"this metric has no null of lost signal; {least}"
     if cell["null_from"] == OWN:
-        return f"no neutral contrast tells lost signal from a change, and there are no controls of this damage; {least}"
+        return f"no neutral contrast tells lost signal from a change, and there are {_FEW}; {least}"
     if _known(cell["other_residual"]) and cell["other_residual"] * cell["residual"] < 0:
         return f"two neutral contrasts give residuals of different sign; margin {margin}"
     needed = cell["items_needed"]
