@@ -114,6 +114,7 @@ def test_a_shift_far_beyond_scattered_controls_is_a_change():
 def test_without_controls_enough_a_change_is_not_controlled(controls):
     found, row = verdict(replace(COMPRESSED, shift=0.3), controls=controls)
     assert found == kinds.UNCONTROLLED and row["n_controls"] == 0
+    assert "fewer than 10 controls of this damage" in row["reason"]
 
 
 @pytest.mark.parametrize("noise", [0.01, 1.2], ids=["less damage", "more damage"])
