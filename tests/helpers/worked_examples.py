@@ -52,8 +52,9 @@ def check_metric(folder: Path) -> None:
         assert len({he, she, the}) == 3
         for token, found in ((he, row.he), (she, row.she), (the, row.the)):
             assert abs(found - slow_scores.masked(cp.model, ids, at, token)) < 1e-4
-    (mean,) = module.summarize(items, module.Settings())
+    mean, *counted = module.summarize(items, module.Settings())
     preference = items["he"] - items["she"]
+    assert {each.name: each.value(len(items)) for each in counted} == {"skipped": 0, "tied": 0}
     assert np.isclose(mean.value(len(items)), preference.mean())
     signal = module.signal(items, module.Settings())
     assert np.isclose(signal.functional(signal.values[None, :], np.ones((1, len(items))))[0], preference.mean())
