@@ -177,7 +177,8 @@ def _missing(value: Any) -> bool:
 
 
 def _number(value: float) -> str:
-    return "unknown" if _missing(value) else f"{value:.3g}".replace("-", "−")
+    """Three digits; what is left of a difference by rounding alone is 0."""
+    return "unknown" if _missing(value) else f"{0.0 if abs(value) < 1e-9 else value:.3g}".replace("-", "−")
 
 
 def _share(value: float) -> str:

@@ -315,6 +315,14 @@ def test_boundaries(changes, expected):
     assert judge({**GOOD, **changes}).verdict == expected
 
 
+@pytest.mark.parametrize(
+    ("change", "said"), [(-7.1e-15, "change 0 "), (0.0, "change 0 "), (-0.0123, "change −0.0123 ")]
+)
+def test_what_rounding_leaves_of_a_change_is_nothing(change, said):
+    cell = GOOD | {"residual": 0.02, "residual_inside_p": 0.05, "change_inside_p": 0.05, "change": change}
+    assert judge(cell).reason.startswith(said)
+
+
 def test_p_values_are_adjusted_over_all_compressions_and_metrics():
     """Of twenty cells one has p = 0.01: among so many it is nothing."""
     table = study(SHIFTED)
