@@ -204,7 +204,6 @@ def _inside(began: float, plan: str) -> None:
     clock = Clock(began, "interpreter" if from_start and "torch" not in sys.modules else "interpreter, asking, fork")
     clock.tick()
     clock.stack[0] = "importing fairshrink"
-    sys.path.insert(0, str(ROOT))
     from fairshrink.commands.main import main as command
     from fairshrink.commands.main import parser
 

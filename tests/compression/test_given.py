@@ -61,7 +61,10 @@ def test_another_architecture_is_fine_tuned_as_its_original_was(original, tmp_pa
 def test_a_model_of_the_task_is_used_as_it_is(original, tmp_path):
     folder = distilbert("regression", tmp_path / "distilbert", original.tokenizer)
     made = bring(original, folder)
-    assert torch.equal(logits(made), logits(checkpoints.load(folder)))
+    loaded = checkpoints.load(folder)
+    assert all(torch.equal(value, loaded.model.state_dict()[name]) for name, value in made.model.state_dict().items())
+    # Its weights lie where the file has them in memory, and products of matrices round by where these begin.
+    torch.testing.assert_close(logits(made), logits(loaded), rtol=0, atol=1e-6)
     headless = distilbert("encoder", tmp_path / "headless", original.tokenizer)
     with pytest.raises(UserError, match="head"):
         bring(original, headless)

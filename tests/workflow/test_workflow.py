@@ -281,7 +281,7 @@ def compared_by_dvc(folder: Path) -> dict[str, list[float]]:
     git(folder, "commit", "-q", "-a", "-m", "another number")
     found["commits"] = run(folder, "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD").stdout
     return {
-        name: [round(each["diff"], 9) for file in json.loads(text)["diff"].values() for each in file.values()]
+        name: [round(each["diff"], 9) for file in json.loads(text).values() for each in file.values()]
         for name, text in found.items()
     }
 
