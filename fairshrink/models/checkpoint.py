@@ -290,7 +290,8 @@ def _adopt(
 ) -> list[str]:
     """Take over the weights that fit and return the names of those that stay as they were initialized.
 
-    They are not copied: a large model is in memory once, its own and the maker's being the same tensors.
+    They are copied if they are ``trained``: products round by where a matrix begins in memory, which the file would
+    decide. Others are not: a large model is in memory once, its own and the maker's being the same tensors.
 
     UserError unless these belong to a head, or a pooler, that is going to be trained or that nothing uses.
     """
@@ -316,16 +317,17 @@ def _adopt(
         )
     sources = _tied(model)
     taken = {sources[name]: found[name] for name in fitting & shared} | {name: found[name] for name in fitting - shared}
-    model.load_state_dict(_apart(taken), strict=False, assign=True)
+    model.load_state_dict(_apart(taken, copied=trained), strict=False, assign=True)
     model.tie_weights()
     return new
 
 
-def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _apart(tensors: Mapping[str, torch.Tensor], *, copied: bool) -> dict[str, torch.Tensor]:
     """The same, row by row in memory and no two in one place: weights that are not tied are trained each by itself."""
     owners: dict[int, str] = {}
+    first = {name: owners.setdefault(value.data_ptr(), name) == name for name, value in tensors.items()}
     return {
-        name: value.contiguous() if owners.setdefault(value.data_ptr(), name) == name else value.clone()
+        name: value.contiguous() if first[name] and not copied else value.clone(memory_format=torch.contiguous_format)
         for name, value in tensors.items()
     }
 
