@@ -26,13 +26,13 @@ import yaml
 from settings_varied import DATA, ENTRIES, Varied
 
 import fairshrink
-from fairshrink.analysis.joint import Joint, join, measure
+from fairshrink.analysis.joint import Joint, join, measure, over_joint
 from fairshrink.analysis.measured import numbers
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.registry import CATALOG
 from fairshrink.scoring.one_model import Choice, open_model
-from fairshrink.stats.estimates import Estimate, Statistic, difference
+from fairshrink.stats.estimates import Statistic, difference
 
 TABLE = Path(__file__).parents[1] / "docs/settings.csv"
 LEVEL = 0.95
@@ -152,15 +152,13 @@ def row(entry: Varied, setting: str, value: str, mine: Scored, base: Scored | No
 def paired(clusters: Sequence[str], base: Scored, mine: Scored) -> tuple[float, float, float]:
     """How much higher the headline is than the base's, with its interval, over the items of both."""
     joint = join([base[0], mine[0]], clusters)
-    before, after = (_over(statistic, rows) for (_, statistic), rows in zip((base, mine), joint.rows, strict=True))
+    before, after = (
+        over_joint(statistic.resampled, rows, joint.n)
+        for (_, statistic), rows in zip((base, mine), joint.rows, strict=True)
+    )
     every = Joint(joint.n, (np.arange(joint.n),), joint.clusters)
     (moved,) = measure(every, [difference(after, before)], smooth=base[1].smooth and mine[1].smooth)
     return (moved.checkpoints.value, *moved.checkpoints.interval(LEVEL))
-
-
-def _over(statistic: Statistic, rows: np.ndarray) -> Estimate:
-    """A statistic of one table as one of the joint table."""
-    return lambda weights: statistic.resampled(weights[:, rows])
 
 
 def rounded(value: float | None) -> str:

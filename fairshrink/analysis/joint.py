@@ -57,14 +57,14 @@ def measure(
     ``strata`` and ``read`` are over the joint rows, as in `stats.jackknife`; clusters of different strata are
     different clusters.
     """
-    spread = [_spread(each, rows, joint.n) for each, rows in zip(estimates, joint.rows, strict=True)]
+    spread = [over_joint(each, rows, joint.n) for each, rows in zip(estimates, joint.rows, strict=True)]
     columns = joint.clusters
     if strata is not None:
         columns = tuple(each * (int(strata.max(initial=0)) + 1) + strata for each in columns)
     return over_splits(spread, *columns, groups=None if smooth else GROUPS, strata=strata, rows=read)
 
 
-def _spread(estimate: Estimate, rows: NDArray[np.intp], n: int) -> Estimate:
+def over_joint(estimate: Estimate, rows: NDArray[np.intp], n: int) -> Estimate:
     """The estimate over one split's table as one over the joint table."""
     if len(rows) == n and (rows == np.arange(n)).all():
         return estimate

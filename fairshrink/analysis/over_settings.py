@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fairshrink.analysis.joint import join, measure
+from fairshrink.analysis.joint import Joint, join, measure, over_joint
 from fairshrink.analysis.scores import Family, Metrics, Scored, families, read
 from fairshrink.contracts import BIAS_KINDS, CONTROLS, AnyMetric
-from fairshrink.stats.estimates import Estimate, Statistic, Values, combine, difference
-from fairshrink.study.jobs import AggregateJob, CheckpointEntry
+from fairshrink.stats.estimates import Statistic, Values, combine, difference
+from fairshrink.study.jobs import AggregateJob, CheckpointEntry, data_of
 
 COLUMNS = [
     "model", "task", "method", "setting", "metric", "data", "statistic", "what", "n_settings", "settings", "mean",
@@ -33,7 +33,7 @@ def over_settings(job: AggregateJob, metrics: Metrics) -> pd.DataFrame:
     checkpoints = {each.key: each for each in job.checkpoints}
     found: dict[tuple[str, str, str, str], list[Family]] = defaultdict(list)
     for family in families(job):
-        found[family.model, family.task, family.metric, family.dataset.partition(";")[0]].append(family)
+        found[family.model, family.task, family.metric, data_of(family.dataset)].append(family)
     rows = [
         row
         for (model, task, metric, data), mine in sorted(found.items())
@@ -101,10 +101,10 @@ def _row(
             own = statistic.resampled
             if base is not None:
                 own = difference(own, _headline(base[number][split], module).resampled)
-            parts.append(_on(own, joint.rows[at]))
+            parts.append(over_joint(own, joint.rows[at], joint.n))
             at += 1
         estimates.append(combine(_mean, *parts))
-    every = type(joint)(joint.n, (np.arange(joint.n),) * len(estimates), joint.clusters)
+    every = Joint(joint.n, (np.arange(joint.n),) * len(estimates), joint.clusters)
     (found,) = measure(every, estimates, smooth=smooth)
     values = [each.value for each in found.splits]
     low, high = found.training.interval(level)
@@ -131,11 +131,6 @@ def _headline(each: Scored, module: AnyMetric) -> Statistic:
     if found is None:
         raise ValueError(f"{each.checkpoint.name}: the headline {module.HEADLINE} is not among the statistics")
     return found
-
-
-def _on(estimate: Estimate, rows: np.ndarray) -> Estimate:
-    """An estimate over one table as one over the joint table."""
-    return lambda weights: estimate(weights[:, rows])
 
 
 def _mean(*values: Values) -> Values:

@@ -232,8 +232,8 @@ def _of_rows(cp: Checkpoint, rows: Sequence[Row], packed: bool) -> list[np.ndarr
     Either all of the rows have branches or none has, if they are not ``packed``.
     """
     sequences = [row.ids for row in rows]
-    check_sequences(cp, sequences)
     if packed:
+        check_sequences(cp, sequences)
         hidden = packed_rows.states(cp.model, rows)
     else:
         padded = _with_branches(cp, rows) if rows[0].branches else _hidden(cp, sequences)
@@ -251,6 +251,7 @@ def _of_rows(cp: Checkpoint, rows: Sequence[Row], packed: bool) -> list[np.ndarr
 
 
 def _with_branches(cp: Checkpoint, rows: Sequence[Row]) -> torch.Tensor:
+    check_sequences(cp, [row.ids for row in rows])
     inputs = shared_prefixes.inputs(cp.model, rows)
     return hidden_states(cp.model, {name: value.to(cp.device) for name, value in inputs.items()})
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from fairshrink.contracts import BASELINE
-from fairshrink.study.jobs import CheckpointEntry, ScoreEntry
+from fairshrink.study.jobs import CheckpointEntry, ScoreEntry, data_of
 
 PARQUET = ("results.parquet", "cells.parquet", "measurements.parquet")
 PLOTTED = ("headline.json", "bias_by_sparsity.csv")
@@ -77,11 +77,6 @@ def several_settings(scores: Iterable[ScoreEntry]) -> bool:
             return True
         seen.add(what)
     return False
-
-
-def data_of(dataset: str) -> str:
-    """The data of a score without the variant of the metric."""
-    return dataset.partition(";")[0]
 
 
 def outputs(checkpoints: Iterable[CheckpointEntry], scores: Iterable[ScoreEntry]) -> list[str]:

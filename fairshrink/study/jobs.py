@@ -156,6 +156,12 @@ class ScoreEntry:
     metric: str
     settings: Values
     dataset: str
+    """What was read and, after a semicolon, each variant of the metric that is not its default."""
+
+
+def data_of(dataset: str) -> str:
+    """What was read, without the variants of the metric."""
+    return dataset.partition(";")[0]
 
 
 @dataclass(frozen=True)
