@@ -37,17 +37,16 @@ def test_only_what_nobody_works_on_is_removed(tmp_path, monkeypatch):
     assert names == {finished.name, unfinished.name, f".{unfinished.name}.training"}
 
 
-def test_copies_of_dvc_are_removed_once_nobody_can_be_writing_them(tmp_path, monkeypatch):
+def test_copies_and_moves_of_dvc_are_removed_once_nobody_can_be_writing_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    copy, whole = (
-        Path(".dvc/cache/files/md5/9f/.Q8EMVCxfVdKf9tLk5OkOpQ.tmp"),
-        Path(".dvc/cache/files/md5/9f/" + "0" * 30),
-    )
-    copy.parent.mkdir(parents=True)
-    for each in (copy, whole):
+    cache = Path(".dvc/cache/files/md5/9f")
+    names = (".Q8EMVCxfVdKf9tLk5OkOpQ.tmp", "0" * 30 + ".Q8EMVCxfVdKf9tLk5OkOpQ.tmp", "0" * 30 + ".dir.3VIEgQ-lJ7.tmp")
+    unfinished, whole = [cache / name for name in names], [cache / ("0" * 30), cache / ("0" * 30 + ".dir")]
+    cache.mkdir(parents=True)
+    for each in (*unfinished, *whole):
         each.write_text("x")
     leftovers.sweep([], [])
-    assert copy.is_file()
+    assert sorted(cache.iterdir()) == sorted([*unfinished, *whole])
     monkeypatch.setattr(leftovers, "WRITING_S", -1.0)
     leftovers.sweep([], [])
-    assert whole.is_file() and not copy.exists()
+    assert sorted(cache.iterdir()) == sorted(whole)
