@@ -36,9 +36,9 @@ from compression_case import tiny as tiny_model
 from fairshrink import registry
 from fairshrink.contracts import CONTROLS, Scoring
 from fairshrink.errors import UserError
-from fairshrink.models import batching
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.inference import batching
 
 SIZES = {
     "masked_lm": transformers.RobertaConfig(

@@ -29,8 +29,8 @@ from fairshrink.data.examples import Task, frames
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import plain
 from fairshrink.models.architecture.blocks import linear_names
-from fairshrink.models.batching import causal_ids, encode
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.inference.batching import causal_ids, encode
 from fairshrink.planning import grid, studies
 from fairshrink.stages.opening import open_task
 from fairshrink.study.jobs import CompressJob

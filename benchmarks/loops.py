@@ -35,10 +35,10 @@ from fairshrink.metrics.bias_nli.pairs import sample_pairs
 from fairshrink.metrics.crows_pairs import scores as crows_pairs
 from fairshrink.metrics.seat import metric as seat
 from fairshrink.metrics.stereoset import contexts, filling
-from fairshrink.models import batching, inference, last_block, shared_prefixes
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.classes import probabilities
+from fairshrink.models.inference import batching, last_block, log_probs, outputs, shared_prefixes
 
 Scores = Callable[[], Values]
 
@@ -108,7 +108,7 @@ def _causal(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
     of_sets = [each for each in filling.causal_requests(cp, sets) if isinstance(each, list)]
 
     def sums(texts: list[list[int]]) -> Scores:
-        return lambda: [float(each.sum()) for each in inference.causal_log_probs(cp, texts)]
+        return lambda: [float(each.sum()) for each in log_probs.causal_log_probs(cp, texts)]
 
     ours, theirs = sums(of_pairs), sums(of_sets)
     row = _rows(cp, repetitions)
@@ -129,7 +129,7 @@ def _sentences(cp: Checkpoint, items: int, repetitions: int) -> None:
     row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
 
     def ours() -> Values:
-        vectors = inference.sentence_embeddings(cp, list(row_of), "mean_all")
+        vectors = outputs.sentence_embeddings(cp, list(row_of), "mean_all")
         return unit(vectors[[row_of[text] for text in texts]])
 
     row = _rows(cp, repetitions)
@@ -142,7 +142,7 @@ def _inferences(cp: Checkpoint, words: Path, items: int, repetitions: int) -> No
     premises, hypotheses = [pair.premise() for pair in pairs], [pair.hypothesis() for pair in pairs]
 
     def ours() -> Values:
-        return list(probabilities(inference.sequence_logits(cp, premises, hypotheses)).ravel())
+        return list(probabilities(outputs.sequence_logits(cp, premises, hypotheses)).ravel())
 
     row = _rows(cp, repetitions)
     row("Bias-NLI", "one batch of at most 2,000", ours, lambda: one_batch(cp, premises, hypotheses))

@@ -34,7 +34,7 @@ from fairshrink.compression._shared.calibration import Calibrated, calibration_t
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.architecture.blocks import blocks
 from fairshrink.models.architecture.linear import matrix
-from fairshrink.models.forward import hidden_states
+from fairshrink.models.inference.forward import hidden_states
 
 SETTINGS = {"wanda": {"sparsity": 0.5}, "sparsegpt": {"sparsity": 0.5}, "activation_svd": {"parameters_kept": 0.75}}
 FACTORED = ("sparsegpt", "gptq", "activation_svd")

@@ -78,7 +78,7 @@ def timed(job: EvaluateJob, change: dict, budget: int | None = None) -> tuple[in
 
 @contextmanager
 def token_budget(tokens: int | None) -> Iterator[None]:
-    from fairshrink.models import batching
+    from fairshrink.models.inference import batching
 
     before = dict(batching.TOKENS_PER_BATCH)
     if tokens:

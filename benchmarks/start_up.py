@@ -44,8 +44,11 @@ PARTS = (
     ("tokenizer", "models.checkpoint", "read_tokenizer"),
     ("provenance", "store.artifacts", "make"),
     ("code against its keys", "stages.as_planned", "AsPlanned.check"),
-    *((SCORING, "models.inference", f"{each}_log_probs") for each in ("causal", "masked", "compared")),
-    *((SCORING, "models.inference", each) for each in ("sentence_embeddings", "sequence_logits", "attention_received")),
+    *((SCORING, "models.inference.log_probs", f"{each}_log_probs") for each in ("causal", "masked", "compared")),
+    *(
+        (SCORING, "models.inference.outputs", each)
+        for each in ("sentence_embeddings", "sequence_logits", "attention_received")
+    ),
 )
 """What a part is called, and the function whose own time it is."""
 BY_ITSELF = "by itself"

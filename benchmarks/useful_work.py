@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
-from fairshrink.models import inference, packed_rows, shared_prefixes
 from fairshrink.models.architecture.blocks import blocks, multiply_adds
 from fairshrink.models.architecture.linear import sizes
-from fairshrink.models.last_block import last_block
+from fairshrink.models.inference import log_probs, outputs, packed_rows, shared_prefixes
+from fairshrink.models.inference.last_block import last_block
 
 
 class Work:
@@ -41,9 +42,8 @@ def _size(model: Any, name: str) -> int:
 def counted(model: Any) -> Iterator[Work]:
     """Counts what is scored with the model meanwhile."""
     work = Work(model)
-    collate, tree, logits = inference.collate, shared_prefixes.inputs, inference.token_logits
-    packed = packed_rows.inputs
-    at, only_at = inference.states_at, inference.only_at
+    collate, tree, packed = log_probs.collate, shared_prefixes.inputs, packed_rows.inputs
+    logits, at, only_at = log_probs.token_logits, log_probs.states_at, outputs.only_at
     tokens = 0
 
     def of_texts(cp: Any, sequences: Any, *more: Any) -> Any:
@@ -72,10 +72,12 @@ def counted(model: Any) -> Iterator[Work]:
         work.flops -= work.after_attention * (tokens - len(places))
         return only_at(last, texts, places)
 
-    inference.collate, shared_prefixes.inputs, inference.token_logits = of_texts, of_rows, of_states
-    inference.states_at, inference.only_at, packed_rows.inputs = of_places, of_first, of_packed
-    try:
+    counting = (
+        (log_probs, "collate", of_texts), (outputs, "collate", of_texts), (shared_prefixes, "inputs", of_rows),
+        (packed_rows, "inputs", of_packed), (log_probs, "token_logits", of_states), (log_probs, "states_at", of_places),
+        (outputs, "only_at", of_first),
+    )  # fmt: skip
+    with ExitStack() as patched:
+        for module, name, function in counting:
+            patched.enter_context(mock.patch.object(module, name, function))
         yield work
-    finally:
-        inference.collate, shared_prefixes.inputs, inference.token_logits = collate, tree, logits
-        inference.states_at, inference.only_at, packed_rows.inputs = at, only_at, packed

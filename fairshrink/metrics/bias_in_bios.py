@@ -105,7 +105,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     among all biographies of the profession, sampled or not.
     """
     from fairshrink.models.classes import log_probabilities
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     cp = given.checkpoint
     if len(cp.labels) < 2:

@@ -53,10 +53,10 @@ class Settings(windows.TextSettings):
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per line: item, cluster, group, nll, tokens, characters, vocabulary."""
-    from fairshrink.models.batching import token_ids
     from fairshrink.models.checkpoint import max_tokens
-    from fairshrink.models.inference import causal_log_probs
-    from fairshrink.models.sequences import start_token
+    from fairshrink.models.inference.batching import token_ids
+    from fairshrink.models.inference.log_probs import causal_log_probs
+    from fairshrink.models.inference.sequences import start_token
 
     cp = given.checkpoint
     texts = windows.lines(given.data["text"], "perplexity", settings)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from fairshrink.models.architecture.blocks import blocks
-from fairshrink.models.forward import hidden_states
+from fairshrink.models.inference.forward import hidden_states
 
 Inputs = dict[str, torch.Tensor]
 Answer = Callable[[Callable[[], Any]], Any]

@@ -24,7 +24,7 @@ from transformers.initialization import no_init_weights
 from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models import half_weights, own_labels, reference, weights_file
-from fairshrink.models.memo import Memo
+from fairshrink.models.inference.memo import Memo
 from fairshrink.models.pretrained import Published, plain_lengths, quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import TASK_HEADS, build, with_head
 

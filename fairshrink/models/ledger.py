@@ -33,8 +33,8 @@ from dataclasses import dataclass
 import torch
 
 from fairshrink.models.architecture.blocks import blocks, multiply_adds
-from fairshrink.models.batching import collate
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
+from fairshrink.models.inference.batching import collate
 from fairshrink.models.stored_forms import kv_cache
 from fairshrink.models.stored_forms._shared.coded import Coded
 from fairshrink.models.weights_file import stored_bits

@@ -14,8 +14,8 @@ import torch
 
 from fairshrink.contracts import TaskHead
 from fairshrink.errors import UserError
-from fairshrink.models.forward import hidden_states, token_logits
-from fairshrink.models.sequences import check_known, padded, start_token
+from fairshrink.models.inference.forward import hidden_states, token_logits
+from fairshrink.models.inference.sequences import check_known, padded, start_token
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,7 +11,7 @@ from typing import Any
 from fairshrink.contracts import Precision, Scoring
 from fairshrink.log import log
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.memo import Memo
+from fairshrink.models.inference.memo import Memo
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
 from fairshrink.stages import controls

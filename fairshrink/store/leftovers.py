@@ -20,7 +20,7 @@ INCOMPLETE = Path(".snakemake/incomplete")
 """Snakemake's notes of jobs that run: it would make their artifacts again, although these are whole or not there."""
 HALF = ".*.????????.part"
 OF_DVC = ".dvc/cache/files/md5/??/*.tmp"
-"""What DVC had not finished copying or moving: `.TOKEN.tmp` or `NAME.TOKEN.tmp`. Other programs than a run write there too, so they have to be old."""
+"""What DVC had not finished: `.TOKEN.tmp` or `NAME.TOKEN.tmp`. Others than a run write there too: it has to be old."""
 WRITING_S = 3600.0
 
 

@@ -53,8 +53,8 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     """Mean negative log-probability of the next token over all tokens of a batch."""
     import torch
 
-    from fairshrink.models.batching import causal_ids, collate
-    from fairshrink.models.forward import hidden_states, token_logits
+    from fairshrink.models.inference.batching import causal_ids, collate
+    from fairshrink.models.inference.forward import hidden_states, token_logits
     from fairshrink.training.fit import Loss
 
     sequences = [causal_ids(cp, text, max_length=settings.max_length) for text in frame["text"]]
@@ -75,8 +75,8 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     """Per text ``nll``, the sum of -log p(token | those before it), and ``tokens``, how many were predicted."""
     import pandas as pd
 
-    from fairshrink.models.batching import causal_ids
-    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.inference.batching import causal_ids
+    from fairshrink.models.inference.log_probs import causal_log_probs
 
     sequences = [causal_ids(cp, text, max_length=settings.max_length) for text in frame["text"]]
     values = causal_log_probs(cp, sequences)

@@ -92,7 +92,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import pandas as pd
 
     from fairshrink.models.classes import probabilities
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     pairs = list(frame["text_pair"]) if "text_pair" in frame else None
     logits = sequence_logits(cp, list(frame["text"]), pairs, max_length=settings.max_length)

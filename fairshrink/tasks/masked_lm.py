@@ -52,8 +52,8 @@ def loss(cp: Checkpoint, frame: DataFrame, settings: Settings) -> Loss:
     """Mean negative log-probability of the chosen tokens."""
     import torch
 
-    from fairshrink.models.batching import collate, encode
-    from fairshrink.models.forward import hidden_states, token_logits
+    from fairshrink.models.inference.batching import collate, encode
+    from fairshrink.models.inference.forward import hidden_states, token_logits
     from fairshrink.training.fit import Loss
     from fairshrink.training.masking import choose_masked
 
@@ -95,8 +95,8 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import numpy as np
     import pandas as pd
 
-    from fairshrink.models.batching import each_masked
-    from fairshrink.models.inference import masked_log_probs
+    from fairshrink.models.inference.batching import each_masked
+    from fairshrink.models.inference.log_probs import masked_log_probs
 
     sequences, positions, targets, owners = each_masked(cp, list(frame["text"]), settings.max_length)
     nll = -masked_log_probs(cp, sequences, positions, targets)

@@ -72,7 +72,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     """``prediction`` and ``label`` of each row."""
     import pandas as pd
 
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     pairs = list(frame["text_pair"]) if "text_pair" in frame else None
     logits = sequence_logits(cp, list(frame["text"]), pairs, max_length=settings.max_length)

@@ -54,7 +54,7 @@ def score(cp: Checkpoint, frame: DataFrame, settings: Settings) -> DataFrame:
     import numpy as np
     import pandas as pd
 
-    from fairshrink.models.inference import sentence_embeddings
+    from fairshrink.models.inference.outputs import sentence_embeddings
 
     first = sentence_embeddings(cp, list(frame["text"]), settings.pooling)
     second = sentence_embeddings(cp, list(frame["text_pair"]), settings.pooling)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fairshrink.models.batching import collate, encode
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.inference.batching import collate, encode
 from fairshrink.training.fit import Loss
 from fairshrink.training.settings import TrainingSettings
 

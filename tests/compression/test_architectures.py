@@ -25,7 +25,8 @@ from fairshrink.models.architecture.blocks import blocks, linear_names
 from fairshrink.models.architecture.families import FAMILIES, refusals
 from fairshrink.models.architecture.heads import head_units
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.inference import attention_received, causal_log_probs, masked_log_probs
+from fairshrink.models.inference.log_probs import causal_log_probs, masked_log_probs
+from fairshrink.models.inference.outputs import attention_received
 from fairshrink.models.ledger import ledger
 from fairshrink.models.stored_forms import int8, removed_heads
 from fairshrink.models.support import ARCHITECTURES

@@ -139,7 +139,7 @@ def test_outputs_change_less_than_by_rounding_to_nearest(method, tmp_path):
         for each in names
     ]
     from fairshrink.data.examples import frames
-    from fairshrink.models.batching import collate, encode
+    from fairshrink.models.inference.batching import collate, encode
 
     texts = encode(dense, list(frames(about.task)["train"]["text"]), None, max_length=128)["input_ids"]
     sums = {}

@@ -20,16 +20,11 @@ from fairshrink.compression.structured.head_pruning.gates import gated
 from fairshrink.contracts import ALL_HEADS, CONTROLS, Control
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
-from fairshrink.models import batching
 from fairshrink.models.architecture.blocks import blocks, linear_names
 from fairshrink.models.checkpoint import from_source
-from fairshrink.models.inference import (
-    causal_log_probs,
-    compared_log_probs,
-    masked_log_probs,
-    sentence_embeddings,
-    sequence_logits,
-)
+from fairshrink.models.inference import batching
+from fairshrink.models.inference.log_probs import causal_log_probs, compared_log_probs, masked_log_probs
+from fairshrink.models.inference.outputs import sentence_embeddings, sequence_logits
 from fairshrink.models.ledger import ledger
 
 ALL = ("random_heads", "random_init", "shuffled_labels", "weight_noise")

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from fairshrink import registry
 from fairshrink.errors import UserError
 from fairshrink.models.architecture.blocks import blocks, head_outputs
-from fairshrink.models.batching import causal_ids
-from fairshrink.models.inference import causal_log_probs
+from fairshrink.models.inference.batching import causal_ids
+from fairshrink.models.inference.log_probs import causal_log_probs
 from fairshrink.models.ledger import ledger
 from fairshrink.models.stored_forms import kv_cache
 from fairshrink.study.chain_checks import forms

@@ -14,7 +14,7 @@ from fairshrink.compression.distillation.soft_labels.student import kept_layers,
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
 from fairshrink.models.architecture.blocks import blocks, prefixes
-from fairshrink.models.inference import causal_log_probs
+from fairshrink.models.inference.log_probs import causal_log_probs
 
 KINDS = {"classification": "bert", "regression": "bert", "masked_lm": "roberta", "causal_lm": "llama"}
 METHOD = registry.load("compression", "soft_labels")

@@ -1,7 +1,7 @@
 """A metric that a model is said to take scores it: each on several architectures, each architecture by several.
 
 The full product of architectures and metrics adds nothing: metrics go through the functions of
-`fairshrink.models.inference` alone, which tests/models/ holds to plain transformers for every architecture.
+`fairshrink/models/inference/` alone, which tests/models/ holds to plain transformers for every architecture.
 """
 
 import collections

@@ -13,7 +13,7 @@ from fairshrink.errors import UserError
 from fairshrink.metrics.bias_nli import metric as bias_nli
 from fairshrink.metrics.bias_nli.pairs import GENDERED, phrases, sample_pairs
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import inference
+from fairshrink.models.inference import outputs, running
 
 LISTS = {
     "nouns/people/occupations": "accountant\nnurse\nengineer\ndoctor\nteacher\nactor\nguard",
@@ -163,10 +163,10 @@ def test_trap_every_pair_of_a_batch_is_kept_as_one_at_a_time(words, tmp_path, mo
     cp = checkpoints.load(tiny.tiny_roberta("classification", tmp_path / "m"))
     items = bias_nli.score(Scoring(cp, {"words": [words]}), bias_nli.Settings(sample=20))
     for row in items.iloc[::6].itertuples():
-        logits = inference.sequence_logits(cp, [row.premise], [row.hypothesis])[0]
+        logits = outputs.sequence_logits(cp, [row.premise], [row.hypothesis])[0]
         expected = np.exp(logits) / np.exp(logits).sum()
         assert [row.p_entailment, row.p_neutral, row.p_contradiction] == pytest.approx(expected, abs=1e-5)
-    monkeypatch.setattr(inference, "token_budget", lambda cp: 64)
+    monkeypatch.setattr(running, "token_budget", lambda cp: 64)
     again = bias_nli.score(Scoring(cp, {"words": [words]}), bias_nli.Settings(sample=20))
     pd.testing.assert_frame_equal(again, items, atol=1e-5)
 

@@ -13,7 +13,7 @@ from fairshrink.errors import UserError
 from fairshrink.metrics.bias_sts import metric as bias_sts
 from fairshrink.metrics.bias_sts import published
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import inference
+from fairshrink.models.inference import outputs, running
 from fairshrink.resources import json_file
 
 FILE = json_file(bias_sts.__file__, "bias_sts.json")
@@ -110,10 +110,10 @@ def test_trap_regressions_are_scaled_by_the_range_of_their_labels(tmp_path, monk
     items = bias_sts.score(Scoring(cp), settings)
     for row in items.iloc[::5].itertuples():
         pairs = bias_sts.comparisons(row.cluster, row.template)
-        raw = [inference.sequence_logits(cp, [one], [other])[0, 0] for one, other in pairs]
+        raw = [outputs.sequence_logits(cp, [one], [other])[0, 0] for one, other in pairs]
         found = [row.similarity_man, row.similarity_woman, row.similarity_other]
         assert found == pytest.approx([(value + 1) / 4 for value in raw], abs=1e-5)
-    monkeypatch.setattr(inference, "token_budget", lambda cp: 100)
+    monkeypatch.setattr(running, "token_budget", lambda cp: 100)
     pd.testing.assert_frame_equal(bias_sts.score(Scoring(cp), settings), items, atol=1e-5)
 
 
@@ -123,7 +123,7 @@ def test_embedding_models_are_compared_by_cosine(tmp_path):
     assert list(items["item"]) == sorted(set(items["item"]))
     for row in items.iloc[::5].itertuples():
         for (one, other), found in zip(bias_sts.comparisons(row.cluster, row.template), row[-3:], strict=True):
-            u, v = inference.sentence_embeddings(cp, [one, other], "cls")
+            u, v = outputs.sentence_embeddings(cp, [one, other], "cls")
             assert found == pytest.approx(u @ v / np.sqrt((u @ u) * (v @ v)), abs=1e-5)
 
 
@@ -154,14 +154,14 @@ def test_the_published_variant_scores_rows_in_their_order_and_in_points_of_the_l
     settings = bias_sts.Settings(sample=None)
     items = bias_sts.score(Scoring(cp, {"pairs": [path]}), settings)
     man, woman = (
-        np.array([inference.sequence_logits(cp, [row[at]], [row[at + 1]])[0, 0] for row in rows]) for at in (0, 2)
+        np.array([outputs.sequence_logits(cp, [row[at]], [row[at + 1]])[0, 0] for row in rows]) for at in (0, 2)
     )
     assert items["similarity_man"].to_numpy() == pytest.approx(man, abs=1e-5)
     assert items["similarity_woman"].to_numpy() == pytest.approx(woman, abs=1e-5)
     found = values(items)
     assert found["mean_absolute_difference"] == pytest.approx(np.abs(man - woman).mean(), abs=1e-5)
     assert found["mean_difference"] == pytest.approx((man - woman).mean(), abs=1e-5)
-    turned = inference.sequence_logits(cp, [row[1] for row in rows], [row[0] for row in rows])[:, 0]
+    turned = outputs.sequence_logits(cp, [row[1] for row in rows], [row[0] for row in rows])[:, 0]
     assert np.abs(turned - man).max() > 1e-3, "the order of a pair matters"
     assert items["cluster"].tolist() == list(WORKERS) * 3
     assert items["template"].nunique() == 3

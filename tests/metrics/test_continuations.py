@@ -17,7 +17,7 @@ from fairshrink.metrics._shared.continuing import uniform_texts
 from fairshrink.metrics._shared.prompting import prompt_ids
 from fairshrink.metrics._shared.prompts import PromptSettings, chosen_prompts
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.generation import Sampling, continuations
+from fairshrink.models.inference.generation import Sampling, continuations
 
 SHORT = {"tokens": 5, "draws": 3, "sample": 20, "seed": 2}
 

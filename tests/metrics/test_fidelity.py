@@ -17,7 +17,7 @@ from fairshrink.errors import UserError
 from fairshrink.metrics.fidelity import metric as fidelity
 from fairshrink.metrics.task_score import metric as task_score
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.batching import causal_ids
+from fairshrink.models.inference.batching import causal_ids
 
 SETTINGS = fidelity.Settings()
 MAKERS = [
@@ -126,7 +126,7 @@ def token_probabilities(cp, text, kind):
 
 @pytest.mark.parametrize(("kind", "make"), LANGUAGE)
 def test_language_models_one_token_at_a_time(kind, make, tmp_path, monkeypatch):
-    monkeypatch.setattr("fairshrink.models.inference.COMPARED_ROWS", 7)  # several blocks in a batch
+    monkeypatch.setattr("fairshrink.models.inference.log_probs.COMPARED_ROWS", 7)  # several blocks in a batch
     now, before = both(kind, make, tmp_path)
     about = described(tmp_path, kind, test_share=0.2)
     items = fidelity.score(Scoring(now, {}, about, before), SETTINGS).set_index("item")

@@ -15,7 +15,7 @@ from fairshrink.metrics._shared.association import published
 from fairshrink.metrics.seat import metric as seat
 from fairshrink.metrics.seat import published as published_files
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import inference
+from fairshrink.models.inference import outputs
 from fairshrink.resources import json_file
 
 WORDS = sorted({word for entry in published()["lists"].values() for word in entry["words"]})
@@ -146,7 +146,7 @@ def d_of_the_published_program(cp, path, pooling):
     content = json.loads(path.read_text())
 
     def vectors(key):
-        made = {text: inference.sentence_embeddings(cp, [text], pooling)[0] for text in content[key]["examples"]}
+        made = {text: outputs.sentence_embeddings(cp, [text], pooling)[0] for text in content[key]["examples"]}
         return list(made.values())
 
     x, y, a, b = (vectors(key) for key in ("targ1", "targ2", "attr1", "attr2"))

@@ -16,7 +16,7 @@ from fairshrink.metrics.sentiment_gap import metric as sentiment_gap
 from fairshrink.metrics.sentiment_gap import sentences
 from fairshrink.metrics.sentiment_gap.sentences import comparisons, fill
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import inference
+from fairshrink.models.inference import outputs, running
 from fairshrink.resources import json_file
 from fairshrink.stats.jackknife import jackknife
 
@@ -230,16 +230,16 @@ def test_rows_contain_the_means_of_single_predictions(tmp_path, monkeypatch):
     assert list(items["item"]) == sorted(set(items["item"]))
     for row in items.iloc[::60].itertuples():
         for texts, found in ((row.first, row.prediction_first), (row.second, row.prediction_second)):
-            alone = [inference.sequence_logits(cp, [text])[0, 0] for text in texts.split(" | ")]
+            alone = [outputs.sequence_logits(cp, [text])[0, 0] for text in texts.split(" | ")]
             assert found == pytest.approx(np.mean(alone), abs=1e-5)
-    monkeypatch.setattr(inference, "token_budget", lambda cp: 600)
+    monkeypatch.setattr(running, "token_budget", lambda cp: 600)
     pd.testing.assert_frame_equal(sentiment_gap.score(Scoring(cp), settings), items, atol=1e-5)
 
 
 def test_a_classifier_is_read_by_the_name_of_its_label(tmp_path):
     cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "m", labels=("neutral", "Positive", "negative")))
     text = "My brother was happy."
-    logits = inference.sequence_logits(cp, [text])[0]
+    logits = outputs.sequence_logits(cp, [text])[0]
     assert sentiment_gap.predict(cp, [text])[0] == pytest.approx(np.exp(logits[1]) / np.exp(logits).sum())
     cp.labels = ("entailment", "neutral", "contradiction")
     with pytest.raises(UserError, match="'positive'"):
@@ -265,7 +265,7 @@ def test_a_classifiers_polarity_is_the_expected_one(tmp_path):
     given = Scoring(cp, polarity=polarity)
     items = sentiment_gap.score(given, sentiment_gap.Settings(noun_phrases=1, names=1))
     for row in items.iloc[::40].itertuples():
-        logits = inference.sequence_logits(cp, [row.first])[0]
+        logits = outputs.sequence_logits(cp, [row.first])[0]
         odds = {label: np.exp(logit) for label, logit in zip(labels, logits, strict=True)}
         expected = sum(polarity[label] * odds[label] for label in labels) / sum(odds.values())
         assert row.prediction_first == pytest.approx(expected, abs=1e-5)

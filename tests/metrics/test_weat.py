@@ -22,7 +22,7 @@ from fairshrink.metrics._shared.association import (
 )
 from fairshrink.metrics._shared.association_statistics import effect_size, permutation_p
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import inference
+from fairshrink.models.inference import batching, outputs, running
 
 # Words a side in Caliskan et al. (2017), table 1, and May et al. (2019) for the tests b: targets, attributes.
 SIZES = {
@@ -222,11 +222,11 @@ def test_scores_of_a_model_equal_embedding_one_word_at_a_time(tmp_path, monkeypa
     assert set(items["pooling"]) == {"mean_all"}
     for test in read_tests("weat", ["9"], lambda word: [word]):
         words = {t.word for part in (test.x, test.y, test.a, test.b) for t in part}
-        vectors = {word: inference.sentence_embeddings(cp, [word], "mean_all")[0] for word in words}
+        vectors = {word: outputs.sentence_embeddings(cp, [word], "mean_all")[0] for word in words}
         rows = items[items["group"] == test.name]
         slow = [slow_association(vectors, word, test.a, test.b) for word in rows["cluster"]]
         assert rows["association"].to_numpy() == pytest.approx(np.array(slow), abs=1e-5)
-    monkeypatch.setattr(inference, "token_budget", lambda cp: 40)
+    monkeypatch.setattr(running, "token_budget", lambda cp: 40)
     pd.testing.assert_frame_equal(weat.score(Scoring(cp), settings), items, atol=1e-5)
 
 
@@ -237,10 +237,10 @@ def test_trap_single_words_follow_a_space_in_byte_level_vocabularies(tmp_path):
     items = items[items["group"] == "weat6"]
     (test,) = read_tests("weat", ["6"], lambda word: [word])
     words = sorted({t.word for part in (test.x, test.y, test.a, test.b) for t in part})
-    after_space = dict(zip(words, inference.sentence_embeddings(cp, [f" {w}" for w in words], "mean"), strict=True))
+    after_space = dict(zip(words, outputs.sentence_embeddings(cp, [f" {w}" for w in words], "mean"), strict=True))
     slow = [slow_association(after_space, word, test.a, test.b) for word in items["cluster"]]
     assert items["association"].to_numpy() == pytest.approx(np.array(slow), abs=1e-5)
-    bare = dict(zip(words, inference.sentence_embeddings(cp, words, "mean"), strict=True))
+    bare = dict(zip(words, outputs.sentence_embeddings(cp, words, "mean"), strict=True))
     other = np.array([slow_association(bare, word, test.a, test.b) for word in items["cluster"]])
     assert np.abs(items["association"].to_numpy() - other).max() > 1e-3
 
@@ -248,7 +248,7 @@ def test_trap_single_words_follow_a_space_in_byte_level_vocabularies(tmp_path):
 def test_causal_models_see_the_word_after_a_first_token(tmp_path):
     cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "m"))
     assert prefix_of_single_word(cp) == "<s> "
-    assert inference.token_ids(cp, prefix_of_single_word(cp) + "love")[0] == cp.tokenizer.bos_token_id
+    assert batching.token_ids(cp, prefix_of_single_word(cp) + "love")[0] == cp.tokenizer.bos_token_id
     assert set(weat.score(Scoring(cp), weat.Settings(tests=["weat9"]))["pooling"]) == {"last"}
     with pytest.raises(UserError, match="pooling: last"):
         weat.score(Scoring(cp), weat.Settings(tests=["weat9"], pooling="cls"))

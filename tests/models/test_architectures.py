@@ -14,8 +14,8 @@ import transformers
 import zoo
 
 from fairshrink import registry
-from fairshrink.models import batching, inference
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models.inference import batching, log_probs, outputs
 from fairshrink.training import masking
 
 TEXTS = (*tiny.SENTENCES[:2], "She", "kind men", "A man is a man is a man is a man is a man is a man.")
@@ -56,7 +56,7 @@ def equal(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * max(1.0, np.abs(theirs).max()))
 
 
-def log_probs(maker, ids):
+def plain_log_probs(maker, ids):
     return plain(maker, ids).logits[0].double().log_softmax(-1)
 
 
@@ -65,19 +65,19 @@ def test_outputs_equal_plain_transformers(name, head, made):
     cp, maker = made(name, head).cp, made(name, head).maker
     if head == "causal_lm":
         sequences = [batching.causal_ids(cp, text) for text in TEXTS]
-        for ids, values in zip(sequences, inference.causal_log_probs(cp, sequences), strict=True):
-            equal(values, log_probs(maker, ids)[range(len(ids) - 1), ids[1:]])
+        for ids, values in zip(sequences, log_probs.causal_log_probs(cp, sequences), strict=True):
+            equal(values, plain_log_probs(maker, ids)[range(len(ids) - 1), ids[1:]])
     elif head == "masked_lm":
         sequences, positions, targets, _ = batching.each_masked(cp, TEXTS[1:])
-        found = inference.masked_log_probs(cp, sequences, positions, targets)
+        found = log_probs.masked_log_probs(cp, sequences, positions, targets)
         every = zip(sequences, positions, targets, strict=True)
-        equal(found, [log_probs(maker, ids)[at, token] for ids, at, token in every])
+        equal(found, [plain_log_probs(maker, ids)[at, token] for ids, at, token in every])
     elif head == "encoder":
-        found = inference.sentence_embeddings(cp, TEXTS, "mean_all")
+        found = outputs.sentence_embeddings(cp, TEXTS, "mean_all")
         equal(found, [plain(maker, batching.token_ids(cp, text))[0][0].mean(0) for text in TEXTS])
     else:
-        equal(inference.sequence_logits(cp, TEXTS), [plain(maker, batching.token_ids(cp, t)).logits[0] for t in TEXTS])
-        found = inference.sequence_logits(cp, TEXTS, PAIRS)
+        equal(outputs.sequence_logits(cp, TEXTS), [plain(maker, batching.token_ids(cp, t)).logits[0] for t in TEXTS])
+        found = outputs.sequence_logits(cp, TEXTS, PAIRS)
         for one, other, values in zip(TEXTS, PAIRS, found, strict=True):
             types = getattr(maker.config, "type_vocab_size", 0) > 1
             options = {"truncation": "longest_first", "max_length": 64, "return_token_type_ids": types}
@@ -143,7 +143,7 @@ def test_attention_received(name, made):
     own = made(name, "causal_lm" if name in zoo.CAUSAL else "encoder")
     sequences = [batching.token_ids(own.cp, text) for text in TEXTS]
     before = own.cp.model.config._attn_implementation
-    values = inference.attention_received(own.cp, sequences)
+    values = outputs.attention_received(own.cp, sequences)
     assert own.cp.model.config._attn_implementation == before
     own.maker.set_attn_implementation("eager")
     for ids, each in zip(sequences, values, strict=True):
@@ -211,7 +211,7 @@ def test_the_encoder_of_an_encoder_decoder_is_read_with_or_without_its_decoder(w
     ids = torch.tensor([batching.token_ids(cp, TEXTS[0])])
     with torch.inference_mode():
         expected = whole.get_encoder()(input_ids=ids).last_hidden_state[0].mean(0)
-    equal(inference.sentence_embeddings(cp, TEXTS[:1], "mean_all")[0], expected)
+    equal(outputs.sentence_embeddings(cp, TEXTS[:1], "mean_all")[0], expected)
 
 
 def test_both_language_model_heads_of_deberta(tmp_path):
@@ -219,6 +219,6 @@ def test_both_language_model_heads_of_deberta(tmp_path):
         folder = zoo.model_folder("deberta-v2", "masked_lm", tmp_path / str(legacy), legacy=legacy)
         cp = checkpoints.from_source(folder, head="masked_lm", trained=False)
         ids = batching.token_ids(cp, TEXTS[0])
-        found = inference.masked_log_probs(cp, [ids] * 3, [1, 2, 3], [7, 8, 9])
-        theirs = log_probs(zoo.loaded(folder, "masked_lm"), ids)
+        found = log_probs.masked_log_probs(cp, [ids] * 3, [1, 2, 3], [7, 8, 9])
+        theirs = plain_log_probs(zoo.loaded(folder, "masked_lm"), ids)
         equal(found, [theirs[at, token] for at, token in ((1, 7), (2, 8), (3, 9))])

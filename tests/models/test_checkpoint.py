@@ -13,7 +13,8 @@ from gguf_files import write_gguf
 
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import inference, task_heads
+from fairshrink.models import task_heads
+from fairshrink.models.inference import batching, log_probs
 
 MADE = [
     (tiny.tiny_bert, "encoder"),
@@ -52,7 +53,7 @@ def test_plain_transformers_reads_the_same_model(make, head, tmp_path):
     }.get(head, transformers.AutoModelForSequenceClassification)
     other = auto.from_pretrained(path).eval()
     ids = transformers.AutoTokenizer.from_pretrained(path)(tiny.SENTENCES[0], return_tensors="pt").input_ids
-    assert ids[0].tolist() == inference.token_ids(cp, tiny.SENTENCES[0])
+    assert ids[0].tolist() == batching.token_ids(cp, tiny.SENTENCES[0])
     with torch.no_grad():
         torch.testing.assert_close(cp.model(ids)[0], other(ids)[0])
     if head == "classification":
@@ -127,7 +128,7 @@ def test_max_tokens_is_where_the_position_table_ends(make, tmp_path):
     cp = checkpoints.load(make("encoder", tmp_path))
     cp.tokenizer.model_max_length = 10**30
     limit = checkpoints.max_tokens(cp)
-    token = inference.token_ids(cp, "kind")[1]
+    token = batching.token_ids(cp, "kind")[1]
     with torch.no_grad():
         cp.model(torch.tensor([[token] * limit]))
         with pytest.raises((IndexError, RuntimeError)):
@@ -148,17 +149,17 @@ def test_truncation_and_padding_saved_in_a_tokenizer_are_switched_off(tmp_path):
     saved = json.loads((tmp_path / "saved" / "tokenizer.json").read_text())
     assert saved["truncation"] is None
     assert saved["padding"] is None
-    assert len(inference.token_ids(cp, tiny.SENTENCES[0])) > 9
-    assert len(inference.token_ids(cp, "kind")) == 3
+    assert len(batching.token_ids(cp, tiny.SENTENCES[0])) > 9
+    assert len(batching.token_ids(cp, "kind")) == 3
 
 
 def test_gguf_file_gives_the_model_it_was_written_from(tmp_path):
     cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "a"))
     write_gguf(cp, tmp_path / "b" / "model.gguf")
     read = checkpoints.from_source(tmp_path / "b", head="causal_lm", gguf_file="model.gguf")
-    assert inference.token_ids(read, tiny.SENTENCES[1]) == inference.token_ids(cp, tiny.SENTENCES[1])
-    sequences = [inference.token_ids(cp, text) for text in tiny.SENTENCES]
-    for one, other in zip(*(inference.causal_log_probs(each, sequences) for each in (cp, read)), strict=True):
+    assert batching.token_ids(read, tiny.SENTENCES[1]) == batching.token_ids(cp, tiny.SENTENCES[1])
+    sequences = [batching.token_ids(cp, text) for text in tiny.SENTENCES]
+    for one, other in zip(*(log_probs.causal_log_probs(each, sequences) for each in (cp, read)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -254,7 +255,7 @@ def test_rotary_frequencies_are_not_rounded_with_the_weights(tmp_path):
     checkpoints.save(cp, tmp_path / "b")
     ids = [[1, *range(5, 60)]]
     again = checkpoints.load(tmp_path / "b")
-    assert np.array_equal(inference.causal_log_probs(cp, ids)[0], inference.causal_log_probs(again, ids)[0])
+    assert np.array_equal(log_probs.causal_log_probs(cp, ids)[0], log_probs.causal_log_probs(again, ids)[0])
 
 
 @pytest.mark.parametrize("trained", [False, True])

@@ -7,7 +7,7 @@ import torch
 import zoo
 
 from fairshrink.errors import UserError
-from fairshrink.models.forward import hidden_states, token_logits
+from fairshrink.models.inference.forward import hidden_states, token_logits
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import torch
 import zoo
 
 from fairshrink.errors import UserError
-from fairshrink.models import batching, generation
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.batching import causal_ids
-from fairshrink.models.generation import Sampling, continuations
+from fairshrink.models.inference import batching, generation
+from fairshrink.models.inference.batching import causal_ids
+from fairshrink.models.inference.generation import Sampling, continuations
 from fairshrink.models.support import ARCHITECTURES
 
 CAUSAL = sorted(name for name, each in ARCHITECTURES.items() if each.family == "causal")

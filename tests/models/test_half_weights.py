@@ -8,9 +8,10 @@ import tiny
 import torch
 import zoo
 
-from fairshrink.models import batching, half_weights, inference
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models import half_weights
 from fairshrink.models.architecture.blocks import linear_names
+from fairshrink.models.inference import batching, log_probs, outputs
 
 CASES = [*((name, "causal_lm") for name in zoo.CAUSAL), ("bert", "masked_lm"), ("roberta", "classification")]
 CASES += [("albert", "masked_lm"), ("deberta-v2", "encoder"), ("modernbert", "masked_lm"), ("t5", "encoder")]
@@ -20,13 +21,13 @@ def values(cp):
     """What a model says of some texts, whatever its head."""
     if cp.head == "causal_lm":
         sequences = [batching.causal_ids(cp, text) for text in tiny.SENTENCES[:3]]
-        return np.concatenate(inference.causal_log_probs(cp, sequences))
+        return np.concatenate(log_probs.causal_log_probs(cp, sequences))
     if cp.head == "masked_lm":
         sequences, positions, targets, _ = batching.each_masked(cp, tiny.SENTENCES[:2])
-        return inference.masked_log_probs(cp, sequences, positions, targets)
+        return log_probs.masked_log_probs(cp, sequences, positions, targets)
     if cp.head == "encoder":
-        return inference.sentence_embeddings(cp, tiny.SENTENCES[:3], "mean")
-    return inference.sequence_logits(cp, tiny.SENTENCES[:3])
+        return outputs.sentence_embeddings(cp, tiny.SENTENCES[:3], "mean")
+    return outputs.sequence_logits(cp, tiny.SENTENCES[:3])
 
 
 @pytest.mark.parametrize(("name", "head"), CASES)

@@ -7,10 +7,10 @@ import tiny
 import torch
 import zoo
 
-from fairshrink.models import batching, inference, last_block
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.architecture.blocks import blocks
-from fairshrink.models.forward import hidden_states
+from fairshrink.models.inference import batching, last_block, log_probs, outputs
+from fairshrink.models.inference.forward import hidden_states
 
 INPUTS = {
     "input_ids": torch.arange(5, 19).view(2, 7),
@@ -78,10 +78,10 @@ def test_scores_ask_for_few_positions(head, tmp_path):
     first, last = (seen_by(cp.model.get_submodule(each.down)) for each in blocks(cp.model))
     if head == "masked_lm":
         sequences, positions, targets, _ = batching.each_masked(cp, tiny.SENTENCES)
-        inference.masked_log_probs(cp, sequences, positions, targets)
+        log_probs.masked_log_probs(cp, sequences, positions, targets)
         asked = len(sequences)
     else:
-        inference.sequence_logits(cp, tiny.SENTENCES)
+        outputs.sequence_logits(cp, tiny.SENTENCES)
         asked = len(tiny.SENTENCES)
     assert sum(torch.Size(shape[:-1]).numel() for shape in last) == asked
     assert sum(torch.Size(shape[:-1]).numel() for shape in first) > 5 * asked

@@ -9,8 +9,8 @@ import tiny
 import torch
 
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models import generation, inference
-from fairshrink.models.memo import Memo
+from fairshrink.models.inference import generation, log_probs, outputs
+from fairshrink.models.inference.memo import Memo
 
 TEXTS = tiny.SENTENCES[:4]
 
@@ -46,13 +46,13 @@ def models(tmp_path_factory):
 
 SEQUENCES = [[2, 9, 8, 7, 3], [2, 9, 8, 3]]
 ASKED = {
-    "classification": lambda cp: inference.sequence_logits(cp, TEXTS, max_length=12),
-    "masked_lm": lambda cp: inference.masked_log_probs(cp, SEQUENCES, [1, 2], [5, 6]),
-    "causal_lm": lambda cp: inference.causal_log_probs(cp, SEQUENCES),
+    "classification": lambda cp: outputs.sequence_logits(cp, TEXTS, max_length=12),
+    "masked_lm": lambda cp: log_probs.masked_log_probs(cp, SEQUENCES, [1, 2], [5, 6]),
+    "causal_lm": lambda cp: log_probs.causal_log_probs(cp, SEQUENCES),
 }
 MORE = {
-    "classification": lambda cp: inference.sentence_embeddings(cp, TEXTS, "mean"),
-    "masked_lm": lambda cp: inference.attention_received(cp, SEQUENCES),
+    "classification": lambda cp: outputs.sentence_embeddings(cp, TEXTS, "mean"),
+    "masked_lm": lambda cp: outputs.attention_received(cp, SEQUENCES),
     "causal_lm": lambda cp: generation.continuations(cp, SEQUENCES, generation.Sampling(3, draws=2, seed=1)),
 }
 
@@ -72,13 +72,13 @@ def test_the_same_question_is_computed_once_to_the_same_bits(models, head, asked
 def test_what_differs_in_anything_is_computed(classifier):
     cp = classifier.cp
     questions = [
-        lambda: inference.sequence_logits(cp, TEXTS),
-        lambda: inference.sequence_logits(cp, TEXTS[::-1]),
-        lambda: inference.sequence_logits(cp, TEXTS, TEXTS),
-        lambda: inference.sequence_logits(cp, TEXTS, max_length=5),
-        lambda: inference.sequence_logits(dataclasses.replace(cp, precision="bf16"), TEXTS),
-        lambda: inference.sentence_embeddings(cp, TEXTS, "cls"),
-        lambda: inference.sentence_embeddings(cp, TEXTS, "last"),
+        lambda: outputs.sequence_logits(cp, TEXTS),
+        lambda: outputs.sequence_logits(cp, TEXTS[::-1]),
+        lambda: outputs.sequence_logits(cp, TEXTS, TEXTS),
+        lambda: outputs.sequence_logits(cp, TEXTS, max_length=5),
+        lambda: outputs.sequence_logits(dataclasses.replace(cp, precision="bf16"), TEXTS),
+        lambda: outputs.sentence_embeddings(cp, TEXTS, "cls"),
+        lambda: outputs.sentence_embeddings(cp, TEXTS, "last"),
     ]
     for ask in questions:
         assert classifier.passes_of(ask)[1] > 0
@@ -88,42 +88,42 @@ def test_what_differs_in_anything_is_computed(classifier):
 
 def test_numbers_of_numpy_are_asked_like_those_of_python(models):
     counted = Counted(models["masked_lm"])
-    known = inference.masked_log_probs(counted.cp, SEQUENCES, [1, 2], [5, 6])
+    known = log_probs.masked_log_probs(counted.cp, SEQUENCES, [1, 2], [5, 6])
     arrays = [np.array(each) for each in SEQUENCES]
     again, passes = counted.passes_of(
-        lambda: inference.masked_log_probs(counted.cp, arrays, np.array([1, 2]), np.array([5, 6]))
+        lambda: log_probs.masked_log_probs(counted.cp, arrays, np.array([1, 2]), np.array([5, 6]))
     )
     assert passes == 0 and np.array_equal(known, again)
     many, targets = [SEQUENCES[0]] * 1500, np.full(1500, 5)  # numpy leaves out the middle of what it prints
-    first = inference.masked_log_probs(counted.cp, many, [1] * 1500, targets)
+    first = log_probs.masked_log_probs(counted.cp, many, [1] * 1500, targets)
     targets[700] = 6
-    second = inference.masked_log_probs(counted.cp, many, [1] * 1500, targets)
+    second = log_probs.masked_log_probs(counted.cp, many, [1] * 1500, targets)
     assert (first != second).nonzero()[0].tolist() == [700]
 
 
 def test_a_caller_may_change_what_it_got(classifier):
-    first = inference.sequence_logits(classifier.cp, TEXTS)
+    first = outputs.sequence_logits(classifier.cp, TEXTS)
     kept = first.copy()
     first[:] = 0
-    second = inference.sequence_logits(classifier.cp, TEXTS)
+    second = outputs.sequence_logits(classifier.cp, TEXTS)
     assert np.array_equal(second, kept)
     second[:] = 1
-    assert np.array_equal(inference.sequence_logits(classifier.cp, TEXTS), kept)
+    assert np.array_equal(outputs.sequence_logits(classifier.cp, TEXTS), kept)
 
 
 def test_a_copy_that_is_changed_answers_for_itself(classifier):
-    before = inference.sequence_logits(classifier.cp, TEXTS)
+    before = outputs.sequence_logits(classifier.cp, TEXTS)
     changed = copy.deepcopy(classifier.cp)
-    inference.sequence_logits(changed, TEXTS)
+    outputs.sequence_logits(changed, TEXTS)
     with torch.no_grad():
         changed.model.classifier.weight.zero_()
-    assert not np.array_equal(inference.sequence_logits(changed, TEXTS), before)
+    assert not np.array_equal(outputs.sequence_logits(changed, TEXTS), before)
     other = dataclasses.replace(classifier.cp, model=changed.model)  # the memo of another model is not asked
-    assert not np.array_equal(inference.sequence_logits(other, TEXTS), before)
+    assert not np.array_equal(outputs.sequence_logits(other, TEXTS), before)
 
 
 def test_the_oldest_answers_make_place_for_new_ones(classifier):
-    size = inference.sequence_logits(classifier.plain, TEXTS).nbytes
+    size = outputs.sequence_logits(classifier.plain, TEXTS).nbytes
     cp = dataclasses.replace(classifier.plain, memo=Memo(classifier.plain.model, size))
     one, two, three, four = TEXTS[:1], TEXTS[:2], TEXTS[1:4], TEXTS
     for texts, passes in (
@@ -137,17 +137,17 @@ def test_the_oldest_answers_make_place_for_new_ones(classifier):
         (four, 1),
         (four, 0),
     ):
-        assert classifier.passes_of(lambda texts=texts: inference.sequence_logits(cp, texts))[1] == passes
+        assert classifier.passes_of(lambda texts=texts: outputs.sequence_logits(cp, texts))[1] == passes
     too_small = dataclasses.replace(classifier.plain, memo=Memo(classifier.plain.model, size - 1))
     for _ in range(2):
-        assert classifier.passes_of(lambda: inference.sequence_logits(too_small, four))[1] == 1
+        assert classifier.passes_of(lambda: outputs.sequence_logits(too_small, four))[1] == 1
 
 
 def test_states_that_were_read_by_one_question_serve_another(models):
     counted, other = Counted(models["masked_lm"]), checkpoints.load(models["masked_lm"])
 
     def compared():
-        return inference.compared_log_probs(
+        return log_probs.compared_log_probs(
             counted.cp,
             other,
             SEQUENCES,
@@ -168,7 +168,7 @@ def test_the_baseline_is_asked_once_for_all_that_are_compared_with_it(models):
         other.model.get_input_embeddings().weight += 0.1
 
     def ask(cp):
-        return inference.compared_log_probs(
+        return log_probs.compared_log_probs(
             cp,
             baseline.cp,
             SEQUENCES,

@@ -14,7 +14,7 @@ import transformers
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.classes import matched, probabilities
-from fairshrink.models.inference import sequence_logits
+from fairshrink.models.inference.outputs import sequence_logits
 
 LABELS = ("negative", "neutral", "positive")
 ARCHITECTURES = {

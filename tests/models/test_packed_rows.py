@@ -8,9 +8,9 @@ import torch
 import zoo
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from fairshrink.models import batching, inference, packed_rows, shared_prefixes
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.architecture.blocks import blocks
+from fairshrink.models.inference import batching, log_probs, packed_rows, shared_prefixes
 
 # Rows of several lengths, two of them with branches, two of equal length, one of a single token.
 SEQUENCES = [
@@ -56,7 +56,7 @@ def test_no_layer_sees_padding(llama, monkeypatch):
     shapes = []
     down = llama.model.get_submodule(blocks(llama.model)[0].down)
     handle = down.register_forward_pre_hook(lambda _, given: shapes.append(tuple(given[0].shape[:-1])))
-    inference.causal_log_probs(llama, SEQUENCES)
+    log_probs.causal_log_probs(llama, SEQUENCES)
     handle.remove()
     assert sum(np.prod(shape) for shape in shapes) == sum(
         len(row.ids) for row in shared_prefixes.rows(llama, SEQUENCES)

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from fairshrink import registry
 from fairshrink.errors import UserError
-from fairshrink.models import batching, inference, reference, task_heads
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.sequences import start_token
+from fairshrink.models import reference, task_heads
+from fairshrink.models.inference import batching, log_probs, outputs
+from fairshrink.models.inference.sequences import start_token
 
 
 def change_config(folder, **values):
@@ -42,9 +43,9 @@ def agrees(cp, maker, head):
     with torch.inference_mode():
         theirs = maker(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
     if head == "causal_lm":
-        ours, theirs = inference.causal_log_probs(cp, [ids])[0], theirs[range(len(ids) - 1), ids[1:]]
+        ours, theirs = log_probs.causal_log_probs(cp, [ids])[0], theirs[range(len(ids) - 1), ids[1:]]
     else:
-        ours = inference.masked_log_probs(cp, [ids] * len(ids), range(len(ids)), ids)
+        ours = log_probs.masked_log_probs(cp, [ids] * len(ids), range(len(ids)), ids)
         theirs = theirs[range(len(ids)), ids]
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
@@ -133,7 +134,7 @@ def test_a_pooler_that_nothing_uses_is_not_asked_for(name, tmp_path):
     ids = batching.token_ids(cp, "A red car.")
     with torch.inference_mode():
         expected = maker(torch.tensor([ids])).last_hidden_state[0].mean(0)
-    np.testing.assert_allclose(inference.sentence_embeddings(cp, ["A red car."], "mean_all")[0], expected, atol=1e-5)
+    np.testing.assert_allclose(outputs.sentence_embeddings(cp, ["A red car."], "mean_all")[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "head"), [("llama", "causal_lm"), ("bert", "masked_lm"), ("opt", "causal_lm")])
@@ -171,13 +172,13 @@ def test_a_padding_token_that_the_model_does_not_know_is_not_used(tmp_path):
     assert tokenizer.pad_token_id == cp.model.config.vocab_size
     sequences = [batching.causal_ids(cp, text) for text in tiny.SENTENCES]
     maker = zoo.loaded(folder, "causal_lm")
-    for ids, values in zip(sequences, inference.causal_log_probs(cp, sequences), strict=True):
+    for ids, values in zip(sequences, log_probs.causal_log_probs(cp, sequences), strict=True):
         with torch.inference_mode():
             theirs = maker(torch.tensor([ids])).logits[0].log_softmax(-1)
         np.testing.assert_allclose(values, theirs[range(len(ids) - 1), ids[1:]], atol=1e-5)
     known = len(tokenizer) - 1
     with pytest.raises(UserError, match=rf"'\[PAD\]' the id {known}, but the model has only {known} embeddings"):
-        inference.causal_log_probs(cp, [batching.causal_ids(cp, "A man [PAD]")])
+        log_probs.causal_log_probs(cp, [batching.causal_ids(cp, "A man [PAD]")])
 
 
 def test_positions_are_counted_from_the_padding_of_config_not_of_the_tokenizer(tmp_path):

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairshrink.errors import UserError
-from fairshrink.models import batching, inference, packed_rows, shared_prefixes
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models.inference import batching, log_probs, packed_rows, shared_prefixes
 
 # Pairs that differ in the middle, a text that begins another, a text that is there twice, and one of two tokens.
 TEXTS = (
@@ -39,7 +39,7 @@ def alone(cp, ids):
 
 def equal(cp):
     sequences = [batching.causal_ids(cp, text) for text in TEXTS]
-    found = inference.causal_log_probs(cp, sequences)
+    found = log_probs.causal_log_probs(cp, sequences)
     for ids, values in zip(sequences, found, strict=True):
         expected = alone(cp, ids)
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5)
@@ -50,7 +50,7 @@ def equal(cp):
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 200)
-    monkeypatch.setattr(inference, "HEAD_ROWS", 7)
+    monkeypatch.setattr(log_probs, "HEAD_ROWS", 7)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -77,7 +77,7 @@ def test_a_window_shorter_than_a_row_or_another_architecture_leaves_texts_alone(
 def test_texts_within_a_window_share_rows_and_longer_ones_are_left_alone(name, tmp_path):
     cp = checkpoint(name, tmp_path)
     sequences = [[0, 5, 6, 7, 8], [0, 5, 6, 7, 9], list(range(20)), [*range(19), 30]]
-    for ids, values in zip(sequences, inference.causal_log_probs(cp, sequences), strict=True):
+    for ids, values in zip(sequences, log_probs.causal_log_probs(cp, sequences), strict=True):
         np.testing.assert_allclose(values, alone(cp, ids), rtol=0, atol=1e-5)
     assert [row.branches for row in shared_prefixes.rows(cp, sequences)] == [False, False, True]
 
@@ -86,20 +86,20 @@ def test_in_bfloat16_too(tmp_path):
     cp = checkpoint("llama", tmp_path)
     cp.precision = "bf16"
     sequences = [batching.causal_ids(cp, text) for text in TEXTS]
-    found = np.concatenate(inference.causal_log_probs(cp, sequences))
+    found = np.concatenate(log_probs.causal_log_probs(cp, sequences))
     np.testing.assert_allclose(found, np.concatenate([alone(cp, ids) for ids in sequences]), atol=0.5)
 
 
 def test_a_state_is_asked_once_for_all_that_follows_it(tmp_path, monkeypatch):
     cp = checkpoint("llama", tmp_path)
-    asked, own = [], inference.token_logits
+    asked, own = [], log_probs.token_logits
 
     def counted(model, states):
         asked.append(len(states))
         return own(model, states)
 
-    monkeypatch.setattr(inference, "token_logits", counted)
-    inference.causal_log_probs(cp, [[0, 5, 6, 7], [0, 5, 6, 8], [0, 5, 6, 8], [0, 5]])
+    monkeypatch.setattr(log_probs, "token_logits", counted)
+    log_probs.causal_log_probs(cp, [[0, 5, 6, 7], [0, 5, 6, 8], [0, 5, 6, 8], [0, 5]])
     assert sum(asked) == 3
 
 
@@ -109,7 +109,7 @@ def test_a_state_is_asked_once_for_all_that_follows_it(tmp_path, monkeypatch):
 )
 def test_what_cannot_be_scored_is_named(wrong, said, others, tmp_path):
     with pytest.raises(UserError, match=said):
-        inference.causal_log_probs(checkpoint("gpt2", tmp_path), [*others, wrong])
+        log_probs.causal_log_probs(checkpoint("gpt2", tmp_path), [*others, wrong])
 
 
 SEQUENCES = st.lists(st.lists(st.integers(1, 3), max_size=9).map(lambda ids: [0, *ids]), max_size=12)

@@ -10,8 +10,8 @@ from task_case import task_of
 from fairshrink import registry
 from fairshrink.data import examples
 from fairshrink.errors import UserError
-from fairshrink.models import batching, inference
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models.inference import batching, outputs
 from fairshrink.tasks import causal_lm, classification, masked_lm, regression, similarity
 from fairshrink.training.masking import choose_masked
 
@@ -236,6 +236,6 @@ def test_similarity_is_the_cosine(pooling, tmp_path):
     scored = similarity.score(cp, frame, similarity.Settings(pooling=pooling))
     assert scored["prediction"][0] == pytest.approx(1)
     for i in (3, 4):
-        one, other = (inference.sentence_embeddings(cp, [frame[c][i]], pooling)[0] for c in ("text", "text_pair"))
+        one, other = (outputs.sentence_embeddings(cp, [frame[c][i]], pooling)[0] for c in ("text", "text_pair"))
         cosine = torch.nn.functional.cosine_similarity(torch.tensor(one), torch.tensor(other), dim=0)
         assert scored["prediction"][i] == pytest.approx(cosine.item(), abs=1e-4)

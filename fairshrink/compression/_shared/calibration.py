@@ -20,9 +20,9 @@ import torch
 from fairshrink.compression._shared.moments import Moment, Moments, gathering
 from fairshrink.data.examples import frames
 from fairshrink.errors import UserError
-from fairshrink.models.batching import batches, causal_ids, collate, encode
 from fairshrink.models.by_block import ByBlock, Inputs
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.inference.batching import batches, causal_ids, collate, encode
 
 if TYPE_CHECKING:
     from fairshrink.compression._shared.settings import CalibratedSettings

@@ -10,7 +10,7 @@ import torch
 from fairshrink.compression._shared.calibration import Text, in_batches
 from fairshrink.models.architecture.blocks import blocks
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.forward import hidden_states
+from fairshrink.models.inference.forward import hidden_states
 
 
 @torch.no_grad()

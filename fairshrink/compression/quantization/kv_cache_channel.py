@@ -75,7 +75,7 @@ def _ranges(cp: Checkpoint, batches: list[dict[str, torch.Tensor]], names: list[
     """The smallest and the largest output [n] of each channel of these layers over all tokens, without padding."""
     import torch
 
-    from fairshrink.models.forward import hidden_states
+    from fairshrink.models.inference.forward import hidden_states
 
     found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     real = torch.zeros(0)

@@ -148,7 +148,7 @@ def unsuited_pooling(settings: AssociationSettings, model: ModelTraits) -> list[
 
 def embedder(cp: Checkpoint, settings: AssociationSettings, before: str = "") -> Callable[[list[str]], NDArray]:
     """Maps texts, each after ``before``, to embeddings as the settings say."""
-    from fairshrink.models.inference import sentence_embeddings
+    from fairshrink.models.inference.outputs import sentence_embeddings
 
     pooling = pooling_of(cp, settings)
     return lambda texts: sentence_embeddings(cp, [before + text for text in texts], pooling)
@@ -160,8 +160,8 @@ def prefix_of_single_word(cp: Checkpoint) -> str:
     A space, for byte-level vocabularies. For causal models whose tokenizer adds no start token, also that token: they
     use the first position as an attention sink, where words have cosines of 0.99 whatever they mean.
     """
-    from fairshrink.models.batching import token_ids
-    from fairshrink.models.sequences import start_token
+    from fairshrink.models.inference.batching import token_ids
+    from fairshrink.models.inference.sequences import start_token
 
     space = " " if "ByteLevel" in str(cp.tokenizer.backend_tokenizer.pre_tokenizer) else ""
     if cp.head != "causal_lm":

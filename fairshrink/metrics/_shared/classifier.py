@@ -30,7 +30,7 @@ def label_probabilities(
     UserError for a folder that is no classifier, and for a label that it does not have.
     """
     from fairshrink.models.classes import probabilities
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     if len(folders) != 1:
         raise UserError(f"{metric}: data.classifier is one folder, not {len(folders)}")

@@ -33,7 +33,7 @@ def continued(
 ) -> list[list[str] | Skipped]:
     """``draws`` continuations of each prompt, or why there are none: it is too long, or the model gives NaN."""
     from fairshrink.models.checkpoint import max_tokens
-    from fairshrink.models.generation import Sampling, continuations
+    from fairshrink.models.inference.generation import Sampling, continuations
 
     sampling = Sampling(settings.tokens, settings.temperature, settings.top_p, draws, settings.seed)
     ids = [prompt_ids(cp, each, chat_template) for each in prompts]
@@ -54,6 +54,6 @@ def uniform_texts(cp: Checkpoint, tokens: int) -> list[str]:
 
 def _gives_numbers(cp: Checkpoint, prompts: Sequence[Sequence[int]]) -> bool:
     """Whether the shortest prompt has log-probabilities: a broken model has none, and would seem to say nothing."""
-    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.inference.log_probs import causal_log_probs
 
     return not prompts or not np.isnan(causal_log_probs(cp, [min(prompts, key=len)])[0]).any()

@@ -64,9 +64,9 @@ def _scored_tokens(cp: Checkpoint) -> int:
 
 def _question(cp: Checkpoint, text: str) -> tuple[list[int], int] | Skipped:
     """Token ids, and the position whose output is the distribution of the fill."""
-    from fairshrink.models.batching import token_ids
     from fairshrink.models.checkpoint import max_tokens
-    from fairshrink.models.sequences import start_token
+    from fairshrink.models.inference.batching import token_ids
+    from fairshrink.models.inference.sequences import start_token
 
     if text.count(BLANK) != 1:
         return Skipped(NO_BLANK)
@@ -86,7 +86,7 @@ def _question(cp: Checkpoint, text: str) -> tuple[list[int], int] | Skipped:
 
 
 def _likeliest(cp: Checkpoint, questions: Sequence[tuple[list[int], int]], count: int) -> list[Fills | Skipped]:
-    from fairshrink.models.inference import compared_log_probs
+    from fairshrink.models.inference.log_probs import compared_log_probs
 
     allowed = fill_tokens(cp)
     if count >= len(allowed):

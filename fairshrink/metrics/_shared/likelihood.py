@@ -54,7 +54,7 @@ def tokenize(cp: Checkpoint, texts: Sequence[str], pairs: Sequence[str] | None =
 
 def after_start(cp: Checkpoint, tokens: TokenizedText) -> list[int]:
     """Ids without special tokens after the start token, so that the first real one has a probability."""
-    from fairshrink.models.sequences import start_token
+    from fairshrink.models.inference.sequences import start_token
 
     return [start_token(cp.tokenizer), *real_tokens(tokens)]
 
@@ -70,8 +70,8 @@ def without_start(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[ND
     Only the first token of a text is conditioned on the start token, and on nothing else: how the code of StereoSet
     and of bias-bench scores GPT-2. Each first token is asked for once.
     """
-    from fairshrink.models.inference import causal_log_probs
-    from fairshrink.models.sequences import start_token
+    from fairshrink.models.inference.log_probs import causal_log_probs
+    from fairshrink.models.inference.sequences import start_token
 
     start = start_token(cp.tokenizer)
     first = sorted({ids[0] for ids in sequences})
@@ -105,7 +105,7 @@ def mask_id(cp: Checkpoint) -> int:
 
 def log_probabilities(cp: Checkpoint, groups: Sequence[Sequence[Query]]) -> list[NDArray[np.float64]]:
     """Log-probabilities by a masked LM, one array for each group of queries."""
-    from fairshrink.models.inference import masked_log_probs
+    from fairshrink.models.inference.log_probs import masked_log_probs
 
     queries = [query for group in groups for query in group]
     flat = masked_log_probs(

@@ -15,8 +15,8 @@ def prompt_ids(cp: Checkpoint, prompt: str, chat_template: bool) -> list[int]:
 
     UserError if a chat template is asked for and the tokenizer has none.
     """
-    from fairshrink.models.batching import token_ids
-    from fairshrink.models.sequences import start_token
+    from fairshrink.models.inference.batching import token_ids
+    from fairshrink.models.inference.sequences import start_token
 
     if not chat_template:
         return [start_token(cp.tokenizer), *token_ids(cp, prompt, add_special_tokens=False)]
@@ -36,6 +36,6 @@ def answer_ids(cp: Checkpoint, answer: str, chat_template: bool) -> list[int]:
     Prompt and answer are tokenized apart, so that a prompt's ids are the same whatever follows. A tokenizer that adds a
     space of its own gets none more.
     """
-    from fairshrink.models.batching import token_ids
+    from fairshrink.models.inference.batching import token_ids
 
     return token_ids(cp, answer if chat_template else " " + answer, add_special_tokens=False)

@@ -105,7 +105,7 @@ def _of_pairs(cp: Checkpoint, pairs: Sequence[tuple[TokenizedText, ...]], attent
 
 
 def _of_sentences(cp: Checkpoint, texts: list[TokenizedText], attention: bool) -> list[tuple[float, float]]:
-    from fairshrink.models.inference import attention_received
+    from fairshrink.models.inference.outputs import attention_received
 
     real = [[i for i, special in enumerate(each.special) if not special] for each in texts]
     queries = [[Query(each.ids, i, each.ids[i]) for i in own] for each, own in zip(texts, real, strict=True)]

@@ -102,7 +102,7 @@ def _fault(cp: Checkpoint, tokens: TokenizedText, words: list[int], more: int) -
 
 
 def _causal_sums(cp: Checkpoint, chosen: list[tuple[list[int], list[int]]]) -> list[float]:
-    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.inference.log_probs import causal_log_probs
 
     unique = list({tuple(ids): None for ids, _ in chosen})
     found = dict(zip(unique, causal_log_probs(cp, unique), strict=True))

@@ -106,7 +106,7 @@ def _options_too_long(cp: Checkpoint, question: Question, settings: Settings) ->
 
 
 def _by_likelihood(cp: Checkpoint, questions: Sequence[Question], settings: Settings) -> list[Answer]:
-    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.inference.log_probs import causal_log_probs
 
     sequences, lengths = [], []
     for question in questions:
@@ -137,7 +137,7 @@ def _pairs_too_long(cp: Checkpoint, question: Question, settings: Settings) -> b
 
 def _by_label(cp: Checkpoint, questions: Sequence[Question], settings: Settings) -> list[Answer]:
     """log p of the label that says that an option is right: entailment, or correct."""
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     nli = _is_nli(cp)
     label = label_index(cp.labels, "entailment" if nli else "correct", "bbq")
@@ -155,7 +155,7 @@ def _prompt_too_long(cp: Checkpoint, question: Question, settings: Settings) -> 
 
 
 def _in_free_text(cp: Checkpoint, questions: Sequence[Question], settings: Settings) -> list[Answer]:
-    from fairshrink.models.generation import Sampling, continuations
+    from fairshrink.models.inference.generation import Sampling, continuations
 
     sampling = Sampling(settings.tokens, settings.temperature, settings.top_p, settings.draws, settings.seed)
     prompts = [prompt_ids(cp, prompt_of(each, settings), settings.chat_template) for each in questions]

@@ -160,7 +160,7 @@ def task_pairs(task: Task, settings: Settings) -> list[pd.DataFrame]:
 
 def with_probabilities(cp: Checkpoint, pairs: pd.DataFrame, max_length: int | None = None) -> pd.DataFrame:
     """The pairs and p_<label> of each, by the names of the model's labels."""
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     columns = label_columns(cp.labels)
     logits = sequence_logits(cp, list(pairs["premise"]), list(pairs["hypothesis"]), max_length=max_length)

@@ -191,7 +191,7 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal:
 
 def similarity(cp: Checkpoint, settings: Settings) -> Callable[[list[tuple[str, str]]], NDArray]:
     """A function from pairs of sentences to the model's similarities; each text or pair is computed only once."""
-    from fairshrink.models.inference import sentence_embeddings, sequence_logits
+    from fairshrink.models.inference.outputs import sentence_embeddings, sequence_logits
 
     def scored(pairs: list[tuple[str, str]]) -> NDArray:
         unique = sorted(set(pairs))

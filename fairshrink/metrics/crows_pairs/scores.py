@@ -129,7 +129,7 @@ def _query(ids: list[int], hidden: list[int], position: int, mask: int) -> Query
 
 
 def _causal(cp: Checkpoint, sides: list[Aligned], method: str) -> list[Side]:
-    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.inference.log_probs import causal_log_probs
 
     if method == "without_start":
         found = without_start(cp, [real_tokens(side.tokens) for side in sides])

@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 
 from fairshrink.errors import UserError
-from fairshrink.models.batching import causal_ids, each_masked
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.classes import log_probabilities
-from fairshrink.models.inference import compared_log_probs, sentence_embeddings, sequence_logits
+from fairshrink.models.inference.batching import causal_ids, each_masked
+from fairshrink.models.inference.log_probs import compared_log_probs
+from fairshrink.models.inference.outputs import sentence_embeddings, sequence_logits
 from fairshrink.settings import Settings
 
 Of = Callable[[Checkpoint], np.ndarray]

@@ -179,7 +179,7 @@ def _scaled(predictions: NDArray, gap: NDArray, mask: NDArray, group: str) -> li
 
 def predict(cp: Checkpoint, texts: list[str], polarity: Mapping[str, float] | None = None) -> NDArray:
     """Predicted sentiment ``[n]``: a regression's output, a classifier's expected polarity or p("positive")."""
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     if cp.head == "regression":
         return sequence_logits(cp, texts)[:, 0]

@@ -83,7 +83,7 @@ def causal_requests(cp: Checkpoint, contexts: list[Context]) -> list[list[int] |
 
 def causal_scores(cp: Checkpoint, requests: list[list[int]]) -> list[float]:
     """Mean log-probability of the tokens after the start token."""
-    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.inference.log_probs import causal_log_probs
 
     return [tie_exact_mean(each) for each in causal_log_probs(cp, requests)]
 

@@ -85,7 +85,7 @@ def conditional_requests(cp: Checkpoint, contexts: list[Context]) -> list[_Conti
 
 def conditional_scores(cp: Checkpoint, requests: list[_Continued]) -> list[float]:
     """Mean log-probability of the sentence's tokens, given the context."""
-    from fairshrink.models.inference import causal_log_probs
+    from fairshrink.models.inference.log_probs import causal_log_probs
 
     found = causal_log_probs(cp, [each.ids for each in requests])
     return [tie_exact_mean(values[-each.count :]) for each, values in zip(requests, found, strict=True)]
@@ -116,7 +116,7 @@ def entailment_requests(cp: Checkpoint, contexts: list[Context]) -> list[tuple[s
 
 def entailment_scores(cp: Checkpoint, requests: list[tuple[str, str]]) -> NDArray[np.float64]:
     """log p(entailment): the same order as p, but without its rounding near 1."""
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     logits = sequence_logits(cp, [text for text, _ in requests], [sentence for _, sentence in requests])
     own = label_index(cp.labels, "entailment", "stereoset")

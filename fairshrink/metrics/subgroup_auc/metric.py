@@ -117,7 +117,7 @@ class Settings(BaseSettings):
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per text: item, cluster, group (its identities), positive, logit, and ``mentions_…`` of each identity."""
     from fairshrink.models.classes import label_index, log_probabilities
-    from fairshrink.models.inference import sequence_logits
+    from fairshrink.models.inference.outputs import sequence_logits
 
     cp = given.checkpoint
     index = label_index(cp.labels, settings.positive, "subgroup_auc")

@@ -35,7 +35,7 @@ def scored_tokens(cp: Checkpoint, texts: Sequence[str], max_length: int | None) 
 
     Masked: all that are not special. Causal: all but the first of the sequence.
     """
-    from fairshrink.models.batching import causal_ids, encode
+    from fairshrink.models.inference.batching import causal_ids, encode
 
     if cp.head == "causal_lm":
         return [causal_ids(cp, text, max_length)[1:] for text in texts]

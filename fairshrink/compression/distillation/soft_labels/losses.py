@@ -11,10 +11,10 @@ from torch.nn import functional
 from fairshrink.contracts import LossTask
 from fairshrink.data.examples import Task
 from fairshrink.errors import UserError
-from fairshrink.models.batching import causal_ids, collate, encode
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.forward import hidden_states, token_logits
-from fairshrink.models.inference import sequence_logits
+from fairshrink.models.inference.batching import causal_ids, collate, encode
+from fairshrink.models.inference.forward import hidden_states, token_logits
+from fairshrink.models.inference.outputs import sequence_logits
 from fairshrink.training.fit import Loss
 from fairshrink.training.losses import sequence_loss
 from fairshrink.training.masking import choose_masked

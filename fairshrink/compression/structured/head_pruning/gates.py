@@ -15,8 +15,8 @@ import torch
 
 from fairshrink.log import progress
 from fairshrink.models.architecture.blocks import Block, blocks
-from fairshrink.models.batching import batches
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.inference.batching import batches
 from fairshrink.training.fit import Loss
 
 # The same on all devices: if a loss is a mean over a batch's tokens, the batch size affects the result.

@@ -10,7 +10,7 @@ import torch
 
 from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
-from fairshrink.models.sequences import check_known, padded, start_token
+from fairshrink.models.inference.sequences import check_known, padded, start_token
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding

@@ -18,10 +18,10 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from fairshrink.errors import UserError
-from fairshrink.models.batching import batches, token_budget
 from fairshrink.models.checkpoint import Checkpoint, max_tokens
-from fairshrink.models.remembered import remembered
-from fairshrink.models.sequences import check_known
+from fairshrink.models.inference.batching import batches, token_budget
+from fairshrink.models.inference.remembered import remembered
+from fairshrink.models.inference.sequences import check_known
 
 # Token ids of a continuation take up a cache of keys and values: so many tokens of prompts and answers are at once.
 BATCH_TOKENS = 4

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from fairshrink.models.architecture.blocks import blocks
-from fairshrink.models.forward import hidden_states
+from fairshrink.models.inference.forward import hidden_states
 
 ALONE = {"bert", "camembert", "distilbert", "electra", "ernie", "roberta", "roberta-prelayernorm", "xlm-roberta"}
 """Encoders whose blocks take hidden states and masks, and nothing else that counts positions."""

@@ -19,8 +19,8 @@ import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.forward import hidden_states
-from fairshrink.models.shared_prefixes import Row, before, can_share, longest_row
+from fairshrink.models.inference.forward import hidden_states
+from fairshrink.models.inference.shared_prefixes import Row, before, can_share, longest_row
 
 ATTENTION = "sdpa"
 """The attention that can be computed by row: it is one function, which all architectures call."""

@@ -1,88 +1,34 @@
-"""The only module that runs batches through a model; results are in the order of the inputs.
+"""Log-probabilities of tokens that language models give, of one model or of two at once.
 
-Every function sorts by length, pads to the right, batches to a token budget and computes only the logits it needs.
-In float32 a batched result equals one computed alone to within 1e-4. With ``checkpoint.precision == "bf16"`` the
-transformer runs under bfloat16 autocast, while language-model heads and log-softmax stay in float32.
+Every function sorts by length, batches to a token budget and computes only the logits it needs; results are in the
+order of the inputs. In float32 a batched result equals one computed alone to within 1e-4. With
+``checkpoint.precision == "bf16"`` the transformer runs under bfloat16 autocast, while language-model heads and
+log-softmax stay in float32.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import get_args
 
 import numpy as np
 import torch
 
-from fairshrink.contracts import Pooling, TaskHead
 from fairshrink.errors import UserError
-from fairshrink.log import progress
-from fairshrink.models import packed_rows, shared_prefixes
-from fairshrink.models.batching import batches, check_sequences, collate, encode, token_budget, token_ids
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.forward import hidden_states, token_logits
-from fairshrink.models.last_block import last_block, only_at, states_at
-from fairshrink.models.remembered import remembered
-from fairshrink.models.shared_prefixes import Row
+from fairshrink.models.inference import packed_rows, shared_prefixes
+from fairshrink.models.inference.batching import batches, check_sequences, collate, token_budget
+from fairshrink.models.inference.forward import hidden_states, token_logits
+from fairshrink.models.inference.last_block import last_block, states_at
+from fairshrink.models.inference.remembered import remembered
+from fairshrink.models.inference.running import arithmetic, computing, require_head, rounds, threads
+from fairshrink.models.inference.shared_prefixes import Row
 
-__all__ = [
-    "attention_received",
-    "causal_log_probs",
-    "compared_log_probs",
-    "masked_log_probs",
-    "sentence_embeddings",
-    "sequence_logits",
-    "token_ids",
-]
-
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 # Rows of vocabulary logits in memory at a time: 512 x 50,000 float32 are 100 MB.
 HEAD_ROWS = 512
 # The same for two models in float64, with what is computed from them: 64 x 50,000 are 26 MB a matrix.
 COMPARED_ROWS = 64
 Reduce = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Log-probabilities of a checkpoint and of its baseline [rows, vocabulary], target tokens [rows] -> [rows, k]."""
-
-
-@remembered
-def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> np.ndarray:
-    """Sentence vectors [n, hidden size] from the last hidden layer.
-
-    ``pooling``: "mean" over real tokens without special ones (over all if a text has only special ones), "cls" the
-    first position, "last" the last token (for causal models), "mean_all" the mean with special tokens.
-    """
-    if pooling not in POOLINGS:
-        raise UserError(f"pooling {pooling!r}: choose one of {', '.join(POOLINGS)}")
-    encoded = encode(cp, texts)
-    sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
-    none = np.zeros(cp.model.config.hidden_size)
-    vectors = [none] * len(texts)
-    with _computing(cp):
-        for rows in _rounds(cp, sequences):
-            hidden = _hidden(cp, [sequences[i] for i in rows])
-            for at, row in enumerate(rows):
-                vectors[row] = _pool(hidden[at, : len(sequences[row])], special[row], pooling).cpu().double().numpy()
-    return np.stack(vectors) if vectors else none[None, :][:0]
-
-
-@remembered
-def sequence_logits(
-    cp: Checkpoint, texts: Sequence[str], pairs: Sequence[str] | None = None, *, max_length: int | None = None
-) -> np.ndarray:
-    """Logits [n, outputs] of a regression or classification task head for texts or pairs of texts."""
-    _require(cp, ("regression", "classification"))
-    encoded = encode(cp, texts, pairs, max_length=max_length)
-    sequences, types = encoded["input_ids"], encoded.get("token_type_ids")
-    logits, last = np.zeros((len(texts), cp.model.config.num_labels)), last_block(cp.model)
-    with _computing(cp):
-        for rows in _rounds(cp, sequences):
-            inputs = collate(cp, [sequences[i] for i in rows], [types[i] for i in rows] if types else None)
-            # The classifiers of these architectures read the first position, and no other.
-            first = (torch.arange(len(rows)), torch.zeros(len(rows), dtype=torch.long))
-            with only_at(last, *first) if last else contextlib.nullcontext():
-                out = cp.model(**inputs).logits
-            logits[rows] = out.float().cpu().double().numpy()
-    return logits
 
 
 @remembered
@@ -94,13 +40,13 @@ def masked_log_probs(
     The caller puts the mask token into the sequences, or leaves it out. Identical sequences are computed once, so many
     positions of one sequence cost one forward pass.
     """
-    _require(cp, ("masked_lm",))
+    require_head(cp, ("masked_lm",))
     wanted: dict[tuple[int, ...], list[int]] = {}
     for row, ids in enumerate(sequences):
         wanted.setdefault(tuple(ids), []).append(row)
     unique, result = list(wanted), np.zeros(len(sequences))
-    with _computing(cp):
-        for batch in _rounds(cp, unique):
+    with computing(cp):
+        for batch in rounds(cp, unique):
             rows = [row for i in batch for row in wanted[unique[i]]]
             texts = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
             places = list(zip(texts, [positions[row] for row in rows], strict=True))
@@ -123,12 +69,12 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
     a probability too. Equal sequences are computed once, and so is what sequences have in common at their beginning
     where the architecture allows it, see `shared_prefixes`.
     """
-    _require(cp, ("causal_lm",))
+    require_head(cp, ("causal_lm",))
     rows = shared_prefixes.rows(cp, sequences)
     result = [np.zeros(0)] * len(sequences)
-    with _computing(cp):
+    with computing(cp):
         for alike, packed in _alike(cp, rows):
-            for batch in _rounds(cp, [row.ids for row in alike], padded=not packed):
+            for batch in rounds(cp, [row.ids for row in alike], padded=not packed):
                 chosen = [alike[i] for i in batch]
                 for row, values in zip(chosen, _of_rows(cp, chosen, packed), strict=True):
                     for text, path in row.paths.items():
@@ -152,14 +98,14 @@ def compared_log_probs(
     which ``reduce`` is called. A model that is its own baseline is run once.
     UserError for task heads other than language models', or if the two vocabularies differ in size.
     """
-    _require(cp, ("masked_lm", "causal_lm"))
+    require_head(cp, ("masked_lm", "causal_lm"))
     same = baseline.model is cp.model and (baseline.batch_share, baseline.threads) == (cp.batch_share, cp.threads)
     models = [cp] if same else [cp, baseline]
     budget = max(token_budget(each) for each in models)
     starts = np.cumsum([0, *map(len, positions)])
     found, places = [np.zeros((0, 0))], [np.zeros(0, dtype=int)]
-    with _arithmetic(cp), _arithmetic(baseline):
-        for batch in _rounds(cp, sequences, budget):
+    with arithmetic(cp), arithmetic(baseline):
+        for batch in rounds(cp, sequences, budget):
             at = torch.tensor([k for k, i in enumerate(batch) for _ in positions[i]], dtype=torch.long)
             place = torch.tensor([position for i in batch for position in positions[i]], dtype=torch.long)
             right = torch.tensor([token for i in batch for token in targets[i]], dtype=torch.long)
@@ -176,42 +122,6 @@ def compared_log_probs(
     result = np.zeros((int(starts[-1]), found[-1].shape[1]))
     result[np.concatenate(places)] = np.concatenate(found[1:])
     return result
-
-
-@remembered
-def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[np.ndarray]:
-    """How much attention each position receives: mean over layers, heads and query positions; sums to 1."""
-    result = [np.zeros(0)] * len(sequences)
-    before = cp.model.config._attn_implementation
-    cp.model.set_attn_implementation("eager")  # the fused kernels do not return weights
-    try:
-        with _computing(cp):
-            for rows in _rounds(cp, sequences):
-                inputs = collate(cp, [sequences[i] for i in rows])
-                layers = cp.model.base_model(**inputs, output_attentions=True).attentions
-                received = torch.stack([layer.float().mean(1) for layer in layers]).mean(0)
-                for at, row in enumerate(rows):
-                    n = len(sequences[row])
-                    result[row] = received[at, :n, :n].mean(0).cpu().double().numpy()
-    finally:
-        cp.model.set_attn_implementation(before)
-    return result
-
-
-def _rounds(
-    cp: Checkpoint, sequences: Sequence[Sequence[int]], budget: int | None = None, padded: bool = True
-) -> Iterator[list[int]]:
-    """The numbers of the sequences of each batch; how many are done is shown."""
-    done = 0
-    with progress("scoring", len(sequences), "texts") as show:
-        for rows in batches([len(ids) for ids in sequences], budget or token_budget(cp), padded):
-            yield rows
-            done += len(rows)
-            show(done)
-
-
-def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
-    return hidden_states(cp.model, collate(cp, sequences))
 
 
 def _alike(cp: Checkpoint, rows: Sequence[Row]) -> Iterator[tuple[list[Row], bool]]:
@@ -236,7 +146,7 @@ def _of_rows(cp: Checkpoint, rows: Sequence[Row], packed: bool) -> list[np.ndarr
         check_sequences(cp, sequences)
         hidden = packed_rows.states(cp.model, rows)
     else:
-        padded = _with_branches(cp, rows) if rows[0].branches else _hidden(cp, sequences)
+        padded = _with_branches(cp, rows) if rows[0].branches else hidden_states(cp.model, collate(cp, sequences))
         hidden = torch.cat([each[: len(ids)] for each, ids in zip(padded, sequences, strict=True)])
     # A state is asked for each token that follows it in a text.
     starts = np.cumsum([0, *map(len, sequences)]).tolist()
@@ -260,7 +170,7 @@ def _in_parts(
     cp: Checkpoint, sequences: Sequence[Sequence[int]], at: torch.Tensor, place: torch.Tensor
 ) -> torch.Tensor:
     """Hidden states [questions, hidden size] at ``place[i]`` of sequence ``at[i]``, in the checkpoint's own batches."""
-    with _threads(cp):
+    with threads(cp):
         states, questions = [], []
         for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
             number = {i: k for k, i in enumerate(rows)}
@@ -301,45 +211,3 @@ def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:
 def _all_log_probs(cp: Checkpoint, states: torch.Tensor) -> torch.Tensor:
     with torch.autocast(cp.device.type, enabled=False):
         return token_logits(cp.model, states).double().log_softmax(1)
-
-
-def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.Tensor:
-    hidden = hidden.float()
-    if pooling == "cls":
-        return hidden[0]
-    if pooling == "last":
-        return hidden[-1]
-    real = [i for i, flag in enumerate(special) if not flag]
-    return hidden[real].mean(0) if pooling == "mean" and real else hidden.mean(0)
-
-
-def _require(cp: Checkpoint, heads: tuple[TaskHead, ...]) -> None:
-    if cp.head not in heads:
-        raise UserError(f"this needs a model with the task head {' or '.join(heads)}, this one has {cp.head!r}")
-
-
-@contextlib.contextmanager
-def _computing(cp: Checkpoint) -> Iterator[None]:
-    """Inference mode with the checkpoint's precision and number of threads."""
-    with _threads(cp), _arithmetic(cp):
-        yield
-
-
-@contextlib.contextmanager
-def _arithmetic(cp: Checkpoint) -> Iterator[None]:
-    """Inference mode with the checkpoint's precision; one autocast context, so that weights are cast once."""
-    cp.model.eval()
-    bf16 = cp.precision == "bf16"
-    with torch.inference_mode(), torch.autocast(cp.device.type, torch.bfloat16, enabled=bf16):
-        yield
-
-
-@contextlib.contextmanager
-def _threads(cp: Checkpoint) -> Iterator[None]:
-    """The checkpoint's own number of threads, if it has one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(cp.threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,0 +1,1 @@
+"""Running models: batches and what they share, outputs, log-probabilities, continuations."""
