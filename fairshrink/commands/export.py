@@ -1,7 +1,7 @@
-"""Write a checkpoint as a plain transformers folder, with a model card.
+"""Write a checkpoint in a format of other libraries, with a model card.
 
-Compressed weights become dense ones: the folder is as large as the uncompressed model, and gives the same outputs,
-which is checked by reading it with plain transformers. README.md has the recipe, the ledger, and a study's scores.
+transformers: a folder that plain transformers loads; compressed weights become dense ones. The outputs of what was
+written are compared with the checkpoint's first. README.md has the recipe, the ledger, and a study's scores.
 """
 
 from __future__ import annotations
@@ -9,18 +9,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fairshrink.exporting import format as formats
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder in results/baselines or results/compressed")
     parser.add_argument("folder", metavar="FOLDER", help="where to write; it must not exist")
+    parser.add_argument(
+        "--format", choices=formats.names(), default=formats.DEFAULT, help="default: a plain transformers folder"
+    )
+    parser.add_argument("--weights", metavar="TYPE", help="type of the weights, where a format has several")
     parser.add_argument("--study", help="study file: the model card gets what its results say of the checkpoint")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the folder. Raises UserError if plain transformers could not hold the model."""
+    """Write the folder. Raises UserError if the format cannot hold the model."""
     from fairshrink.exporting.checkpoint import export
 
-    export(options.checkpoint, Path(options.folder), options.study)
-    print(f"{options.folder}: read back by plain transformers, the outputs are the same")
+    folder = Path(options.folder)
+    written = export(options.checkpoint, folder, options.study, form=options.format, weights=options.weights)
+    print(f"{options.folder}: {written.said}")
     return 0

@@ -1,1 +1,1 @@
-"""Checkpoints for people who do not have fairshrink: plain transformers folders with a model card."""
+"""Checkpoints for people who do not have fairshrink: folders in formats of other libraries, with a model card."""

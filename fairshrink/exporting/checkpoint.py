@@ -1,4 +1,4 @@
-"""A checkpoint for people who do not have fairshrink: a plain transformers folder with a model card."""
+"""A checkpoint for people who do not have fairshrink: a folder in a format of theirs, with a model card."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairshrink.errors import UserError
+from fairshrink.exporting import format as formats
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from fairshrink.exporting.written import Written
 
 LEDGER = {
     "params": "parameters",
@@ -23,32 +26,48 @@ LEDGER = {
 }
 
 
-def export(checkpoint: Path | str, folder: Path, study: Path | str | None = None) -> None:
-    """Write ``folder``, which must not exist; nothing is left of it if anything fails. Raises UserError."""
+def export(
+    checkpoint: Path | str,
+    folder: Path,
+    study: Path | str | None = None,
+    *,
+    form: str = formats.DEFAULT,
+    weights: str | None = None,
+) -> Written:
+    """Write ``folder``, which must not exist; nothing is left of it if anything fails. Raises UserError.
+
+    ``form``: the name of a format; ``weights``: one of its types of weights, by default its first.
+    """
     from fairshrink.models import checkpoint as checkpoints
-    from fairshrink.models import plain
 
     source = Path(checkpoint)
     if folder.exists():
         raise UserError(f"{folder} exists already: name a new folder")
     if not (source / "checkpoint.json").is_file():
         raise UserError(f"{source}: not a checkpoint; name a folder in results/baselines or results/compressed")
+    if form not in formats.names():
+        raise UserError(f"there is no format '{form}'; write one of {', '.join(formats.names())}")
+    writer = formats.load(form)
+    weights = weights or writer.WEIGHTS[0]
+    if weights not in writer.WEIGHTS:
+        raise UserError(f"{form} has no weights '{weights}'; write one of {', '.join(writer.WEIGHTS)}")
     record = _record(source)
     scores = _scores(study, record) if study else None
     building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     building.mkdir(parents=True)
     try:
-        plain.write(checkpoints.load(source), building)
-        (building / "README.md").write_text(card(source.name, record, scores), encoding="utf-8")
+        written = writer.write(checkpoints.load(source), building, weights)
+        (building / "README.md").write_text(card(source.name, record, scores, written.form), encoding="utf-8")
         building.rename(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    return written
 
 
-def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
-    """The model card: where the weights come from, what the compression did, what a study measured."""
+def card(name: str, record: dict[str, Any], scores: DataFrame | None, form: str) -> str:
+    """The model card: ``form`` of the weights, where they come from, what compression did, what a study measured."""
     identity = record.get("identity", {})
-    lines = [f"# {name}", "", _FORM, "", "## Recipe", ""]
+    lines = [f"# {name}", "", form, "", "## Recipe", ""]
     lines += [f"- {what}: {identity[key]}" for key, what in _IDENTITY.items() if identity.get(key) not in (None, "")]
     lines += _settings(record)
     lines += [f"- key of the checkpoint: {record.get('key', 'unknown')}"]
@@ -65,7 +84,6 @@ def card(name: str, record: dict[str, Any], scores: DataFrame | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-_FORM = "Weights are dense here, whatever form the compression stores; removed heads and neurons are there as zeros."
 _IDENTITY = {
     "model": "model",
     "task": "task",

@@ -103,11 +103,11 @@ def test_what_plain_transformers_has_no_place_for_is_refused_and_leaves_nothing(
 
 def test_the_model_card_has_recipe_ledger_and_scores():
     row = {"metric": "seat", "statistic": "mean|d", "group": "all", "value": 0.25, "ci_low": 0.125, "ci_high": 0.5}
-    text = exporting.card("tiny-svd", RECORD, pd.DataFrame([row | {"baseline_value": 0.75}]))
+    text = exporting.card("tiny-svd", RECORD, pd.DataFrame([row | {"baseline_value": 0.75}]), "Weights are dense.")
     assert "- all settings of svd: parameters_kept 0.5, scope encoder\n" in text
     assert "- method: svd" in text and "- key of the checkpoint: 0123456789ab" in text
     assert "| bits per weight as stored | 4.5 |" in text and "| parameters | 1,000 |" in text
-    assert "mean\\|d" in text and "0.125 to 0.5" in text
+    assert "mean\\|d" in text and "\n\nWeights are dense.\n\n" in text and "0.125 to 0.5" in text
 
 
 def test_folders_that_exist_and_folders_that_are_no_checkpoints_are_refused(tmp_path):
@@ -116,3 +116,7 @@ def test_folders_that_exist_and_folders_that_are_no_checkpoints_are_refused(tmp_
         exporting.export(source, tmp_path)
     with pytest.raises(UserError, match="not a checkpoint"):
         exporting.export(tmp_path / "nothing", tmp_path / "plain")
+    with pytest.raises(UserError, match="no format 'exe'; write one of transformers"):
+        exporting.export(source, tmp_path / "plain", form="exe")
+    with pytest.raises(UserError, match="transformers has no weights 'q4_0'; write one of stored"):
+        exporting.export(source, tmp_path / "plain", weights="q4_0")

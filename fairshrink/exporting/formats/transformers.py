@@ -1,0 +1,25 @@
+"""A folder that plain transformers loads: config.json, model.safetensors, the tokenizer.
+
+Compressed weights become dense ones: it is as large as the uncompressed model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairshrink.exporting.written import Written
+
+if TYPE_CHECKING:
+    from fairshrink.models.checkpoint import Checkpoint
+
+WEIGHTS = ("stored",)
+_FORM = "Weights are dense here, whatever form the compression stores; removed heads and neurons are there as zeros."
+
+
+def write(cp: Checkpoint, folder: Path, weights: str) -> Written:
+    """Fill an empty folder. UserError if plain transformers has no place for the model, or computes anything else."""
+    from fairshrink.models import plain
+
+    plain.write(cp, folder)
+    return Written(_FORM, "read back by plain transformers, the outputs are the same")
