@@ -19,8 +19,8 @@ from fairshrink.planning.modules import PACKAGE, External, Place, all_modules, e
 from fairshrink.planning.reading import RESOURCES, data_file, is_in
 from fairshrink.planning.scopes import Function, Reader, Scopes, children
 
-APART = frozenset({"api", "commands", "documenting", "explaining", "planning", "upkeep"})
-"""Folders of code that no job reaches: they plan, explain, document and maintain artifacts. Not examined."""
+APART = frozenset({"api", "commands", "documenting", "explaining", "exporting", "planning", "upkeep"})
+"""Folders of code that no job reaches: they plan, explain, document, export and maintain artifacts. Not examined."""
 _ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
