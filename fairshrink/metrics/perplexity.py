@@ -18,11 +18,12 @@ Unbiased model: Does not exist.
 Random model: A uniform one has the size of the vocabulary as perplexity, and `score` −log of it. Random weights are
     about as bad: the control `random_init` says how bad.
 Limits: Perplexities depend on the tokenizer and on the text: compare within a model only.
-Data: Any UTF-8 text file that the study names.
+Data: Any UTF-8 text file that the study names; of a table with tabs between its columns the one that `column` says.
 Use:
     - metric: perplexity
       sample: 200
-      data: {text: {download: texts, file: additional_resources/hutto_ICWSM_2014/tweets_GroundTruth.txt}}
+      column: 2
+      data: {text: {download: texts, file: hutto_ICWSM_2014/tweets_GroundTruth.txt}}
 """
 
 from __future__ import annotations

@@ -53,6 +53,29 @@ def test_lines_end_where_other_readers_end_them(tmp_path):
     assert found == {f"text.txt/{number:07d}": line for number, line in ((1, inside), (2, "h"), (3, "i"), (5, "j"))}
 
 
+def test_a_table_gives_the_text_of_its_column_and_never_its_ids_and_numbers(models, tmp_path):
+    rows = ["1_1\t0.4\tThe doctor is kind.", '1_2\t-0.15\tPeople are "poor".', "", "1_3\t1.5\t A woman was slicing. "]
+    given = text(tmp_path, rows, "rated.txt")
+    plain = text(tmp_path, ["The doctor is kind.", 'People are "poor".', "", "A woman was slicing."], "rated_plain.txt")
+    for module, name in ((perplexity, "tiny_llama"), (pseudo_perplexity, "tiny_bert")):
+        found = module.score(Scoring(models[name], given), module.Settings(column=2))
+        expected = module.score(Scoring(models[name], plain), module.Settings())
+        np.testing.assert_array_equal(found[["nll", "tokens", "characters"]], expected[["nll", "tokens", "characters"]])
+        with pytest.raises(UserError, match=r"rated.txt is a table, 3 columns .* `column:` .* 0 to 2"):
+            module.score(Scoring(models[name], given), module.Settings())
+
+
+def test_rows_without_the_column_are_named_and_indented_text_is_no_table(tmp_path):
+    ragged = text(tmp_path, ["1\t0.4\tkind", "2\t0.1"])["text"]
+    with pytest.raises(UserError, match=r"text.txt, line 2: no column 2 .* has 2; fix"):
+        lines(ragged, "perplexity", perplexity.Settings(column=2))
+    with pytest.raises(UserError, match=r"text.txt, line 2: nothing in column 1"):
+        lines(text(tmp_path, ["1\tkind", "2\t \t"])["text"], "perplexity", perplexity.Settings(column=1))
+    for harmless in (["\tkind", "\tpoor"], ["a\tb", "plain"], ["one\tline"]):
+        found = lines(text(tmp_path, harmless)["text"], "perplexity", perplexity.Settings())
+        assert list(found.values()) == [each.strip() for each in harmless]
+
+
 def test_trap_a_long_text_is_scored_with_a_stride_and_each_token_once(models, tmp_path):
     cp = models["tiny_llama"]
     line = "He said that the engineer bought a red car. She said that the teacher sold the blue house."

@@ -31,6 +31,12 @@ CLUSTERS: tuple[str, ...] = ("cluster",)
 class TextSettings(Settings):
     """Which lines are scored, and how long ones are cut."""
 
+    column: int | None = Field(
+        None,
+        ge=0,
+        description="files are tables with tabs between columns: which column has the text, counted from 0; whole "
+        "lines if not given",
+    )
     sample: int | None = Field(None, ge=1, description="number of lines, drawn at random; all if not given")
     seed: int = Field(0, ge=0, description="seed of the sample")
     window: int | None = Field(
@@ -54,20 +60,48 @@ def windows(count: int, size: int, step: int) -> Iterator[tuple[int, int, int]]:
 
 
 def lines(files: Iterable[Path], metric: str, settings: TextSettings) -> dict[str, str]:
-    """The drawn lines that are not empty, by their names. UserError for files that are no text."""
+    """The drawn lines that are not empty, by their names. UserError for files that are no text, or not this column."""
     found: dict[str, str] = {}
     seen: set[str] = set()
     for path in map(Path, files):
         if path.name in seen:
             raise UserError(f"{metric}: two files are called {path.name}; name each file once")
         seen.add(path.name)
-        for number, line in numbered_lines(path, metric, "text"):
-            found[f"{path.name}/{number:07d}"] = line.strip()
+        listed = list(numbered_lines(path, metric, "text"))
+        if settings.column is None:
+            _refuse_table(path, metric, [line for _, line in listed])
+        for number, line in listed:
+            found[f"{path.name}/{number:07d}"] = _text(line, settings.column, f"{metric}: {path}, line {number}")
     if not found:
         raise UserError(f"{metric}: `text` of `data` has no line with text")
     chosen = sorted(np.random.default_rng(settings.seed).permutation(len(found))[: settings.sample].tolist())
     names = list(found)
     return {names[i]: found[names[i]] for i in chosen}
+
+
+def _text(line: str, column: int | None, where: str) -> str:
+    """The text of a line, or what its column says; UserError where that is nothing."""
+    if column is None:
+        return line.strip()
+    fields = line.split("\t")
+    if column >= len(fields):
+        raise UserError(
+            f"{where}: no column {column} (`column`, counted from 0), as it has {len(fields)}; fix the file"
+        )
+    if not fields[column].strip():
+        raise UserError(f"{where}: nothing in column {column} (`column`, counted from 0); fix the file")
+    return fields[column].strip()
+
+
+def _refuse_table(path: Path, metric: str, listed: Sequence[str]) -> None:
+    """UserError for lines that all have equally many tabs: scored whole, ids and numbers would count as text."""
+    tabs = {line.strip().count("\t") for line in listed}
+    if len(listed) > 1 and len(tabs) == 1 and tabs != {0}:
+        last = tabs.pop()
+        raise UserError(
+            f"{metric}: {path} is a table, {last + 1} columns with tabs between them; write `column:` with the number "
+            f"of the one with the text, 0 to {last}"
+        )
 
 
 def table(texts: dict[str, str], nll: Sequence[float], tokens: Sequence[int], vocabulary: int) -> pd.DataFrame:
