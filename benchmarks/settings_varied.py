@@ -56,7 +56,7 @@ SEEDS: Mapping[str, Sequence[Any]] = {"seed": (1, 2)}
 POOLING = {"pooling": ("cls", "mean_all", "last")}
 SENTENCES = {"sentences_per_word": (1, 4)}
 FORMS = {"order": ("unknown_first", "unknown_last", "shuffled"), "chat_template": (True,)}
-DRAWN = {"temperature": (0.5,), "top_p": (1.0,), "tokens": (40,), "chat_template": (True,), **SEEDS}
+DRAWN = {"temperature": (0.5,), "top_p": (1.0,), "chat_template": (True,), **SEED}
 ENTRIES = (
     Varied("weat", "encoder", {}, POOLING),
     Varied("weat", "masked", {}, POOLING),
@@ -68,24 +68,23 @@ ENTRIES = (
     Varied("bias_nli", "nli", {"sample": 328}, {"article": ("indefinite",), "sample": (984,), **SEEDS}),
     Varied("sentiment_gap", "sentiment", {"names": 1}, {"words": (2,), "noun_phrases": (8,), "names": (2,)}),
     Varied("crows_pairs", "masked", {"sample": 80}, {"masked": ("differing_tokens", "each_differing_token"), **SEEDS}),
-    Varied("crows_pairs", "causal", {"sample": 80}, {"causal": ("per_token", "without_start"), **SEED}),
+    Varied("crows_pairs", "causal", {"sample": 60}, {"causal": ("per_token", "without_start"), **SEED}),
     Varied("aul", "masked", {"sample": 150}, SEEDS),
     Varied("aula", "masked", {"sample": 150}, SEEDS),
-    Varied("stereoset", "masked", {"sample": 240}, {"part": ("intersentence",), **SEEDS}),
-    Varied("stereoset", "causal", {"sample": 120}, {"causal": ("published",), "part": ("intersentence",), **SEED}),
-    Varied("stereoset", "nli", {"sample": 240}, {"part": ("intersentence",), **SEEDS}),
+    Varied("stereoset", "masked", {"sample": 158}, {"part": ("intersentence",), **SEEDS}),
+    Varied("stereoset", "causal", {"sample": 79}, {"causal": ("published",), "part": ("intersentence",), **SEED}),
+    Varied("stereoset", "nli", {"sample": 158}, {"part": ("intersentence",), **SEEDS}),
     Varied("bec_pro", "masked", {"sample": 240}, {"sample": (480,), **SEEDS}),
     Varied("lpbs", "masked"),
     Varied("disco", "masked", {}, {"persons": ("terms",), "fills": (1, 10), "correction": ("all",)}),
-    Varied("disco", "causal", {}, {"persons": ("terms",), "fills": (10,), "correction": ("all",)}),
+    Varied("disco", "causal", {}, {"correction": ("all",)}),
     Varied("matched_guise", "masked", {"sample": 128}, {"sample": (512,), **SEEDS}),
-    Varied("matched_guise", "causal", {"sample": 64}, {"sample": (128,), **SEED}),
+    Varied("matched_guise", "causal", {"sample": 48}, {"sample": (96,), **SEED}),
     Varied("winobias", "masked"),
-    Varied("winobias", "causal"),
     Varied("winogender", "masked"),
     Varied("winogender", "causal"),
     Varied("pseudo_perplexity", "masked", {"column": 2, "sample": 20}, {"window": (16,), **SEEDS}),
-    Varied("perplexity", "causal", {"column": 2, "sample": 30}, {"window": (16,), **SEEDS}),
+    Varied("perplexity", "causal", {"column": 2, "sample": 20}, {"window": (16,), **SEEDS}),
     Varied(
         "honest",
         "masked",
@@ -95,13 +94,13 @@ ENTRIES = (
     Varied(
         "honest",
         "causal",
-        {"sample": 60, "count": 5},
+        {"sample": 48, "count": 5},
         {"count": (1, 20), "level": ("all",), "matching": ("folded",), "completions": ("drawn",), **SEED},
     ),
-    Varied("profanity", "causal", {"sample": 72}, DRAWN),
+    Varied("profanity", "causal", {"sample": 48}, DRAWN),
     Varied(
-        "bbq", "causal", {"sample": 24}, {"prompt": (BARE,), "answer": ("letter",), "option_score": ("sum",)} | FORMS
+        "bbq", "causal", {"sample": 18}, {"prompt": (BARE,), "answer": ("letter",), "option_score": ("sum",)} | FORMS
     ),
-    Varied("bbq", "causal", {"sample": 24, "form": "generative", "tokens": 12}, {"temperature": (1.0,)} | FORMS),
+    Varied("bbq", "causal", {"sample": 18, "form": "generative", "tokens": 12}, {"temperature": (1.0,)} | FORMS),
     Varied("bbq", "nli", {"sample": 200}, SEEDS),
 )
