@@ -7,6 +7,9 @@ BIN := .venv/bin
 CORES ?= all
 UV := 0.13.9
 STUDY ?= config.yaml
+# The environment is complete if this file is there. It is named by the contents of what it was made from: modification times
+# say nothing of it after a checkout, in a copy, or in a worktree that shares the environment.
+READY := .venv/ready-$(shell cat envs/requirements.lock envs/requirements-torch.txt | sha256sum | cut -c -12)
 # If it is set, as in many containers, the many short processes here spend more time compiling than working.
 unexport PYTHONDONTWRITEBYTECODE
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
@@ -44,8 +47,9 @@ gc: env ## list, ask, then remove what no study of any branch or tag needs
 
 env: .venv/installed ## the environment alone: what the lock file names, and the command `fairshrink`
 
-.venv/ready: envs/requirements.lock envs/requirements-torch.txt
+$(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	@rm -f .venv/ready*
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r envs/requirements.lock
@@ -54,7 +58,7 @@ env: .venv/installed ## the environment alone: what the lock file names, and the
 	@touch $@
 
 # Editable and without dependencies, which the lock file has installed; nothing is downloaded.
-.venv/installed: .venv/ready pyproject.toml
+.venv/installed: $(READY) pyproject.toml
 	$(BIN)/uv pip install --quiet --offline --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

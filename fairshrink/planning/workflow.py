@@ -16,7 +16,7 @@ from typing import Any, NoReturn, get_args
 from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import TERMINAL, log, shown
-from fairshrink.planning import arrivals, grid, package_files, plan, plan_files, studies, warm
+from fairshrink.planning import arrivals, environment, grid, package_files, plan, plan_files, studies, warm
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, leftovers, places, published, run_lock
 from fairshrink.store.layout import MARKER
@@ -51,6 +51,9 @@ def prepare(workflow: Any, config: dict[str, Any]) -> tuple[Path, plan.Plan]:
         _remove_invalid_records(made)
     else:
         made = _with_invalid_due(made)
+    said = environment.outdated(Path(workflow.basedir)) if made.jobs else None
+    if said:
+        log(said)
     path = plan_files.write(made)
     os.environ[PLAN_VARIABLE] = str(path)
     return path, made

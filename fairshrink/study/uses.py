@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fairshrink.contracts import Fitting, Part, Removal, Selective, TaskHead
 from fairshrink.data.faults import TableError
+from fairshrink.data.quotes import doubtful
 from fairshrink.data.table import Table, TableReference
 from fairshrink.data.tables import examples, find, read
 from fairshrink.models import folder as model_folder
@@ -209,6 +210,8 @@ def read_table(use: TableUse, root: Path, mistakes: list[Mistake]) -> Found | No
             reason = f"{error.filename or name} cannot be read ({error.strerror}); change its permissions"
             mistakes.append(_mistake(f"{use.key}.file", reason))
         else:
+            doubts = TableError(*doubtful(str(path), found, table))
+            mistakes += _of_table(use, doubts)
             rows += len(found.rows)
             numbers += [float(label) for label in found.columns.get("label", ()) if not table.labels]
     return Found(rows, (min(numbers), max(numbers)) if numbers else None)

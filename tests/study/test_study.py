@@ -228,6 +228,17 @@ def test_studies_that_ship_are_valid(file):
     assert found.metrics
 
 
+def test_no_study_needs_bfloat16_but_that_for_a_gpu():
+    files = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+    used = {}
+    for file in files:
+        read = load(file)
+        trained = [getattr(task.settings, "precision", "fp32") for task in read.tasks.values()]
+        used[file.name] = {*trained, *(metric.keys.precision for metric in read.metrics)}
+    assert used.pop("llm.yaml") == {"fp32", "bf16"}
+    assert set(map(frozenset, used.values())) == {frozenset({"fp32"})} and len(used) > 3
+
+
 def test_good_study_expands_lists_to_a_grid(folder):
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(study()))

@@ -82,6 +82,39 @@ def test_semicolons_are_named_and_can_be_set(folder):
     assert planned(folder, separated)
 
 
+def tsv(folder, *texts):
+    (folder / "local/t.tsv").write_text("sentence\tstars\n" + "".join(f"{text}\t1\n" for text in texts))
+
+    def change(content, **more):
+        content["downloads"]["reviews"]["path"] = "local/t.tsv"
+        for name in ("sentiment", "mlm", "lm"):
+            content["tasks"][name]["train"].update({"file": "t.tsv", "format": "tsv"} | more)
+
+    return change
+
+
+def test_quotes_that_a_program_has_put_around_the_fields_of_a_tsv(folder):
+    change = tsv(folder, "He ran.", '"She said ""no"" to it."', '"She said:"', '"""No,"" she said."')
+    reason, remedy = mistakes(folder, change)["tasks.lm.train.quoting"]
+    assert "t.tsv, lines 3, 5: the text is in quotes, with quotes inside written twice" in reason
+    assert "`quoting: true`" in remedy and "`quoting: false`" in remedy
+    for said in (True, False):
+        assert planned(folder, lambda content: change(content, quoting=said))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ['"No," she said.', '"She said ""no""."'],  # quotes that people write
+        ['"He ran."', '"She ran."'],  # a quotation, or a program's: nothing is written twice
+        ['""', '"He ran."'],
+        ["He ran 5\" far.", "He ran."],
+    ],
+)
+def test_quotes_that_belong_to_a_text(folder, texts):
+    assert planned(folder, tsv(folder, *texts))
+
+
 def test_a_path_below_home(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder / "local"))
     assert planned(folder, lambda c: c["downloads"]["reviews"].update(path="~/reviews.csv"))
