@@ -25,6 +25,6 @@ def doubtful(name: str, found: Examples, table: TableFormat) -> Iterator[Fault]:
         if all(ENCLOSED.fullmatch(str(text)) for text in quoted.values()):
             lines = [row + 1 + table.header for row, text in quoted.items() if '""' in str(text)[1:-1]]
             if lines:
-                reason = f'{name}, {places("line", lines)}: the {role} is in quotes, with quotes inside written twice'
+                reason = f"{name}, {places('line', lines)}: the {role} is in quotes, with quotes inside written twice"
                 remedy = "write `quoting: true` if a program has put them around the fields, `quoting: false` if not"
                 yield Fault("quoting", reason, remedy)

@@ -14,6 +14,7 @@ from typing import Any
 
 from fairshrink.contracts import TaskHead
 from fairshrink.models import gguf_header
+from fairshrink.models.against_config import misfits
 from fairshrink.models.json_files import read_object
 from fairshrink.models.support import supported
 from fairshrink.models.traits import names_token
@@ -23,8 +24,6 @@ CONFIG = "config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 """Files of which AutoTokenizer makes a fast tokenizer."""
-WORDS = ("word_embeddings.weight", "embed_tokens.weight", "wte.weight", "embed_in.weight", "tok_embeddings.weight")
-"""Embeddings that have a row for each word of the vocabulary."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 SPECIAL = ("unk_token", "bos_token", "eos_token", "cls_token", "sep_token", "mask_token")
 """Tokens that are put into texts, or that texts may have; the padding token is chosen when the model is loaded."""
@@ -107,12 +106,13 @@ def _reasons(
     if config is None:
         yield f"{CONFIG} is not a JSON object; get the file again"
         return
+    unreadable = list(_weights(folder, here))
+    misfitting = [] if unreadable else list(misfits(_headers(folder), config))
     if quantized:
         config.pop("quantization_config", None)
     for head in heads:
         yield from supported(config, head)
-    unreadable = list(_weights(folder, here))
-    yield from unreadable or _other_vocabulary(folder, config)
+    yield from unreadable or misfitting
     if not set(TOKENIZERS) & set(here) and tokenizer:
         yield f"it has no tokenizer; add the files of its tokenizer ({TOKENIZERS[0]}) from where the model is from"
     else:
@@ -186,18 +186,6 @@ def _weights(folder: Path, here: list[str]) -> Iterator[str]:
         yield _no_weights(folder, here)
     for name in names:
         yield from _cut_off(folder / name)
-
-
-def _other_vocabulary(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    """Embeddings of words of another number than config.json says."""
-    said = config.get("vocab_size")
-    for name, each in _headers(folder).items():
-        rows = each["shape"][0] if each.get("shape") else None
-        if isinstance(said, int) and name.endswith(WORDS) and rows != said:
-            yield (
-                f"{name} has {rows} rows in the file, and config.json says vocab_size {said}; take the config.json "
-                "that belongs to the file"
-            )
 
 
 def _no_weights(folder: Path, here: list[str]) -> str:

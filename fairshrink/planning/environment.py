@@ -31,7 +31,9 @@ def outdated(root: Path) -> str | None:
         if Path(sys.prefix).resolve() == (root / ".venv").resolve()
         else f"`{sys.executable} -m pip install -r {LOCKED[0]} -r {LOCKED[1]}` updates it"
     )
-    return f"{sys.prefix}: this environment is not what {LOCKED[0]} names: {', '.join(differing[:NAMED])}{rest}; {remedy}"
+    return (
+        f"{sys.prefix}: this environment is not what {LOCKED[0]} names: {', '.join(differing[:NAMED])}{rest}; {remedy}"
+    )
 
 
 def differences(wanted: Iterable[Requirement], installed: Mapping[str, str]) -> list[str]:

@@ -55,6 +55,7 @@ def share(paths: Iterable[str], root: Path = Path()) -> Shared:
     wanted = {path: pointer_object(pointer) for path, pointer in pointers.recorded(root).items()}
     storage = Storage(root)
     try:
+        remote = storage.remote  # also where nothing is recorded yet, so that nothing is asked of it
         found = _survey(storage, wanted)
         size = sum(storage.size(each) or 0 for each in found.to_upload)
         storage.upload(found.to_upload)
@@ -64,11 +65,11 @@ def share(paths: Iterable[str], root: Path = Path()) -> Shared:
         raise UserError(f"{error}. {remedy}. What has arrived stays there; call again to continue.") from error
     if unsent:
         raise UserError(
-            f"{storage.remote.name}: {len(unsent)} of {len(found.to_upload)} objects are missing there or incomplete "
-            f"although the upload reported no error, e.g. {storage.remote.address(min(unsent))}. Call again."
+            f"{remote.name}: {len(unsent)} of {len(found.to_upload)} objects are missing there or incomplete "
+            f"although the upload reported no error, e.g. {remote.address(min(unsent))}. Call again."
         )
     return Shared(
-        remote=storage.remote.name,
+        remote=remote.name,
         recorded=len(wanted),
         artifacts=found.artifacts,
         objects=len(found.to_upload),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairshrink.contracts import AnyMetric, Precision, Scoring, TaskHead
 from fairshrink.errors import UserError
-from fairshrink.models.folder import config_of
+from fairshrink.models.folder import config_of, wrong
 from fairshrink.models.traits import traits
 from fairshrink.registry import CATALOG
 from fairshrink.scoring import abilities, hub_models
@@ -112,6 +112,8 @@ def check_data(metric: str, data: Mapping[str, Sequence[Path]]) -> None:
 def _published(
     folder: Path, gguf_file: str | None, model: str, metric: str, choice: Choice, settings: Settings
 ) -> Checkpoint:
+    if reasons := wrong(folder, (), gguf_file):
+        raise UserError(f"{model}: {'; '.join(reasons)}")
     head: TaskHead = "causal_lm"
     labels: tuple[str, ...] = ()
     if not gguf_file and choice.head in (None, "classification"):

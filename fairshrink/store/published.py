@@ -37,7 +37,7 @@ def show_study(published: Path, output: Path, study: str) -> bool:
 def _track(tables: Path, output: Path, study: str) -> None:
     """Small files of a study's headline numbers under names that stay, for git and for `dvc metrics` and `dvc plots`.
 
-    ``metrics/<study>.json``, and in ``plots/<study>/`` a table of bias by sparsity for each metric and task.
+    ``metrics/<study>.json``, and in ``plots/<study>/<task>/`` a table of bias by sparsity for each metric.
     """
     texts = {}
     if (tables / "headline.json").is_file():
@@ -50,9 +50,9 @@ def _track(tables: Path, output: Path, study: str) -> None:
             written = csv.DictWriter(buffer, PLOTTED, extrasaction="ignore", lineterminator="\n")
             written.writeheader()
             written.writerows(row for row in rows if (row["task"], row["metric"]) == (task, metric))
-            texts[f"plots/{study}/{task}_{metric}.csv"] = buffer.getvalue()
-    for old in (output / "plots" / study).glob("*.csv"):
-        if f"plots/{study}/{old.name}" not in texts:
+            texts[f"plots/{study}/{task}/{metric}.csv"] = buffer.getvalue()
+    for old in (output / "plots" / study).rglob("*.csv"):
+        if old.relative_to(output).as_posix() not in texts:
             old.unlink()
     for name, text in texts.items():
         path = output / name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from fairshrink.errors import UserError
 from fairshrink.log import log
@@ -45,6 +45,7 @@ def check(
     if study.name in TAKEN:
         reason = f"'{study.name}' is the name of a folder of results, beside which those of a study are"
         mistakes.append(Mistake("study", reason, f"another name, for example `{study.name}_study`"))
+    _check_output(study, mistakes)
     _check_downloads(study, mistakes)
     for name, model in study.models.items():
         refer(model.download, downloads, f"models.{name}.download", "download", mistakes)
@@ -97,6 +98,22 @@ def _check_spelling(section: str, names: Iterable[str], mistakes: list[Mistake])
             remedy = f"at most {LONGEST_NAME} letters, digits, -, _ and dots inside, for example"
             safe = "".join(each if each.isalnum() or each in "-_." else "-" for each in name).strip("-.")
             mistakes.append(Mistake(f"{section}.{name}", reason, f"{remedy} `{safe[:40] or 'name'}`"))
+
+
+def _check_output(study: Study, mistakes: list[Mistake]) -> None:
+    """Tables and figures are put where nothing else is kept."""
+    place = PurePath(study.output)
+    reason = ""
+    if any(part.startswith(".") for part in place.parts):
+        reason = "a hidden folder, where other programs keep their own"
+    elif place.parts[:1] in ((PurePath(FOLDERS["download"]).name,), ("fairshrink",)):
+        reason = f"in {place.parts[0]}/, which has a purpose of its own"
+    elif place.parts[:1] == ("results",) and len(place.parts) > 1 and place.parts[1] in TAKEN:
+        reason = "a folder of results, beside which those of a study are"
+    elif any(each.exists() and not each.is_dir() for each in (Path(place), *Path(place).parents)):
+        reason = "a file, and a folder is needed"
+    if reason:
+        mistakes.append(Mistake("output", f"'{study.output}' is {reason}", "another folder, or leave it out"))
 
 
 def _check_downloads(study: Study, mistakes: list[Mistake]) -> None:

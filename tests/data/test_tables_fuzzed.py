@@ -146,8 +146,8 @@ def encoded(draw: random.Random, table: Made, lines: list[str]) -> bytes:
     encoding = draw.choice(choices)
     if encoding not in ("utf-8-sig", "utf-8") or draw.random() < 0.3:
         table.keys["encoding"] = encoding
-    if content.startswith("\ufeff"):
-        content = "\ufeff" + content  # the first is the mark
+    if content.startswith("\ufeff") and encoding in ("utf-8", "utf-16-le"):
+        content = "\ufeff" + content  # the first is the mark, which the other encodings write themselves
     data = content.encode(encoding)
     return gzip.compress(data) if draw.random() < 0.2 else data
 
@@ -225,6 +225,10 @@ def damage_of_separated(draw: random.Random, table: Made, lines: list[str]) -> t
     kind = draw.choice(kinds)
     if kind in ("longer", "shorter") and len(table.rows) == 1 and not first:
         return None
+    if kind == "shorter" and number == 0 and not first and len(row) - 1 in table.keys["columns"].values():
+        return None  # the first row says how many columns there are: one that is named is missing
+    if kind == "shorter" and row[:-1] == [""] and not table.keys["quoting"]:
+        return None  # a field that is empty and alone cannot be written without quotes
     if kind == "longer":
         lines[number] = line([*row, ""])
         # The first row says how many there are where nothing else does.

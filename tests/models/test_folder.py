@@ -5,6 +5,9 @@ import shutil
 
 import pytest
 import tiny
+import torch
+import zoo
+from safetensors.torch import load_file, save_file
 from tiny_study import stub_model
 
 from fairshrink.models.folder import wrong
@@ -117,6 +120,39 @@ def test_embeddings_of_another_number_than_config_json_says(folder):
     config(folder, vocab_size=size + 3)
     reason = one(folder)
     assert f"word_embeddings.weight has {size} rows in the file, and config.json says vocab_size {size + 3}; " in reason
+
+
+@pytest.mark.parametrize("said", [1, 3])
+def test_blocks_of_another_number_than_config_json_says(folder, said):
+    config(folder, num_hidden_layers=said)
+    assert f"2 blocks (bert.encoder.layer.…) are in the file, and config.json says {said}; take the" in one(folder)
+
+
+def test_a_block_that_is_missing_in_the_middle(folder):
+    path = folder / "model.safetensors"
+    save_file({k: v for k, v in load_file(path).items() if "layer.0." not in k}, path)
+    assert "1 blocks (bert.encoder.layer.…) are in the file, and config.json says 2; " in one(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.bool, torch.float8_e4m3fn])
+def test_codes_of_quantized_weights_are_not_taken_for_weights(folder, kind):
+    path, names = folder / "model.safetensors", ("query.weight", "key.weight")
+    save_file({k: v.to(kind) if k.endswith(names) else v for k, v in load_file(path).items()}, path)
+    reason = one(folder)
+    assert "key.weight and 3 more in the file: numbers of type " in reason and "`quantization_config`" in reason
+    config(folder, quantization_config={"quant_method": "gptq"})
+    assert not any("codes of quantized weights" in each for each in wrong(folder, ("masked_lm",)))
+
+
+def test_a_model_that_reads_fewer_tokens_than_a_text_has(folder):
+    config(folder, max_position_embeddings=8)
+    assert "reads 8 tokens at most" in one(folder)
+
+
+@pytest.mark.parametrize("name", [*zoo.ENCODERS, *zoo.VARIANTS, *zoo.CAUSAL, *zoo.ENCODER_DECODERS])
+def test_nothing_is_wrong_with_models_of_all_architectures(name, tmp_path):
+    head = next(head for head in ("masked_lm", "causal_lm", "encoder") if zoo.has_class(name, head))
+    assert wrong(zoo.model_folder(name, head, tmp_path), (head,)) == []
 
 
 def test_no_tokenizer_and_no_json(folder):

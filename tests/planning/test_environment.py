@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from tiny_study import ROOT, study, workspace
+from tiny_study import ROOT, look, study, workspace
 
 from fairshrink.planning import environment
 
@@ -100,7 +100,7 @@ UV = """#!/bin/sh
 echo "uv $*" >> "$CALLS"
 case "$*" in *requirements.lock*) [ ! -e fails ] || { echo "no such version" >&2; exit 1; } ;; esac
 """
-UPDATED = ["venv", "install uv", "requirements.lock", "requirements-torch.txt", "transformers", "editable"]
+UPDATED = ["-m venv", "uv==", "requirements.lock", "requirements-torch.txt", "transformers", "editable"]
 
 
 @pytest.fixture
@@ -176,8 +176,6 @@ class TestMake:
 def test_a_run_says_what_is_outdated_and_goes_on(tmp_path):
     folder = workspace(tmp_path / "clone", study())
     lock = folder / environment.LOCKED[0]
-    from tiny_study import look
-
     assert "is not what" not in look(folder).stderr
     lock.write_text(lock.read_text().replace("\ntransformers==", "\ntransformers==9."))
     done = look(folder)

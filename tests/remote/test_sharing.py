@@ -320,6 +320,11 @@ def test_missing_folder_or_bucket_is_not_taken_for_an_empty_one(ours, remote):
 def test_without_a_remote_the_message_says_how_to_add_one(ours):
     with pytest.raises(UserError, match=r"no default remote.*dvc remote add -d storage"):
         sharing.share([], ours)
+    for pointer in ours.rglob("*-*.dvc"):  # also where there is nothing to share yet
+        pointer.unlink()
+    assert not pointers.recorded(ours)
+    with pytest.raises(UserError, match=r"no default remote.*dvc remote add -d storage"):
+        sharing.share([], ours)
     shutil.rmtree(ours / ".dvc")
     with pytest.raises(UserError, match="dvc init"):
         sharing.share([], ours)

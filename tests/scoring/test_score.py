@@ -113,6 +113,19 @@ def test_settings_that_do_not_suit_the_model_are_refused_before_it_is_loaded(cal
         assert status == 1 and re.search(message, error.replace(f"{tmp_path}/", "")), error
 
 
+def test_files_that_are_wrong_are_named_with_their_remedy(folder, call, tmp_path):
+    for file, content, message in (
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid", "a git-lfs pointer.*git lfs pull"),
+        ("model.safetensors", b"", "model.safetensors is no safetensors file.*get the file again"),
+        ("config.json", b"[]", "config.json is not a JSON object"),
+    ):
+        shutil.copytree(folder / "model", tmp_path / "m", dirs_exist_ok=True)
+        (tmp_path / "m" / "checkpoint.json").unlink(missing_ok=True)
+        (tmp_path / "m" / file).write_bytes(content)
+        status, _, error = call(tmp_path / "m", "--metric", "weat")
+        assert status == 1 and error.count("\n") == 1 and re.search(message, error), error
+
+
 def test_heads_are_those_of_the_config(tmp_path):
     def told(**config):
         (tmp_path / "config.json").write_text(json.dumps(config))

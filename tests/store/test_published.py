@@ -50,13 +50,25 @@ def test_two_studies_are_side_by_side_and_the_last_one_is_in_front(tmp_path):
     assert (out / "tables/r.csv").read_text() == "b"
     assert (out / "metrics/one.json").read_text() == '{"t": {"m": 1}}' and not (out / "metrics/two.json").exists()
     assert shown(out / "plots") == {
-        "one/lm_weat.csv": "sparsity,value,model,method\n0,0.5,bert,none\n0.5,0.4,bert,random\n",
-        "one/nli_weat.csv": "sparsity,value,model,method\n0,0.1,bert,none\n",
+        "one/lm/weat.csv": "sparsity,value,model,method\n0,0.5,bert,none\n0.5,0.4,bert,random\n",
+        "one/nli/weat.csv": "sparsity,value,model,method\n0,0.1,bert,none\n",
     }
     less = publish(tmp_path, "c", {"tables/bias_by_sparsity.csv": SPARSITY.replace("bert,nli,weat,none,0,0.1\n", "")})
     published.show_study(less, out, "one")
-    assert [each.name for each in (out / "plots/one").iterdir()] == ["lm_weat.csv"]
+    assert [each.relative_to(out).as_posix() for each in out.rglob("plots/**/*.csv")] == ["plots/one/lm/weat.csv"]
     assert not published.show_study(tmp_path / "none", out, "three") and not (out / "three").exists()
+
+
+def test_tasks_and_metrics_whose_names_run_together_have_a_plot_each(tmp_path):
+    rows = "".join(
+        f"bert,{task},{metric},none,0,{value}\n" for task, metric, value in (("a_b", "c", 1), ("a", "b_c", 2))
+    )
+    tables = {"tables/bias_by_sparsity.csv": SPARSITY.splitlines(keepends=True)[0] + rows}
+    published.show_study(publish(tmp_path, "a", A | tables), tmp_path / "out", "one")
+    found = {
+        path.relative_to(tmp_path / "out/plots/one"): path.read_text() for path in tmp_path.rglob("plots/**/*.csv")
+    }
+    assert {str(name): text.split(",")[-3] for name, text in found.items()} == {"a_b/c.csv": "1", "a/b_c.csv": "2"}
 
 
 def test_other_files_are_kept(tmp_path):

@@ -108,7 +108,7 @@ def test_quotes_that_a_program_has_put_around_the_fields_of_a_tsv(folder):
         ['"No," she said.', '"She said ""no""."'],  # quotes that people write
         ['"He ran."', '"She ran."'],  # a quotation, or a program's: nothing is written twice
         ['""', '"He ran."'],
-        ["He ran 5\" far.", "He ran."],
+        ['He ran 5" far.', "He ran."],
     ],
 )
 def test_quotes_that_belong_to_a_text(folder, texts):
@@ -253,6 +253,32 @@ def test_names_that_can(folder, name):
         content["compressions"] = []
 
     assert planned(folder, renamed)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (".git", "a hidden folder"),
+        ("results/.x", "a hidden folder"),
+        ("data/tables", "in data/"),
+        ("./data", "in data/"),
+        ("fairshrink", "in fairshrink/"),
+        ("results/scores", "a folder of results"),
+        ("results/tables/x", "a folder of results"),
+        ("config.yaml/x", "a file"),
+        ("config.yaml", "a file"),
+    ],
+)
+def test_tables_are_put_where_nothing_else_is_kept(folder, monkeypatch, output, reason):
+    monkeypatch.chdir(folder)
+    assert planned(folder).output == "results"
+    assert f"'{output}' is {reason}" in mistakes(folder, lambda content: content.update(output=output))["output"][0]
+
+
+@pytest.mark.parametrize("output", ["results", "results/mine/", "here", ".", "my docs/été"])
+def test_other_folders_for_tables(folder, monkeypatch, output):
+    monkeypatch.chdir(folder)
+    assert planned(folder, lambda content: content.update(output=output))
 
 
 def test_a_file_that_is_named_twice(folder):

@@ -254,8 +254,8 @@ def test_from_scratch_through_dvc_the_bytes_are_the_same(finished, tmp_path):
     run(folder, "dvc", "plots", "show", "-o", "plots")
     assert (folder / "plots" / "index.html").is_file()
     drawn = json.loads(run(folder, "dvc", "plots", "show", "--json").stdout)
-    assert sorted(name.rsplit("/", 1)[-1] for name in drawn["data"]) == sorted(
-        each.name for each in folder.glob("results/plots/tiny/*.csv")
+    assert sorted(drawn["data"]) == sorted(
+        each.relative_to(folder).as_posix() for each in folder.glob("results/plots/tiny/*/*.csv")
     )
     numbers = compared_by_dvc(folder)
     assert numbers["workspace"] == numbers["commits"] == [1.5]
