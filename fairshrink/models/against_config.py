@@ -38,10 +38,10 @@ def _codes(headers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     ]
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        kind = headers[found[0]]["dtype"]
         yield (
-            f"{found[0]}{more} in the file: numbers of type {headers[found[0]]['dtype']}, codes of quantized weights, and "
-            "config.json has no `quantization_config` that says what they stand for; save the model in float32, "
-            "float16 or bfloat16"
+            f"{found[0]}{more} in the file: numbers of type {kind}, codes of quantized weights, and config.json has no "
+            "`quantization_config` that says what they stand for; save the model in float32, float16 or bfloat16"
         )
 
 

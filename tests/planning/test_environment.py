@@ -1,4 +1,4 @@
-"""An environment that is not what the lock file names is said by a run, and updated by make, whatever the times of files."""
+"""An environment that is not what the lock file names is said by a run and updated by make, whatever files' times."""
 
 import os
 import shutil

@@ -99,7 +99,7 @@ def test_quotes_that_a_program_has_put_around_the_fields_of_a_tsv(folder):
     assert "t.tsv, lines 3, 5: the text is in quotes, with quotes inside written twice" in reason
     assert "`quoting: true`" in remedy and "`quoting: false`" in remedy
     for said in (True, False):
-        assert planned(folder, lambda content: change(content, quoting=said))
+        assert planned(folder, lambda content, said=said: change(content, quoting=said))
 
 
 @pytest.mark.parametrize(
