@@ -15,6 +15,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions
 
 from fairshrink.errors import UserError
+from fairshrink.models.inference.vocabulary import in_parts
 
 
 def hidden_states(model: torch.nn.Module, inputs: dict[str, torch.Tensor], **options: Any) -> torch.Tensor:
@@ -30,7 +31,7 @@ def token_logits(model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
     Each position is treated alone, as all language-model heads do; gradients flow. UserError for a model whose forward
     pass does not run its transformer exactly once.
     """
-    with _answering(model, states[None]) as asked:
+    with _answering(model, states[None]) as asked, in_parts(model.get_output_embeddings()):
         shape = torch.zeros((1, len(states)), dtype=torch.long, device=states.device)
         logits = model(input_ids=shape).logits
     if len(asked) != 1 or logits.shape[:2] != shape.shape:
