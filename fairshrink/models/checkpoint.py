@@ -25,6 +25,7 @@ from fairshrink.contracts import Precision, StoredType, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models import half_weights, own_labels, reference, weights_file
 from fairshrink.models.inference.memo import Memo
+from fairshrink.models.parts import parts
 from fairshrink.models.pretrained import Published, plain_lengths, quiet, read_folder, read_gguf, read_tokenizer
 from fairshrink.models.task_heads import TASK_HEADS, build, with_head
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-FORMAT = 1
+FORMAT, READABLE = 2, (1, 2)
+"""The format that is written, and those that are read."""
 UNLIMITED = 1_000_000
 """Tokens of a text for models with relative positions, if their tokenizer names no limit either."""
 
@@ -89,7 +91,7 @@ def load(path: Path | str, *, precision: Precision = "fp32", device: str = "cpu"
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _incomplete(path, error) from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in READABLE:
         raise UserError(
             f"{path}/checkpoint.json: format {metadata.get('format')}, expected {FORMAT}: delete it and run again"
         )
@@ -137,7 +139,7 @@ def save(checkpoint: Checkpoint, folder: Path | str) -> None:
         for name, value in model.state_dict().items()
         if name not in _shared(model)
     }
-    weights_file.write(tensors, folder, plain=not checkpoint.structure)
+    weights_file.write(tensors, parts(model), folder, plain=not checkpoint.structure)
     config = model.config.to_diff_dict()
     for private in [key for key in config if key.startswith("_")]:
         del config[private]

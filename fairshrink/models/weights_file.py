@@ -1,8 +1,11 @@
-"""The weights of a checkpoint on disk: a safetensors file whose tensors are dense, or sparse where that is smaller.
+"""The weights of a checkpoint on disk: safetensors files whose tensors are dense, or sparse where that is smaller.
 
-A dense checkpoint whose modules are those of its config is in ``model.safetensors``, as transformers writes it. Every
-other one is in ``compressed.safetensors``: there plain transformers finds no weights and says so, whatever class is
-asked for. Under the usual name it would initialize the weights that it misses and carry on with a warning at most.
+There is a file for each part of the model (`parts`): what a compression left alone has the same bytes in baseline and
+compressed checkpoint, and is kept once by a store that knows files by their contents. A dense checkpoint whose modules
+are those of its config is in ``model-PART.safetensors`` with an index, as transformers writes large models. Every other
+one is in ``compressed-PART.safetensors`` without one: there plain transformers finds no weights and says so, whatever
+class is asked for. By an index it would initialize the weights that it misses and carry on with a warning at most.
+Checkpoints of format 1 have one file, ``model.safetensors`` or ``compressed.safetensors``, and are read as they are.
 
 A matrix is sparse in the file where this takes fewer bits than all its entries: instead of NAME there are NAME.bitmask
 (uint8, one bit for each entry in order, the lowest of each byte first: whether it is not zero) and NAME.values (the
@@ -11,8 +14,9 @@ entries that are not zero, in order). This loses nothing, and a matrix is only e
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +24,12 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME as INDEX
 
 from fairshrink.errors import UserError
 
-PLAIN, OWN = "model.safetensors", "compressed.safetensors"
+PLAIN, OWN = "model", "compressed"
+"""How the names of the files begin."""
 BITMASK, VALUES = ".bitmask", ".values"
 
 
@@ -34,58 +40,98 @@ def stored_bits(shape: tuple[int, ...], nonzero: int, bits: int) -> int:
     return min(size * bits, sparse) if len(shape) > 1 else size * bits
 
 
-def write(tensors: Mapping[str, torch.Tensor], folder: Path, *, plain: bool) -> None:
-    """Write tensors on the CPU into a folder; ``plain``: whether the modules are those of the config."""
-    written = {part: value for name, each in tensors.items() for part, value in _parts(name, each)}
-    plain = plain and written.keys() == tensors.keys()
-    path = folder / (PLAIN if plain else OWN)
-    (folder / (OWN if plain else PLAIN)).unlink(missing_ok=True)
-    save_file(written, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # safetensors makes it readable only for the owner
+def write(tensors: Mapping[str, torch.Tensor], parts: Mapping[str, str], folder: Path, *, plain: bool) -> None:
+    """Write tensors on the CPU into a folder, in place of the weights that are there.
+
+    ``parts``: which part of the model each belongs to; ``plain``: whether the modules are those of the config.
+    """
+    sparse = {name for name, each in tensors.items() if _is_smaller_sparse(each)}
+    kind = PLAIN if plain and not sparse else OWN
+    for old in [*_files(folder, OWN), *_files(folder, PLAIN), folder / INDEX]:
+        old.unlink(missing_ok=True)
+    index = {}
+    for part in sorted({parts[name] for name in tensors}):
+        file = f"{kind}-{part}.safetensors"
+        held: dict[str, torch.Tensor] = {}
+        for name in [name for name in tensors if parts[name] == part]:
+            held |= _halves(name, tensors[name]) if name in sparse else {name: tensors[name]}
+        save_file(held, folder / file, metadata={"format": "pt"})
+        (folder / file).chmod(0o644)  # safetensors makes it readable only for the owner
+        index |= dict.fromkeys(held, file)
+    if kind == PLAIN:
+        size = sum(each.numel() * each.element_size() for each in tensors.values())
+        text = json.dumps({"metadata": {"total_size": size}, "weight_map": index}, indent=2, sort_keys=True)
+        (folder / INDEX).write_text(text + "\n", encoding="utf-8")
 
 
 def fill(model: torch.nn.Module, folder: Path, shared: set[str]) -> None:
     """Copy the weights in a folder into a model, one tensor at a time.
 
-    ``shared``: entries of its state that are another's memory, which the file leaves out. UserError where the file has
-    other tensors than the model; SafetensorError or OSError where it cannot be read.
+    ``shared``: entries of its state that are another's memory, which the files leave out. UserError where the files
+    have other tensors than the model; SafetensorError or OSError where they cannot be read.
     """
-    path = folder / OWN if (folder / OWN).exists() else folder / PLAIN
+    places = _places(folder)
     expected = {name: value for name, value in model.state_dict().items() if name not in shared}
-    with safe_open(path, framework="pt") as file:
-        present = set(file.keys())
-    sparse = {name for name in expected if name + BITMASK in present}
-    parts = {each + part for each in sparse for part in (BITMASK, VALUES)}
-    wrong = sorted(present ^ (expected.keys() - sparse | parts))
-    for name, target in expected.items():
-        # Opened anew each time: what has been read of a file stays in the process's memory until it is closed.
-        with safe_open(path, framework="pt") as file, torch.no_grad():
-            if not wrong and not _copy(file, name, target, name in sparse):
-                wrong = [name]
+    sparse = {name for name in expected if name + BITMASK in places}
+    halves = {name + half for name in sparse for half in (BITMASK, VALUES)}
+    wrong = sorted(places.keys() ^ (expected.keys() - sparse | halves))
+    if not wrong:
+        wrong = [name for name, target in expected.items() if not _copy(places, name, target)]
     if wrong:
         raise UserError(
             f"{folder}: weights and structure do not match (at {wrong[0]}): delete the folder and run again"
         )
 
 
-def _parts(name: str, value: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-    nonzero = int(torch.count_nonzero(value))
+def _places(folder: Path) -> dict[str, Path]:
+    """Which file each stored tensor is in. OSError if there is none; UserError for a tensor that is in two."""
+    found: dict[str, Path] = {}
+    files = _files(folder, OWN) or _files(folder, PLAIN)
+    if not files:
+        raise FileNotFoundError(f"no file {PLAIN}-*.safetensors or {OWN}-*.safetensors")
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+        if twice := sorted(names & found.keys()):
+            raise UserError(f"{folder}: {twice[0]} is in two files: delete the folder and run again")
+        found |= dict.fromkeys(names, path)
+    return found
+
+
+def _files(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"{kind}*.safetensors"))
+
+
+def _is_smaller_sparse(value: torch.Tensor) -> bool:
     bits = value.element_size() * 8
-    if stored_bits(tuple(value.shape), nonzero, bits) == value.numel() * bits:
-        yield name, value
-        return
+    return stored_bits(tuple(value.shape), int(torch.count_nonzero(value)), bits) < value.numel() * bits
+
+
+def _halves(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
     mask = value.flatten() != 0
-    yield name + BITMASK, torch.from_numpy(np.packbits(mask.numpy(), bitorder="little"))
-    yield name + VALUES, value.flatten()[mask]
+    bitmask = torch.from_numpy(np.packbits(mask.numpy(), bitorder="little"))
+    return {name + BITMASK: bitmask, name + VALUES: value.flatten()[mask]}
 
 
-def _copy(file: Any, name: str, target: torch.Tensor, sparse: bool) -> bool:
-    """Copy a tensor of the file; False if it does not fit."""
-    if not sparse:
-        value = file.get_tensor(name)
-        if value.shape == target.shape:
-            target.copy_(value)
-        return value.shape == target.shape
+def _copy(places: Mapping[str, Path], name: str, target: torch.Tensor) -> bool:
+    """Copy a tensor of the files; False if it does not fit.
+
+    A file is opened for one tensor: what has been read of it stays in the process's memory until it is closed.
+    """
+    sparse = name not in places
+    path = places[name + BITMASK if sparse else name]
+    with safe_open(path, framework="pt") as file, torch.no_grad():
+        return _copy_sparse(file, name, target) if sparse else _copy_dense(file, name, target)
+
+
+def _copy_dense(file: Any, name: str, target: torch.Tensor) -> bool:
+    value = file.get_tensor(name)
+    if value.shape == target.shape:
+        target.copy_(value)
+    return bool(value.shape == target.shape)
+
+
+def _copy_sparse(file: Any, name: str, target: torch.Tensor) -> bool:
     bitmask, values = file.get_tensor(name + BITMASK), file.get_tensor(name + VALUES)
     if len(bitmask) != -(-target.numel() // 8):
         return False

@@ -5,9 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from compression_case import compress, logits, reread, tiny
+from compression_case import compress, logits, reread, tensor_bytes, tensors_in, tiny
 from every_architecture import ALL, built
-from safetensors.torch import load_file
 
 from fairshrink.errors import UserError
 from fairshrink.models.architecture.blocks import linear_names
@@ -134,7 +133,7 @@ def test_a_tied_output_layer_uses_the_codes_of_the_embeddings(name, head, tmp_pa
     after = compress("linear_quantization", tiny(name, tmp_path, head), bits=4, embeddings=True)
     found = [each for each in after.model.modules() if isinstance(each, TiedLinear | TiedEmbedding)]
     assert len(found) == 1 and isinstance(found[0], TiedLinear)
-    stored = reread(after, tmp_path / "after") and load_file(tmp_path / "after" / "compressed.safetensors")
+    stored = reread(after, tmp_path / "after") and tensors_in(tmp_path / "after")
     words = before.model.get_input_embeddings().num_embeddings
     shapes = sorted(tuple(each.shape) for each in stored.values() if len(each) == words and each.ndim == 2)
     assert shapes == [(words, 1), (words, 16)]
@@ -159,13 +158,12 @@ def test_bytes_on_disk_follow_the_bits(method, settings, limit, tmp_path):
     dense = sum(4 * cp.model.get_submodule(name).weight.numel() for name in names)
     after = compress(method, copy.deepcopy(cp), **settings)
     reread(after, tmp_path / "after")
-    stored = load_file(tmp_path / "after" / "compressed.safetensors")
+    stored = tensors_in(tmp_path / "after")
     mine = sum(
         each.nbytes for key, each in stored.items() if key.rpartition(".")[0] in names and not key.endswith("bias")
     )
     assert mine <= limit * dense
-    raw = (tmp_path / "after" / "compressed.safetensors").read_bytes()
-    assert measure(after, after)["disk_bytes"] == len(raw) - 8 - int.from_bytes(raw[:8], "little")
+    assert measure(after, after)["disk_bytes"] == tensor_bytes(tmp_path / "after")
     assert ledger(after, cp)["effective_bits"] <= 32 * limit
 
 

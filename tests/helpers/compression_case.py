@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from task_case import task_of
 from tiny import LABELS, SENTENCES, tiny_bert, tiny_llama, tiny_roberta
 
@@ -93,6 +94,20 @@ def logits(cp: Checkpoint) -> torch.Tensor:
 def reread(cp: Checkpoint, folder: Path) -> Checkpoint:
     checkpoints.save(cp, folder)
     return checkpoints.load(folder)
+
+
+def tensors_in(folder: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a checkpoint's files; no two have one name."""
+    files = [load_file(each) for each in sorted(folder.glob("*.safetensors"))]
+    tensors = {name: value for each in files for name, value in each.items()}
+    assert len(tensors) == sum(map(len, files)) > 0
+    return tensors
+
+
+def tensor_bytes(folder: Path) -> int:
+    """What a checkpoint's files hold besides their headers."""
+    raw = [each.read_bytes() for each in folder.glob("*.safetensors")]
+    return sum(len(each) - 8 - int.from_bytes(each[:8], "little") for each in raw)
 
 
 def weights(cp: Checkpoint, names: list[str]) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ import tiny
 import torch
 import transformers
 import zoo
+from compression_case import tensor_bytes
 from gguf_files import write_gguf
 
 from fairshrink.errors import UserError
@@ -114,7 +115,7 @@ def test_bfloat16_is_rounded_once_and_halves_the_file(tmp_path):
     sizes = {}
     for name, cp in (("full", full), ("half", half)):
         checkpoints.save(cp, tmp_path / name)
-        sizes[name] = (tmp_path / name / "model.safetensors").stat().st_size
+        sizes[name] = tensor_bytes(tmp_path / name)
     again = checkpoints.load(tmp_path / "half")
     assert sizes["half"] < 0.6 * sizes["full"]
     for name, value in again.model.state_dict().items():
@@ -180,9 +181,16 @@ def test_unreadable_checkpoints_are_user_errors(tmp_path):
     with pytest.raises(UserError, match="not a complete checkpoint"):
         checkpoints.load(tmp_path / "absent")
     path = tiny.tiny_bert("encoder", tmp_path / "cut")
-    weights = path / "model.safetensors"
+    weights = path / "model-attention.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match="not a complete checkpoint"):
+        checkpoints.load(path)
+    weights.unlink()
+    with pytest.raises(UserError, match=r"do not match \(at .*attention"):
+        checkpoints.load(path)
+    for each in path.glob("*.safetensors"):
+        each.unlink()
+    with pytest.raises(UserError, match=r"not a complete checkpoint \(no file model-\*"):
         checkpoints.load(path)
     path = tiny.tiny_bert("encoder", tmp_path / "old")
     about = json.loads((path / "checkpoint.json").read_text())

@@ -32,7 +32,8 @@ def fresh(folder, head="regression", make=tiny.tiny_bert):
 
 def digest(cp, folder):
     checkpoints.save(cp, folder)
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    files = sorted(folder.glob("*.safetensors"))
+    return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
 
 
 def quiet(message):

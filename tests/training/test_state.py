@@ -455,7 +455,7 @@ def test_the_stage_leaves_a_complete_artifact_and_no_state(tmp_path, monkeypatch
     record = artifacts.read_provenance(path)
     assert record["key"] == described.recipe.key
     assert record["files"] == artifacts.file_digests(path) == undisturbed_files(tmp_path)
-    assert {"config.json", "model.safetensors", "checkpoint.json"} <= record["files"].keys()
+    assert {"config.json", "model-attention.safetensors", "checkpoint.json"} <= record["files"].keys()
     assert record["ledger"]
 
 
