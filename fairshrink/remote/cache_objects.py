@@ -33,6 +33,11 @@ class Objects:
         return Path(self._repo.cache.local.path)
 
     @property
+    def links(self) -> bool:
+        """Whether files of the working tree are hardlinks to objects, where that is possible."""
+        return self.exists and next(iter(self._repo.cache.local.cache_types), None) == "hardlink"
+
+    @property
     def is_own(self) -> bool:
         """Whether the cache is inside the repository; one outside may serve other repositories too."""
         return self.folder.resolve().is_relative_to(self.root.resolve())

@@ -66,7 +66,7 @@ def _linked(path: str, root: Path) -> list[str]:
 
 
 def _add(paths: list[str], root: Path) -> bool:
-    command = [sys.executable, "-m", "dvc", "add", *paths]
+    command = [sys.executable, "-m", "fairshrink.remote.recording", *paths]
     environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
     if done.returncode != 0:

@@ -36,7 +36,7 @@ def counted(place: Path) -> int:
 def test_weights_are_counted_by_the_headers_of_files(folder, tmp_path):
     one = counted(folder / "local/bert")
     assert model_folder.weights(folder / "local/bert") == one > 10_000
-    tiny.tiny_bert("masked_lm", tmp_path / "m", max_position_embeddings=64)
+    tiny.in_one_file(tiny.tiny_bert("masked_lm", tmp_path / "m", max_position_embeddings=64))
     (tmp_path / "m/model.safetensors").rename(tmp_path / "m/model-1.safetensors")
     assert model_folder.weights(tmp_path / "m") is None
     parts = {"weight_map": {"a": "model-1.safetensors", "b": "model-1.safetensors"}}

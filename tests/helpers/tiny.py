@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from fairshrink.models import checkpoint as checkpoints
@@ -69,6 +70,16 @@ def _write(config, tokenizer, head: str, folder: Path, labels, seed: int) -> Pat
                 torch.nn.init.normal_(parameter, std=0.1)
     checkpoints.save(checkpoints.Checkpoint(model, tokenizer, head, labels), folder)
     return Path(folder)
+
+
+def in_one_file(folder: Path) -> Path:
+    """The same folder with all weights in model.safetensors, as small models are published."""
+    parts = sorted(folder.glob("model-*.safetensors"))
+    tensors = {name: value for part in parts for name, value in load_file(part).items()}
+    for each in (*parts, folder / "model.safetensors.index.json"):
+        each.unlink()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def _words() -> list[str]:

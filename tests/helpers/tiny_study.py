@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from tiny import SENTENCES, tiny_bert, tiny_llama
+from tiny import SENTENCES, in_one_file, tiny_bert, tiny_llama
 
 from fairshrink.planning import warm
 
@@ -55,9 +55,9 @@ def write_data(folder: Path, models: tuple[str, ...] = ("bert", "llama")) -> Non
     for name in {"bert", "llama"} - set(models):
         stub_model(folder / name, name)
     if "bert" in models:
-        tiny_bert("masked_lm", folder / "bert", max_position_embeddings=64)
+        in_one_file(tiny_bert("masked_lm", folder / "bert", max_position_embeddings=64))
     if "llama" in models:
-        tiny_llama("causal_lm", folder / "llama")
+        in_one_file(tiny_llama("causal_lm", folder / "llama"))
     draw = random.Random(5)
     texts = [f"{draw.choice(SENTENCES)} {draw.choice(SENTENCES)}" for _ in range(60)]
     with (folder / "reviews.csv").open("w", newline="") as stream:

@@ -17,7 +17,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 +
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    return tiny.tiny_bert("masked_lm", tmp_path_factory.mktemp("saved") / "bert")
+    return tiny.in_one_file(tiny.tiny_bert("masked_lm", tmp_path_factory.mktemp("saved") / "bert"))
 
 
 @pytest.fixture

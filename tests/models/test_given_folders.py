@@ -9,7 +9,7 @@ import quantized_files
 import torch
 from compression_case import logits
 from safetensors.torch import load_file, save_file
-from tiny import tiny_llama
+from tiny import in_one_file, tiny_llama
 
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
@@ -31,7 +31,7 @@ FORMS = {
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
-    return tiny_llama("causal_lm", tmp_path_factory.mktemp("original") / "llama")
+    return in_one_file(tiny_llama("causal_lm", tmp_path_factory.mktemp("original") / "llama"))
 
 
 def read(folder: Path, original: checkpoints.Checkpoint, file: str | None = None) -> checkpoints.Checkpoint:
@@ -75,7 +75,7 @@ def test_the_ledger_counts_the_files_of_the_maker(source, tmp_path):
 
 def test_a_plain_folder_counts_as_it_is_stored(source, tmp_path):
     original = checkpoints.load(source)
-    smaller = tiny_llama("causal_lm", tmp_path / "half", num_hidden_layers=1)
+    smaller = in_one_file(tiny_llama("causal_lm", tmp_path / "half", num_hidden_layers=1))
     tensors = {name: value.half() for name, value in load_file(smaller / "model.safetensors").items()}
     save_file(tensors, smaller / "model.safetensors", metadata={"format": "pt"})
     given = read(smaller, original)

@@ -7,7 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 from hub_server import fetched, hub_server
-from tiny import tiny_bert
+from tiny import in_one_file, tiny_bert
 from tiny_study import stub_model
 
 import fairshrink
@@ -23,7 +23,7 @@ COMMIT = "c" * 40
 def folder(tmp_path_factory):
     """A masked language model as transformers saves it, the checkpoint made of it, and pairs to score."""
     made = tmp_path_factory.mktemp("score")
-    tiny_bert("masked_lm", made / "model")
+    in_one_file(tiny_bert("masked_lm", made / "model"))
     checkpoints.save(checkpoints.from_source(made / "model", head="masked_lm", trained=False), made / "checkpoint")
     rows = [f",{more},{less},{direction},{kind}" for more, less, direction, kind in PAIRS]
     (made / "pairs.csv").write_text("\n".join([",sent_more,sent_less,stereo_antistereo,bias_type", *rows]) + "\n")
