@@ -28,7 +28,8 @@ def parts(model: torch.nn.Module) -> dict[str, Part]:
     """
     roles: dict[str, Part] = dict.fromkeys(_word_embeddings(model), "embeddings")
     for block in blocks(model):
-        roles |= dict.fromkeys(block.linears, "attention") | dict.fromkeys(block.feed_forward, "feed_forward")
+        for name in block.linears:
+            roles[name] = "feed_forward" if name in block.feed_forward else "attention"
     return {name: _nearest(name, roles) for name in model.state_dict()}
 
 

@@ -49,7 +49,7 @@ def write(tensors: Mapping[str, torch.Tensor], parts: Mapping[str, str], folder:
     kind = PLAIN if plain and not sparse else OWN
     for old in [*_files(folder, OWN), *_files(folder, PLAIN), folder / INDEX]:
         old.unlink(missing_ok=True)
-    index = {}
+    index: dict[str, str] = {}
     for part in sorted({parts[name] for name in tensors}):
         file = f"{kind}-{part}.safetensors"
         held: dict[str, torch.Tensor] = {}
