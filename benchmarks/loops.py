@@ -25,7 +25,15 @@ from typing import Any
 import numpy as np
 import torch
 from metrics import matmul_rate, product_rate
-from published_loops import Values, each_sentence, one_batch, one_by_one, padded, unit
+from published_loops import (
+    Values,
+    crows_pairs_script,
+    each_sentence,
+    one_batch,
+    padded,
+    stereoset_of_bias_bench,
+    unit,
+)
 from useful_work import Work, counted
 
 from fairshrink.metrics._shared.association import read_tests
@@ -38,7 +46,7 @@ from fairshrink.metrics.stereoset import contexts, filling
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.classes import probabilities
-from fairshrink.models.inference import batching, last_block, log_probs, outputs, shared_prefixes
+from fairshrink.models.inference import batching, log_probs, outputs, packed_texts, shared_prefixes
 
 Scores = Callable[[], Values]
 
@@ -88,13 +96,13 @@ def _masked(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
         return [float(each.sum()) for each in crows_pairs.log_probabilities(cp, masked)]
 
     row = _rows(cp, repetitions)
-    row("CrowS-Pairs, masked", "its published script", ours_in_pairs, lambda: one_by_one(cp, masked, False))
-    row("StereoSet, masked", "bias-bench", ours_in_sets, lambda: one_by_one(cp, requests, True))
+    row("CrowS-Pairs, masked", "its published script", ours_in_pairs, lambda: crows_pairs_script(cp, masked))
+    row("StereoSet, masked", "bias-bench", ours_in_sets, lambda: stereoset_of_bias_bench(cp, requests))
     row(
         "CrowS-Pairs, masked",
-        "every position of the last block",
+        "padded texts, every position of the last block",
         ours_in_pairs,
-        _without(ours_in_pairs, last_block, "ALONE"),
+        _without(ours_in_pairs, packed_texts, "ALONE"),
     )
     row("CrowS-Pairs, masked", "as few batches as can be", ours_in_pairs, _in_few_batches(ours_in_pairs))
     row("StereoSet, masked", "as few batches as can be", ours_in_sets, _in_few_batches(ours_in_sets))

@@ -1,7 +1,7 @@
 """The loops of published programs, written anew: one text at a time, or batches that are padded to their longest.
 
 They get the tokens that fairshrink has, except where whole texts are scored, which both sides tokenize; the vocabulary
-is computed at every position, and no gradients are, though some of the programs leave them on.
+is computed at every position, and gradients in the script of CrowS-Pairs alone, though others leave them on too.
 """
 
 from __future__ import annotations
@@ -15,17 +15,27 @@ from fairshrink.models.checkpoint import Checkpoint
 Values = list[float]
 
 
-@torch.inference_mode()
-def one_by_one(cp: Checkpoint, groups: list[list[Query]], probabilities: bool) -> Values:
-    """Each masked text alone, the whole vocabulary at each of its positions."""
+def crows_pairs_script(cp: Checkpoint, groups: list[list[Query]]) -> Values:
+    """Each masked text alone, the log-softmax of its mask; the script leaves gradients on."""
     found = []
     for queries in groups:
-        values = []
+        total = 0.0
         for query in queries:
-            logits = cp.model(input_ids=torch.tensor([query.sequence])).logits
-            chosen = logits.softmax(-1) if probabilities else logits.log_softmax(-1)
-            values.append(chosen[0, query.position, query.target].item())
-        found.append(float(np.mean(values) if probabilities else np.sum(values)))
+            with torch.enable_grad():
+                logits = cp.model(input_ids=torch.tensor([query.sequence])).logits[0]
+                total += logits[query.position].log_softmax(0)[query.target].item()
+        found.append(total)
+    return found
+
+
+@torch.inference_mode()
+def stereoset_of_bias_bench(cp: Checkpoint, groups: list[list[Query]]) -> Values:
+    """Each masked text alone, the softmax at each of its positions."""
+    found = []
+    for queries in groups:
+        every = [cp.model(input_ids=torch.tensor([query.sequence])).logits.softmax(-1)[0] for query in queries]
+        values = [each[query.position, query.target].item() for each, query in zip(every, queries, strict=True)]
+        found.append(float(np.mean(values)))
     return found
 
 

@@ -207,7 +207,10 @@ def test_no_other_batches_cost_less(lengths, budget, padded):
         return sum(tokens(part) + batching.START * budget for part in parts)
 
     def allowed(parts):
-        return all(len(part) == 1 or tokens(part) <= budget for part in parts)
+        return all(len(part) == 1 or (tokens(part) <= budget and spread(part)) for part in parts)
+
+    def spread(part):
+        return max(part) * len(part) <= batching.SPREAD * budget
 
     ordered, n = sorted(lengths, reverse=True), len(lengths)
     cuts = [cut for k in range(n) for cut in itertools.combinations(range(1, n), k)]

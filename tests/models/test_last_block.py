@@ -9,7 +9,7 @@ import zoo
 
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.architecture.blocks import blocks
-from fairshrink.models.inference import batching, last_block, log_probs, outputs
+from fairshrink.models.inference import batching, last_block, log_probs, outputs, packed_texts
 from fairshrink.models.inference.forward import hidden_states
 
 INPUTS = {
@@ -39,7 +39,7 @@ def test_chosen_states_are_those_of_the_whole_texts(name):
     torch.testing.assert_close(chosen, whole, rtol=0, atol=1e-5)
     assert torch.equal(again, whole)  # the model is left as it was
     rows = [torch.Size(shape[:-1]).numel() for shape in down]
-    assert rows[0] == (3 if name in last_block.ALONE else 14)
+    assert rows[0] == (3 if name in packed_texts.ALONE else 14)
     assert rows[-1] == 14
 
 

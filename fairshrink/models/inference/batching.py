@@ -22,6 +22,9 @@ TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 32768}
 START = 1 / 16
 """What it costs to begin a batch, as a share of the tokens of a full one."""
 
+SPREAD = 8
+"""How far the lengths in a batch without padding may be apart, see `batches`."""
+
 
 def encode(
     cp: Checkpoint,
@@ -81,8 +84,9 @@ def each_masked(
 def batches(lengths: Sequence[int], budget: int, padded: bool = True) -> Iterator[list[int]]:
     """Indices grouped so that (longest in the batch) x (items) <= ``budget``, longest first, ties by index.
 
-    Without padding the sum of the lengths is. The groups are those that cost least: their tokens, padding included, and
-    for each group as many as START of the budget. A sequence longer than the budget is a batch of its own.
+    Without padding the sum of the lengths is, and the former is at most SPREAD times that (embeddings are padded). The
+    groups are those that cost least: their tokens, padding included, and for each group as many as START of the budget.
+    A sequence longer than the budget is a batch of its own.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     longest = np.array([lengths[i] for i in order], dtype=int)
@@ -94,6 +98,7 @@ def batches(lengths: Sequence[int], budget: int, padded: bool = True) -> Iterato
             tokens = longest[start] * np.arange(1, most + 1)
         else:
             beyond = int(until.searchsorted(until[start] + budget, side="right"))
+            beyond = min(beyond, start + 1 + SPREAD * budget // max(1, longest[start]))
             tokens = until[start + 1 : beyond] - until[start]
         tokens = tokens if len(tokens) else longest[start : start + 1]
         end = start + len(tokens)

@@ -19,6 +19,7 @@ from fairshrink.models.inference import packed_rows, shared_prefixes
 from fairshrink.models.inference.batching import batches, check_sequences, collate, token_budget
 from fairshrink.models.inference.forward import hidden_states, token_logits
 from fairshrink.models.inference.last_block import last_block, states_at
+from fairshrink.models.inference.packed_texts import can_pack, layout
 from fairshrink.models.inference.remembered import remembered
 from fairshrink.models.inference.running import arithmetic, computing, require_head, rounds, threads
 from fairshrink.models.inference.shared_prefixes import Row
@@ -44,21 +45,19 @@ def masked_log_probs(
     wanted: dict[tuple[int, ...], list[int]] = {}
     for row, ids in enumerate(sequences):
         wanted.setdefault(tuple(ids), []).append(row)
-    unique, result = list(wanted), np.zeros(len(sequences))
+    unique, asked = list(wanted), np.zeros(len(sequences), dtype=int)
+    states: list[torch.Tensor] = []
     with computing(cp):
-        for batch in rounds(cp, unique):
+        for batch in rounds(cp, unique, padded=not can_pack(cp)):
             rows = [row for i in batch for row in wanted[unique[i]]]
             texts = [k for k, i in enumerate(batch) for _ in wanted[unique[i]]]
             places = list(zip(texts, [positions[row] for row in rows], strict=True))
-            asked = {place: i for i, place in enumerate(dict.fromkeys(places))}
-            states = _states(cp, [unique[i] for i in batch], *zip(*asked, strict=True))
-            result[rows] = _log_probs(
-                cp,
-                states,
-                torch.tensor([targets[row] for row in rows]),
-                torch.tensor([asked[place] for place in places]),
-            )
-    return result
+            number = {place: i for i, place in enumerate(dict.fromkeys(places), sum(map(len, states)))}
+            states.append(_states(cp, [unique[i] for i in batch], *zip(*number, strict=True)))
+            asked[rows] = [number[place] for place in places]
+        if not states:
+            return np.zeros(0)
+        return _log_probs(cp, torch.cat(states), torch.tensor(targets, dtype=torch.long), torch.from_numpy(asked))
 
 
 @remembered
@@ -105,7 +104,7 @@ def compared_log_probs(
     starts = np.cumsum([0, *map(len, positions)])
     found, places = [np.zeros((0, 0))], [np.zeros(0, dtype=int)]
     with arithmetic(cp), arithmetic(baseline):
-        for batch in rounds(cp, sequences, budget):
+        for batch in rounds(cp, sequences, budget, padded=not can_pack(cp)):
             at = torch.tensor([k for k, i in enumerate(batch) for _ in positions[i]], dtype=torch.long)
             place = torch.tensor([position for i in batch for position in positions[i]], dtype=torch.long)
             right = torch.tensor([token for i in batch for token in targets[i]], dtype=torch.long)
@@ -172,7 +171,7 @@ def _in_parts(
     """Hidden states [questions, hidden size] at ``place[i]`` of sequence ``at[i]``, in the checkpoint's own batches."""
     with threads(cp):
         states, questions = [], []
-        for rows in batches([len(ids) for ids in sequences], token_budget(cp)):
+        for rows in batches([len(ids) for ids in sequences], token_budget(cp), padded=not can_pack(cp)):
             number = {i: k for k, i in enumerate(rows)}
             mine = [question for question, i in enumerate(at.tolist()) if i in number]
             texts = [number[i] for i in at[mine].tolist()]
@@ -186,7 +185,9 @@ def _states(
     cp: Checkpoint, sequences: Sequence[Sequence[int]], texts: Sequence[int], places: Sequence[int]
 ) -> torch.Tensor:
     """Hidden states [questions, hidden size] at ``places[i]`` of sequence ``texts[i]``, in one batch."""
-    return states_at(cp.model, last_block(cp.model), collate(cp, sequences), texts, places).float()
+    inputs = collate(cp, sequences)
+    lying = layout(inputs, cp.model.config.pad_token_id) if can_pack(cp) else None
+    return states_at(cp.model, last_block(cp.model), inputs, texts, places, lying).float()
 
 
 def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor, of: torch.Tensor) -> np.ndarray:

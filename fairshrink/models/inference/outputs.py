@@ -1,8 +1,8 @@
 """What a model says of whole texts: sentence vectors, logits of a task head, attention.
 
-Every function sorts by length, pads to the right and batches to a token budget; results are in the order of the inputs.
-In float32 a batched result equals one computed alone to within 1e-4. With ``checkpoint.precision == "bf16"`` the
-transformer runs under bfloat16 autocast.
+Every function sorts by length, batches to a token budget, and pads to the right or packs; results are in the order of
+the inputs. In float32 a batched result equals one computed alone to within 1e-4. With ``checkpoint.precision ==
+"bf16"`` the transformer runs under bfloat16 autocast.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.models.inference.batching import collate, encode
 from fairshrink.models.inference.forward import hidden_states
 from fairshrink.models.inference.last_block import last_block, only_at
+from fairshrink.models.inference.packed_texts import can_pack, end_to_end, layout
 from fairshrink.models.inference.remembered import remembered
 from fairshrink.models.inference.running import computing, require_head, rounds
 
@@ -40,10 +41,9 @@ def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> n
     none = np.zeros(cp.model.config.hidden_size)
     vectors = [none] * len(texts)
     with computing(cp):
-        for rows in rounds(cp, sequences):
-            hidden = _hidden(cp, [sequences[i] for i in rows])
-            for at, row in enumerate(rows):
-                vectors[row] = _pool(hidden[at, : len(sequences[row])], special[row], pooling).cpu().double().numpy()
+        for rows in rounds(cp, sequences, padded=not can_pack(cp)):
+            for row, hidden in zip(rows, _hidden(cp, [sequences[i] for i in rows]), strict=True):
+                vectors[row] = _pool(hidden, special[row], pooling).cpu().double().numpy()
     return np.stack(vectors) if vectors else none[None, :][:0]
 
 
@@ -57,13 +57,18 @@ def sequence_logits(
     sequences, types = encoded["input_ids"], encoded.get("token_type_ids")
     logits, last = np.zeros((len(texts), cp.model.config.num_labels)), last_block(cp.model)
     with computing(cp):
-        for rows in rounds(cp, sequences):
+        for rows in rounds(cp, sequences, padded=not can_pack(cp)):
             inputs = collate(cp, [sequences[i] for i in rows], [types[i] for i in rows] if types else None)
             # The classifiers of these architectures read the first position, and no other.
-            first = (torch.arange(len(rows)), torch.zeros(len(rows), dtype=torch.long))
-            with only_at(last, *first) if last else contextlib.nullcontext():
-                out = cp.model(**inputs).logits
-            logits[rows] = out.float().cpu().double().numpy()
+            at = torch.arange(len(rows)), torch.zeros(len(rows), dtype=torch.long)
+            with contextlib.ExitStack() as stack:
+                if last and can_pack(cp):
+                    lying = layout(inputs, cp.model.config.pad_token_id)
+                    stack.enter_context(end_to_end(cp.model, lying))
+                    stack.enter_context(only_at(last, *lying.at(*at), lying.runs))
+                elif last:
+                    stack.enter_context(only_at(last, *at))
+                logits[rows] = cp.model(**inputs).logits.float().cpu().double().numpy()
     return logits
 
 
@@ -87,8 +92,13 @@ def attention_received(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> li
     return result
 
 
-def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
-    return hidden_states(cp.model, collate(cp, sequences))
+def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+    """The last hidden layer ``[length, width]`` of each text."""
+    inputs, lengths = collate(cp, sequences), [len(ids) for ids in sequences]
+    if can_pack(cp):
+        with end_to_end(cp.model, layout(inputs, cp.model.config.pad_token_id)):
+            return hidden_states(cp.model, inputs)[0].split(lengths)
+    return [each[:length] for each, length in zip(hidden_states(cp.model, inputs), lengths, strict=True)]
 
 
 def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.Tensor:

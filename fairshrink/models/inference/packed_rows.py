@@ -47,7 +47,7 @@ def can_pack(cp: Checkpoint, row: Row) -> bool:
 
 def states(model: torch.nn.Module, rows: Sequence[Row]) -> torch.Tensor:
     """The last hidden layer ``[tokens, width]`` of rows one after the other, in this order."""
-    with _by_row(runs(rows)):
+    with by_row(runs(rows)):
         return hidden_states(model, inputs(rows))[0]
 
 
@@ -72,7 +72,9 @@ def runs(rows: Sequence[Row]) -> list[Run]:
 
 
 @contextlib.contextmanager
-def _by_row(parts: Sequence[Run]) -> Iterator[None]:
+def by_row(parts: Sequence[Run]) -> Iterator[None]:
+    """Attention goes by row where it is given these rows as one, and as usual elsewhere."""
+    tokens = sum(part.rows * part.length for part in parts)
     own = ALL_ATTENTION_FUNCTIONS[ATTENTION]
     masks: dict[torch.dtype, list[torch.Tensor | None]] = {}
 
@@ -81,10 +83,12 @@ def _by_row(parts: Sequence[Run]) -> Iterator[None]:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        _mask: torch.Tensor | None,
+        whole: torch.Tensor | None,
         **options: Any,
-    ) -> tuple[torch.Tensor, None]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """``[1, heads, tokens, head_dim]`` of each -> ``[1, tokens, heads, head_dim]``."""
+        if query.shape[2] != tokens:
+            return own(module, query, key, value, whole, **options)
         if query.dtype not in masks:
             masks[query.dtype] = [_added(part.mask, query.dtype) for part in parts]
         read = []
