@@ -5,7 +5,7 @@ import pytest
 import transformers
 import yaml
 from hub_server import hub_server
-from tiny import tiny_llama
+from tiny import in_one_file, tiny_llama
 from tiny_study import ROOT, planned, snakemake, workspace, write_data
 
 from fairshrink.planning import grid
@@ -61,7 +61,7 @@ def test_tiny_version_of_the_study_of_large_models(tmp_path):
     content = miniature()
     folder = workspace(tmp_path / "w", content)
     write_data(folder / "local", models=())
-    model = tiny_llama("causal_lm", tmp_path / "one")
+    model = in_one_file(tiny_llama("causal_lm", tmp_path / "one"))
     served = {
         ("model", content["downloads"][name]["repo"], content["downloads"][name]["revision"]): place
         for name, place in (("qwen2_5_1_5b", model), ("qwen2_5_7b", in_parts(tmp_path / "parts", model)))

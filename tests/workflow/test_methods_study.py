@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 import yaml
-from tiny import tiny_bert
+from tiny import in_one_file, tiny_bert
 from tiny_study import ROOT, planned, snakemake, workspace
 
 from fairshrink import registry
@@ -75,7 +75,7 @@ def miniature() -> dict:
 
 def test_tiny_version_of_the_study_of_methods(tmp_path):
     content = miniature()
-    tiny_bert("encoder", tmp_path / "local/encoder", seed=2)
+    in_one_file(tiny_bert("encoder", tmp_path / "local/encoder", seed=2))
     words = [f"doctor,{word},{rating}" for rating, word in enumerate(("nurse", "park", "car", "man", "woman", "film"))]
     (tmp_path / "local/similarities.csv").write_text("\n".join(["first,second,rating", *words]) + "\n")
     folder = workspace(tmp_path, content)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from hub_server import hub_server
-from tiny import SENTENCES, tiny_roberta
+from tiny import SENTENCES, in_one_file, tiny_roberta
 from tiny_study import ROOT, planned, snakemake, workspace, write_data
 
 from fairshrink.planning import grid
@@ -114,7 +114,7 @@ def test_tiny_version_of_the_paper_study(tmp_path):
     (tmp_path / "w").mkdir()
     folder = workspace(tmp_path / "w", miniature())
     write_data(folder / "local", models=())
-    model = tiny_roberta("masked_lm", tmp_path / "roberta", num_hidden_layers=3)
+    model = in_one_file(tiny_roberta("masked_lm", tmp_path / "roberta", num_hidden_layers=3))
     served = {
         ("model", "FacebookAI/roberta-base", MODEL): model,
         ("dataset", "nyu-mll/glue", DATA): glue(tmp_path / "glue"),
