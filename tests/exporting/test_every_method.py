@@ -13,6 +13,7 @@ import torch
 import transformers
 from compression_case import compress, context, few_of, logits, task, tiny
 from tiny import tiny_bert, tiny_llama
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from zoo import AUTO
 
 from fairshrink import registry
@@ -109,6 +110,26 @@ def test_what_is_exported_gives_the_same_outputs_or_is_refused(name, method, mad
     loaded, said = getattr(transformers, AUTO[cp.head]).from_pretrained(tmp_path / "plain", output_loading_info=True)
     assert not any(said[each] for each in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     torch.testing.assert_close(logits(as_head(loaded.eval(), cp)), expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", [method for name, method in CASES if name == "llama"])
+def test_what_is_written_as_gguf_gives_the_same_outputs_or_is_refused(method, made, tmp_path):
+    cp = made("llama", method)
+    expected = logits(cp)
+    checkpoints.save(cp, tmp_path / "stored")
+    (tmp_path / "stored" / "provenance.json").write_text(json.dumps({"key": "0123456789ab"}))
+    if method in REFUSED:
+        with pytest.raises(UserError, match=REFUSED[method]):
+            exporting.export(tmp_path / "stored", tmp_path / "file", form="gguf")
+        assert [each.name for each in tmp_path.iterdir()] == ["stored"]
+        return
+    exporting.export(tmp_path / "stored", tmp_path / "file", form="gguf")
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "file", gguf_file="model.gguf")
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    path = str(tmp_path / "file" / "model.gguf")
+    model.load_state_dict(load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)["tensors"], strict=False)
+    model.tie_weights()
+    torch.testing.assert_close(logits(as_head(model, cp)), expected, atol=1e-5, rtol=1e-5)
 
 
 def as_head(model: torch.nn.Module, cp: Checkpoint) -> Checkpoint:

@@ -1,5 +1,6 @@
 """GGUF files: transformers' own reader gives the checkpoint's weights, outputs and tokens, or nothing is written."""
 
+import copy
 import dataclasses
 import itertools
 import json
@@ -131,7 +132,7 @@ def test_compressed_models_are_written_as_what_they_compute(method, tmp_path, ll
 
 
 def tiny_copy(cp: Checkpoint) -> torch.nn.Module:
-    model = transformers.AutoModelForCausalLM.from_config(cp.model.config, dtype=torch.float32).eval()
+    model = transformers.AutoModelForCausalLM.from_config(copy.deepcopy(cp.model.config), dtype=torch.float32).eval()
     model.load_state_dict(cp.model.state_dict())
     return model
 
@@ -167,7 +168,7 @@ def test_the_smallest_type_that_holds_a_matrix_is_taken(kind):
     values = blocks[kind.name]().reshape(8, 64).astype(np.float32)
     assert types.exact("blk.0.ffn_up.weight", values) is kind
     np.testing.assert_array_equal(types.decoded(values, kind), values)
-    values[7, 63] += np.float32(1e-3)
+    values[7, 63] = np.nextafter(values[7, 63], np.float32(np.inf))
     assert types.exact("blk.0.ffn_up.weight", values) is types.Type.F32
     assert types.exact("output_norm.weight", values[0]) is types.Type.F32
 

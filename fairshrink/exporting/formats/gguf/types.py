@@ -36,14 +36,15 @@ def wanted(name: str, values: NDArray[np.float32], kind: str) -> Type:
 
 def encoded(values: NDArray[np.float32], kind: Type) -> NDArray[np.generic]:
     """The numbers as the file has them."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond 16 bits, which `_holds` finds
         found: NDArray[np.generic] = quants.quantize(np.ascontiguousarray(values), kind)
     return found
 
 
 def decoded(values: NDArray[np.float32], kind: Type) -> NDArray[np.float32]:
     """The numbers that a reader finds."""
-    found: NDArray[np.float32] = quants.dequantize(encoded(values, kind), kind)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: NDArray[np.float32] = quants.dequantize(encoded(values, kind), kind)
     return found
 
 

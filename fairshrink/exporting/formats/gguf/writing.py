@@ -79,7 +79,8 @@ def placed(model: Any, kind: kinds.Kind) -> Iterator[Placed]:
     for own, values in model.state_dict().items():
         if tied and own == "lm_head.weight":
             continue
-        found = names.get_name(own, try_suffixes=(".weight", ".bias"))
+        short = own.removeprefix(f"{model.base_model_prefix}.")  # some architectures are named without it
+        found = next(filter(None, (names.get_name(each, (".weight", ".bias")) for each in (own, short))), None)
         if found is None:
             raise UserError(f"GGUF has no name for {own} of {config.model_type}; `--format transformers` writes it")
         yield Placed(own, found, kind.order(found, values.float().numpy(), config))

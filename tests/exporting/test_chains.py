@@ -1,0 +1,108 @@
+"""Chains of methods, on encoders and causal models with every task head, as plain transformers and GGUF find them."""
+
+import json
+
+import pytest
+import torch
+import transformers
+from compression_case import compress, context, few_of, logits, task
+from tiny import tiny_bert, tiny_llama, tiny_roberta
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+from zoo import AUTO
+
+from fairshrink.errors import UserError
+from fairshrink.exporting import checkpoint as exporting
+from fairshrink.models import checkpoint as checkpoints
+from fairshrink.models.checkpoint import Checkpoint
+
+CHAINS = (
+    ("magnitude_global", "recovery", "int8_weight_only"),
+    ("wanda", "gptq"),
+    ("layer_tying", "int4_weight_only"),
+    ("layer_dropping", "head_pruning", "kmeans"),
+    ("neuron_pruning", "awq"),
+    ("svd", "recovery"),
+    ("head_pruning", "linear_quantization"),
+)
+REFUSED = {
+    ("layer_dropping", "int8_static"): "rounds its inputs to 8 bits",
+    ("int8_weight_only", "kv_cache"): "rounded in its cache",
+}
+MODELS = {
+    ("bert", "regression"): tiny_bert,
+    ("bert", "classification"): tiny_bert,
+    ("bert", "encoder"): tiny_bert,
+    ("roberta", "masked_lm"): tiny_roberta,
+    ("llama", "causal_lm"): tiny_llama,
+    ("llama", "classification"): tiny_llama,
+    ("llama", "regression"): tiny_llama,
+}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A fresh checkpoint and a task that fits it."""
+    folder = tmp_path_factory.mktemp("models")
+    tasks = {}
+
+    def begin(name: str, head: str):
+        path = folder / f"{name}-{head}"
+        if not path.exists():
+            MODELS[name, head](head, path, num_hidden_layers=3)
+            kind = "masked_lm" if head == "encoder" else head
+            trained = kind in ("classification", "regression")
+            tasks[name, head] = task(folder, kind, **({"learning_rate": 1e-2, "batch_size": 8} if trained else {}))
+        return checkpoints.load(path), context(tasks[name, head])
+
+    return begin
+
+
+def made(start, name: str, head: str, chain: tuple[str, ...]) -> Checkpoint:
+    cp, about = start(name, head)
+    for method in chain:
+        cp = compress(method, cp, about, **few_of(method))
+    return cp
+
+
+def stored(cp: Checkpoint, folder):
+    checkpoints.save(cp, folder)
+    (folder / "provenance.json").write_text(json.dumps({"key": "0123456789ab"}))
+    return folder
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids="-".join)
+@pytest.mark.parametrize(("name", "head"), MODELS)
+def test_chains_are_exported_with_the_same_outputs(name, head, chain, start, tmp_path):
+    cp = made(start, name, head, chain)
+    expected = logits(cp)
+    exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "plain")
+    loaded, said = getattr(transformers, AUTO[head]).from_pretrained(tmp_path / "plain", output_loading_info=True)
+    assert not any(said[each] for each in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    torch.testing.assert_close(logits(as_head(loaded.eval(), cp)), expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids="-".join)
+def test_chains_are_written_as_gguf_with_the_same_outputs(chain, start, tmp_path):
+    cp = made(start, "llama", "causal_lm", chain)
+    expected = logits(cp)
+    exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "file", form="gguf")
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "file", gguf_file="model.gguf")
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    path = str(tmp_path / "file" / "model.gguf")
+    model.load_state_dict(load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)["tensors"], strict=False)
+    model.tie_weights()
+    torch.testing.assert_close(logits(as_head(model, cp)), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["transformers", "gguf"])
+@pytest.mark.parametrize("chain", REFUSED, ids="-".join)
+def test_chains_that_round_what_no_format_rounds_are_refused_and_leave_nothing(chain, form, start, tmp_path):
+    cp = made(start, "llama", "causal_lm", chain)
+    with pytest.raises(UserError, match=REFUSED[chain]):
+        exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "out", form=form)
+    assert [each.name for each in tmp_path.iterdir()] == ["stored"]
+
+
+def as_head(model: torch.nn.Module, cp: Checkpoint) -> Checkpoint:
+    """A model in the place of a checkpoint's."""
+    return Checkpoint(model, cp.tokenizer, cp.head, cp.labels)
