@@ -85,6 +85,8 @@ def test_every_architecture_gives_the_same_outputs(name, tmp_path):
     written(cp, tmp_path / "a")
     again = plainly(tmp_path / "a")
     torch.testing.assert_close(logits(dataclasses.replace(cp, model=again)), logits(cp), atol=1e-5, rtol=1e-5)
+    written(cp, tmp_path / "b")
+    assert (tmp_path / "a" / "model.gguf").read_bytes() == (tmp_path / "b" / "model.gguf").read_bytes()
 
 
 @pytest.mark.parametrize(

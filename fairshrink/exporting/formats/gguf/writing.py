@@ -55,7 +55,8 @@ def write(cp: Checkpoint, folder: Path, wanted: str | None) -> Made:
     writer = gguf.GGUFWriter(folder / FILE, kind.name)
     try:
         writer.add_type("model")
-        writer.add_name(folder.name.lstrip("."))
+        if cp.path:
+            writer.add_name(Path(cp.path).name)
         kinds.describe(writer, model.config)
         with tempfile.TemporaryDirectory() as own:
             cp.tokenizer.save_pretrained(own)
