@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 WEIGHTS = ("stored",)
 _FORM = "Weights are dense here, whatever form the compression stores; removed heads and neurons are there as zeros."
+_POOLER = (
+    " It has no pooler: `AutoModel.from_pretrained(folder, add_pooling_layer=False)` reads it whole, and without that "
+    "`pooler_output` is random."
+)
 
 
 def write(cp: Checkpoint, folder: Path, weights: str) -> Written:
     """Fill an empty folder. UserError if plain transformers has no place for the model, or computes anything else."""
     from fairshrink.models import plain
+    from fairshrink.models.task_heads import POOLED
 
     plain.write(cp, folder)
-    return Written(_FORM, "read back by plain transformers, the outputs are the same")
+    pooler = cp.head == "encoder" and cp.model.config.model_type in POOLED
+    return Written(_FORM + (_POOLER if pooler else ""), "read back by plain transformers, the outputs are the same")
