@@ -17,7 +17,7 @@ from fairshrink.analysis.scores import Family, Scored, same_items
 from fairshrink.contracts import BIAS_KINDS, AnyMetric
 from fairshrink.stats.estimates import Statistic
 from fairshrink.stats.inference import UNKNOWN, Inference
-from fairshrink.stats.intervals import share_interval
+from fairshrink.stats.intervals import bounded_interval, share_interval
 from fairshrink.stats.jackknife import influence
 from fairshrink.stats.power import detectable_change
 from fairshrink.stats.signals import Margin
@@ -87,7 +87,9 @@ def measured(
 
 
 def interval(found: Inference, statistic: Statistic, level: float) -> tuple[float, float]:
-    """The interval of a statistic's value; of shares it is one for shares."""
+    """The interval of a statistic's value; of shares it is one for shares, and others stay where values can be."""
+    if statistic.within is not None:
+        return bounded_interval(found, *statistic.within, level)
     if statistic.share_of is None:
         return found.interval(level)
     n_clusters = int(found.df) + 1 if found.df > 0 else 0

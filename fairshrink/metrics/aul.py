@@ -25,6 +25,8 @@ Signal: score(more) − score(less); `stereotype_share` is the share above 0, in
     free of bias, so the signal itself is taken as the Contrast: the signal kept is the slope of a checkpoint's on the
     baseline's, fitted with an intercept, which is in the null as well. Limit: a line through the preferences
     follows whatever moves them alike, so verdicts compare the change with that of controls of the same damage.
+Parameters: `sample`, `seed`. On the masked language model of the default study three draws of 150 pairs each have 39
+    (31 to 47).
 Limits: The model sees the token that it is asked for, so scores depend on how it was trained to treat tokens that are
     not masked. The data set's own limits are those of CrowS-Pairs and StereoSet.
 Data: CrowS-Pairs (1,508 pairs) or StereoSet (intrasentence), CC BY-SA 4.0.

@@ -193,10 +193,30 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     genders = {"all": scored} | {each: scored & (items["gender"] == each).to_numpy() for each in GENDERS}
     return [
         Statistic("stereotype_gap", headline, "all", n, 0.0, 0.0, smooth=False),
-        *(Statistic("tpr_gap", each, name, sizes[name], 0.0, 0.0) for name, each in by_name.items()),
-        Statistic("rms_gap", _over(over, _root_mean_square), "all", n, 0.0, None, "more_biased", smooth=False),
+        *(
+            Statistic("tpr_gap", each, name, sizes[name], 0.0, 0.0, within=(-1.0, 1.0))
+            for name, each in by_name.items()
+        ),
         Statistic(
-            "gap_correlation", _over(over, lambda gaps: _correlation(gaps, women)), "all", n, 0.0, 0.0, smooth=False
+            "rms_gap",
+            _over(over, _root_mean_square),
+            "all",
+            n,
+            0.0,
+            None,
+            "more_biased",
+            smooth=False,
+            within=(0.0, 1.0),
+        ),
+        Statistic(
+            "gap_correlation",
+            _over(over, lambda gaps: _correlation(gaps, women)),
+            "all",
+            n,
+            0.0,
+            0.0,
+            smooth=False,
+            within=(-1.0, 1.0),
         ),
         *(
             Statistic("accuracy", weighted_mean(right, mask), each, int(mask.sum()), 1.0, None, "better", share_of=1.0)

@@ -17,6 +17,8 @@ Direction: None: this is no bias metric. Higher `score` is better; lower perplex
 Unbiased model: Does not exist.
 Random model: A uniform one has the size of the vocabulary as perplexity, and `score` −log of it. Random weights are
     about as bad: the control `random_init` says how bad.
+Parameters: `window`, `stride`, `column`, `sample`, `seed`. On SmolLM2, −5.02 over 20 lines of editorials, windows of 16
+    tokens lower `score` by 0.19 (0.09 to 0.30); other draws of 20 lines move it by 0.06, ± 0.7.
 Limits: Perplexities depend on the tokenizer and on the text: compare within a model only.
 Data: Any UTF-8 text file that the study names; of a table with tabs between its columns the one that `column` says.
 Use:

@@ -17,6 +17,9 @@ Direction: None: this is no bias metric. Higher `score` is better; lower perplex
 Unbiased model: Does not exist.
 Random model: A uniform one has the size of the vocabulary as perplexity, and `score` −log of it. Random weights are
     about as bad: the control `random_init` says how bad.
+Parameters: `window`, `stride`, `column`, `sample`, `seed`. On the masked language model of the default study, −6.19
+    over 20 lines of editorials, windows of 16 tokens lower `score` by 0.35 (0.23 to 0.46); other draws of 20 lines
+    raise it by 0.32 and 0.35, ± 0.6.
 Limits: Perplexities depend on the tokenizer and on the text: compare within a model only. A forward pass for each
     token: long lines are costly. Pieces of one word are easy to predict from each other.
 Data: Any UTF-8 text file that the study names; of a table with tabs between its columns the one that `column` says.

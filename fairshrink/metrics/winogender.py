@@ -225,7 +225,14 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     other = scored & ~own
     unisex = 100 * above(neutral, np.maximum(male, female))
     correlations = [
-        Statistic(name, _correlation(items, female - male, own, column), n_items=n, unbiased=0.0, random=0.0)
+        Statistic(
+            name,
+            _correlation(items, female - male, own, column),
+            n_items=n,
+            unbiased=0.0,
+            random=0.0,
+            within=(-1.0, 1.0),
+        )
         for name, column in (("correlation", "women"), ("text_correlation", "women_in_text"))
     ]
     shares = [

@@ -38,8 +38,9 @@ class Statistic:
     ``unbiased`` and ``random`` are the theoretical values of an unbiased and a random model, None if there is none.
     ``higher_is``: "better", "more_biased", "" (bias is the distance from ``unbiased``, either side), or "count" (a
     tally of items, which has no sampling error worth an interval). ``share_of``: 1 or 100 where the value is a share
-    of items in this unit, so that its interval is one for shares; None otherwise. ``smooth`` is False where leaving out
-    one cluster is no basis for an error: quantiles, thresholds that are estimated.
+    of items in this unit, so that its interval is one for shares; None otherwise. ``within``: the ends of what a
+    correlation or an area can be, which its interval does not leave. ``smooth`` is False where leaving out one cluster
+    is no basis for an error: quantiles, thresholds that are estimated.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Statistic:
     higher_is: Direction = ""
     share_of: float | None = None
     smooth: bool = True
+    within: tuple[float, float] | None = None
 
     def value(self, n: int) -> float:
         """The point estimate over a table of ``n`` rows."""

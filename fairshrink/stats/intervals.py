@@ -1,4 +1,4 @@
-"""Intervals of shares near 0 or 1 and of correlations, where value ± t × error is wrong; the debiased mean square."""
+"""Intervals of shares, correlations and areas, where value ± t × error is wrong near the ends; debiased mean square."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def share_interval(
     low = 0.0 if p <= 0 else max(0.0, (center - reach) / scale)
     high = 1.0 if p >= 1 else min(1.0, (center + reach) / scale)
     return unit * low, unit * high
+
+
+def bounded_interval(found: Inference, low: float, high: float, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a value between ``low`` and ``high`` that stays between them.
+
+    Symmetric in ``log((value - low) / (high - value))``, whose error is that of the value by the delta method: for
+    correlations (-1 and 1) twice Fisher's z, for areas under a curve (0 and 1) the logit. An error of 0, of a value
+    that no cluster changes, is no certainty: NaN. At an end what lies inside of value ± t × error is given.
+    """
+    below, above = found.interval(level)
+    value, span = found.value, high - low
+    if math.isnan(below) or math.isnan(above) or below == above:
+        return math.nan, math.nan
+    if not low < value < high:
+        return min(max(below, low), high), min(max(above, low), high)
+    center = math.log((value - low) / (high - value))
+    reach = (above - below) / 2 * span / ((value - low) * (high - value))
+    ends = [low + span * float(special.expit(center + each)) for each in (-reach, reach)]
+    return ends[0], ends[1]
 
 
 def effect_size_interval(

@@ -79,7 +79,7 @@ SETTINGS = {
     "bias_sts": {"sample": 120},
     "bias_nli": {"sample": 24},
     "bbq": {"prompt": "{context} {question}"},
-    "subgroup_auc": {"positive": "contradiction", "identities": ("male", "female")},
+    "subgroup_auc": {"positive": "contradiction", "identities": ("male", "female"), "least": 2},
     "bias_in_bios": {"least": 2},
     "matched_guise": {"sample": 200},
     "profanity": {"sample": 24, "tokens": 6},

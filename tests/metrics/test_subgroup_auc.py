@@ -9,13 +9,15 @@ import pytest
 import torch
 from tiny import SENTENCES, tiny_bert
 
+import fairshrink
+from fairshrink.analysis.joint import join, measure
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics.subgroup_auc import metric as subgroup_auc
 from fairshrink.metrics.subgroup_auc.areas import area
 from fairshrink.models import checkpoint as checkpoints
 
-SETTINGS = subgroup_auc.Settings(identities=("men", "women"))
+SETTINGS = subgroup_auc.Settings(identities=("men", "women"), least=1)
 
 
 def pairs(values, positive, negative, weights):
@@ -109,6 +111,35 @@ def test_a_table_worked_by_hand():
     assert found["shift", "men"] == found["mean_shift", "all"] == 0.5
     assert found["auc", "all"] == (1 + 1 + 0.5 + 1) / 4
     assert found["left_out", "all"] == 1 and ("shift", "women") not in found
+
+
+def test_intervals_of_few_items_stay_where_areas_can_be():
+    rows = table(np.random.default_rng(3), 60)
+    rows["logit"] += 2.0 * rows["positive"]
+    found = fairshrink.summarize(rows, "subgroup_auc", settings={"least": 1}).query(
+        "statistic.str.contains('auc|shift|final')"
+    )
+    areas = found[~found["statistic"].str.contains("shift")]
+    assert len(areas) > 8 and areas["ci_low"].notna().sum() > 5
+    assert (areas["ci_low"].dropna() >= 0).all() and (found["ci_low"].dropna() >= -1).all()
+    assert (found["ci_high"].dropna() <= 1).all()
+    plain = [each for each in subgroup_auc.summarize(rows, SETTINGS) if each.within]
+    reach = [measure(join([rows], ["cluster"]), [each.resampled], smooth=False)[0].checkpoints for each in plain]
+    assert any(each.interval(0.95)[1] > 1 for each in reach), "value ± t × error leaves what areas can be"
+
+
+def test_an_identity_of_few_texts_is_left_out_and_the_headline_keeps_its_interval():
+    rows = table(np.random.default_rng(5))
+    alone = values_of(rows.drop(columns="mentions_women"))["mean_shift", "all"]
+    few = rows["positive"].to_numpy() & (np.cumsum(rows["positive"]) == 3)
+    rows["mentions_women"] = few | (~rows["positive"].to_numpy() & rows["mentions_women"].to_numpy())
+    for least, left_out in ((1, 0), (2, 1), (5, 1)):
+        found = fairshrink.summarize(rows, "subgroup_auc", settings={"least": least}).set_index(["statistic", "group"])
+        assert found.loc[("left_out", "all"), "value"] == left_out
+        assert (("shift", "women") in found.index) == (not left_out)
+        headline = found.loc[("mean_shift", "all")]
+        assert np.isnan(headline["ci_low"]) == (not left_out), "without its one positive text there is no area"
+        assert (headline["value"] == pytest.approx(alone)) == bool(left_out)
 
 
 def test_a_constant_classifier_has_the_random_values():

@@ -9,7 +9,13 @@ from scipy import stats
 from fairshrink.stats import estimates as st
 from fairshrink.stats import reflection
 from fairshrink.stats.inference import Inference
-from fairshrink.stats.intervals import debiased_mean_square, effect_size_interval, share_interval, spearman_interval
+from fairshrink.stats.intervals import (
+    bounded_interval,
+    debiased_mean_square,
+    effect_size_interval,
+    share_interval,
+    spearman_interval,
+)
 from fairshrink.stats.jackknife import jackknife
 
 
@@ -119,3 +125,27 @@ def test_debiased_mean_square_finds_the_true_one():
     assert min(drawn) < 0
     assert debiased_mean_square([1.0, 2.0, math.nan], [0.5, 1.0, 0.1]) == pytest.approx((0.75 + 3) / 2)
     assert math.isnan(debiased_mean_square([], []))
+
+
+@pytest.mark.parametrize("r", [-0.9, 0.0, 0.35, 0.97])
+@pytest.mark.parametrize("n", [8, 50, 400])
+def test_the_interval_of_a_correlation_is_fishers(r, n):
+    """With the error of a correlation of normal pairs, (1 - r^2) / sqrt(n - 3), it is that of every textbook."""
+    found = bounded_interval(Inference(r, (1 - r**2) / math.sqrt(n - 3), math.inf), -1.0, 1.0)
+    reach = stats.norm.ppf(0.975) / math.sqrt(n - 3)
+    assert found == (pytest.approx(math.tanh(math.atanh(r) - reach)), pytest.approx(math.tanh(math.atanh(r) + reach)))
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (-1.0, 1.0), (0.0, 100.0)])
+def test_bounded_intervals_stay_inside_whatever_the_error_and_contain_their_value(ends):
+    low, high = ends
+    for share in (0.0, 0.01, 0.5, 0.999, 1.0):
+        value = low + share * (high - low)
+        for error in (0.0, 0.1, 30.0):
+            for df in (1.0, 7.0, math.inf):
+                found = bounded_interval(Inference(value, error * (high - low), df), low, high)
+                if error == 0:
+                    assert all(map(math.isnan, found)), "no cluster changes it, which is no certainty"
+                    continue
+                assert low <= found[0] <= value + 1e-9 and value - 1e-9 <= found[1] <= high
+    assert all(map(math.isnan, bounded_interval(Inference(0.3, math.nan, math.nan), low, high)))

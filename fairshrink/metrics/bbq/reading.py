@@ -16,13 +16,16 @@ def choice(answer: str, options: Sequence[str]) -> int:
     """The position of the option that an answer chooses, or UNKNOWN, REFUSED or UNREAD.
 
     ``options`` are in the order in which the model saw them. An answer is read up to its first line break that follows
-    text: an option's letter at its start ("B." "(b)") is a choice. Else a phrase of `answers.json` that refuses makes
-    it a refusal, whatever else it names. Else the options count that it names, whole words in any case, without their
-    article: one is a choice. An answer that names none is unknown by a phrase that says so.
+    text: an option's letter at its start ("B." "(b)") is a choice, unless the words after it name another option, and
+    not its own: then two are chosen, so none is. Else a phrase of `answers.json` that refuses makes it a refusal,
+    whatever else it names. Else the options count that it names, whole words in any case, without their article: one is
+    a choice. An answer that names none is unknown by a phrase that says so.
     """
     line = _plain(answer.strip().partition("\n")[0])
     if letter := re.match(r"\(?([abc])(?:[.):]|$)", line):
-        return LETTERS.lower().index(letter[1])
+        chosen = LETTERS.lower().index(letter[1])
+        after = _named(line[letter.end() :], [_without_article(_plain(each)) for each in options])
+        return chosen if chosen in after or not after else UNREAD
     phrases = json_file(__file__, "answers.json")
     if any(each in line for each in phrases["refusal"]):
         return REFUSED

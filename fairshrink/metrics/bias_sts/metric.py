@@ -39,6 +39,8 @@ Signal: sim(s, s_man) − sim(s, s_woman); `mean_difference` is its mean. Contra
     intercept. Limit: differences between man and woman are much finer than those between subjects, and noise may reach
     them first. Margin: a tenth of the baseline's, and at least 0.005, an eighth of the smallest step between two labels
     of the usual data (the mean of five ratings from 0 to 5: 0.04 of the scale).
+Parameters: `pooling`, `sample`, `seed`, `score_range`. On MiniLM as published, 0.033, `mean` and `cls` are lower by
+    0.003 (0.001 to 0.004) and 0.009 (0.001 to 0.017); other draws of 240 sentences move it by 0.001.
 Limits: Two genders, English, the occupations listed; the order of own pairs is always (occupation, person). The error
     counts both occupations and templates. With `data.pairs` the margin is in points of the labels: state one.
 Data: Own sentences and occupations, `bias_sts.json`; or bias_evaluation_STS-B.tsv of

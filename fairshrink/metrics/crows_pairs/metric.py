@@ -43,6 +43,10 @@ Signal: score(sent_more) − score(sent_less) of the chosen variant; `stereotype
     checkpoint's on the baseline's, fitted with an intercept, which is in the null as well. Limit: a line through the
     preferences follows whatever moves them alike, so verdicts compare the change with that of controls of the same
     damage; without such controls a cell is never *only more random*.
+Parameters: `masked`, `causal`, `sample`, `seed`. Of MiniLM of the default study 80 pairs give 44 (33 to 55), by
+    `differing_tokens` 34, and two other draws of 80 give 56 and 43. Of SmolLM2 60 pairs give 52, `per_token` 57,
+    `without_start` 60, another draw 53. So few pairs do not tell variants apart: compare models on the same pairs, and
+    take all of them.
 Limits: The sample is small for single types (262 pairs on gender: ±6 points at 95 %), so read the intervals. Its
     authors caution strongly against taking a low score for the absence of bias, and its reliability is in doubt:
     Blodgett et al. (*Stereotyping Norwegian Salmon*, ACL 2021) find unclear or invalid stereotypes, mismatched groups

@@ -42,6 +42,9 @@ Signal: The associations of the tests of bias; `mean_effect_size` is their funct
     intercept; the intercept is not in the null, as a level that all words share cancels in d. Limits: d is free of
     scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is kept
     stands for how well the other attributes are.
+Parameters: `pooling`, `sentences_per_word`, `data.sentences`. On MiniLM as published, 0.68 with two sentences a word,
+    `cls` has 0.39 (a change of −0.57 to 0.00), `mean_all` and `last` 0.72 and 0.70, one sentence a word 0.52, four
+    0.69. State the pooling with every value.
 Limits: Intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
     May et al. found the tests to miss known biases: a small d is no evidence of absence.
     Which word a published sentence is about is not in its file: it is what is left without the words of the templates;

@@ -44,6 +44,8 @@ Signal: First prediction less second, over the comparisons of gender; `mean_gap`
     checkpoint's on the baseline's, fitted with an intercept, as the scale has no natural zero; the null has none, as a
     level cancels in differences. Limit: a compression that loses what it knows of persons sooner than what it knows of
     emotions, without direction, shows a residual all the same.
+Parameters: `words`, `noun_phrases`, `names`, `ages`: how many sentences there are. Twice as many of any move the gap of
+    the default study's model, −0.078, by at most 0.005, where its interval is ± 0.056.
 Limits: The sentences are few and plain; names carry age and class as well as race; words for the
     old may have a sentiment of their own; two genders, two races, two ages.
 Data: Own sentences (the published corpus may not be redistributed; none of it is used), own pairs of

@@ -59,6 +59,8 @@ Signal: log score(stereotype) − log score(anti-stereotype), where the score is
     both; the null has no intercept. Limit: the unrelated filler may be told apart by more than meaning (rare words,
     several sub-tokens), and this is lost at its own rate. Below half of the baseline's `language_modeling_score` above
     50 SS is not measurable.
+Parameters: `part`, `causal`, `sample`, `seed`. Of SmolLM2 79 contexts give an SS of 69 (58 to 79), by `published` 72,
+    another draw 63; `intersentence` gives 53, lower by 17 (2 to 31): the two parts are two measurements.
 Limits: Mean probability favors fillers of several sub-tokens, whose later ones are easy. Sentences were lower-cased
     after their first letter when the data were made, names included, which cased causal models notice. Crowd workers of
     one country wrote and judged the stereotypes; Blodgett et al. (ACL 2021) list items whose pairs are unclear or

@@ -15,7 +15,7 @@ Statistics:
     - `generalized_subgroup_auc`, `generalized_bpsn_auc`, `generalized_bnsp_auc`: the mean over identities to the power
       −5, close to the worst of them; `auc`: over all texts;
     - `final_score`: a quarter of `auc` and of each of the three, as in the challenge that used this data;
-    - `left_out`: identities without positive or negative texts.
+    - `left_out`: identities with fewer than `least` positive or negative texts, with them or without.
 Counts: An item is a text. `skipped`: 0, as a text without a label or a number is refused and a long one is cut off.
     `tied`: it shares its score with another text, which counts half in an area.
 Paper: Borkan, Dixon, Sorensen, Thain and Vasserman, *Nuanced Metrics for Measuring Unintended Bias with Real Data for
@@ -29,8 +29,10 @@ Signal: The logit of the positive label; `mean_shift` is a functional of it. Con
     mention no identity. The signal kept is the slope of a checkpoint's on the baseline's, fitted with an intercept; the
     intercept is not in the null, as a level that all texts share changes no rank. Limit: areas know ranks only, so a
     loss of scale alone is no change, and nothing says at which threshold errors are made.
-Limits: Identities are as annotated. Texts longer than the model's window are cut off. A text that nobody annotated for
-    identities counts as one without any, as published; name a file without them to leave them out.
+Limits: Identities are as annotated. One with a handful of texts on a side would take the mean's interval with it, as
+    areas without that side are unknown: `least` leaves it out of everything but `left_out`. Texts longer than the
+    model's window are cut off. A text that nobody annotated for identities counts as one without any, as published;
+    name a file without them to leave them out.
 Data: A table of the study (csv, tsv, jsonl, parquet); columns are settings, with the names of Civil Comments (CC0) as
     defaults. Labels and identities are shares of annotators there: from `threshold` on they count.
 Use:
@@ -80,6 +82,7 @@ OWN_SKILL: OwnSkill | None = OwnSkill("auc", "all", 0.5)
 
 PREFIX = "mentions_"
 POWER = -5.0
+AREA = (0.0, 1.0)
 AREAS = {"subgroup_auc": subgroup, "bpsn_auc": background_positive, "bnsp_auc": background_negative}
 
 
@@ -108,6 +111,9 @@ class Settings(BaseSettings):
         None, description="column of what belongs together, such as an article; by default each text is by itself"
     )
     threshold: float = Field(0.5, gt=0, description="label and identities count from this number on")
+    least: int = Field(
+        5, ge=1, description="identities that fewer positive or fewer negative texts mention are left out of means"
+    )
     sample: int | None = Field(
         5000, ge=1, description="number of texts, in which labels and identities keep their shares; null for all"
     )
@@ -168,7 +174,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """mean_shift; shift and areas of each identity; generalized means; final_score; texts tied, identities left out."""
     logit = items["logit"].to_numpy(dtype=np.float64)
     positive, scored = items["positive"].to_numpy(dtype=bool), every_row(items)
-    members, left_out = _members(items)
+    members, left_out = _members(items, settings)
     areas: dict[str, list[Estimate]] = {name: [] for name in AREAS}
     found: list[Statistic] = []
     for name, member in members.items():
@@ -176,22 +182,24 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         for kind, sides in AREAS.items():
             estimate = sides(positive, scored, member).of(logit)
             areas[kind].append(estimate)
-            found.append(Statistic(kind, estimate, name, n, 1.0, 0.5, "better", smooth=False))
+            found.append(Statistic(kind, estimate, name, n, 1.0, 0.5, "better", smooth=False, within=AREA))
         gap = combine(np.subtract, areas["bnsp_auc"][-1], areas["bpsn_auc"][-1])
-        found.append(Statistic("shift", gap, name, n, 0.0, 0.0, smooth=False))
+        found.append(Statistic("shift", gap, name, n, 0.0, 0.0, smooth=False, within=(-1.0, 1.0)))
     overall = Sides(positive, ~positive).of(logit)
     means = {kind: generalized_mean(each, POWER) for kind, each in areas.items()} if members else {}
     for kind, estimate in means.items():
-        found.append(Statistic(f"generalized_{kind}", estimate, "all", len(items), 1.0, 0.5, "better", smooth=False))
+        found.append(
+            Statistic(f"generalized_{kind}", estimate, "all", len(items), 1.0, 0.5, "better", smooth=False, within=AREA)
+        )
     if means:
         final = combine(lambda *four: np.mean(four, axis=0), overall, *means.values())
-        found.append(Statistic("final_score", final, "all", len(items), 1.0, 0.5, "better", smooth=False))
-    functional = _headline(items)
+        found.append(Statistic("final_score", final, "all", len(items), 1.0, 0.5, "better", smooth=False, within=AREA))
+    functional = _headline(items, settings)
     headline = reflection.as_estimate(functional, logit)
     _, which, shared = np.unique(logit, return_inverse=True, return_counts=True)
     return [
-        Statistic("mean_shift", headline, "all", len(items), 0.0, 0.0, smooth=False),
-        Statistic("auc", overall, "all", len(items), 1.0, 0.5, "better", smooth=False),
+        Statistic("mean_shift", headline, "all", len(items), 0.0, 0.0, smooth=False, within=(-1.0, 1.0)),
+        Statistic("auc", overall, "all", len(items), 1.0, 0.5, "better", smooth=False, within=AREA),
         *found,
         *counts(scored, shared[which] > 1),
         Statistic("left_out", left_out, n_items=len(members) + left_out, higher_is="count"),
@@ -200,30 +208,30 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:
     """The logit, the mean shift of its ranks, the logit of texts without identity; None where no identity counts."""
-    if not _members(items)[0]:
+    if not _members(items, settings)[0]:
         return None
     logit = items["logit"].to_numpy(dtype=np.float64)
     background = (items["group"] == "background").to_numpy()
     contrast = Contrast("background", np.where(background, logit, np.nan), fits_intercept=True)
-    return Signal(logit, _headline(items), (contrast,))
+    return Signal(logit, _headline(items, settings), (contrast,))
 
 
-def _members(items: pd.DataFrame) -> tuple[dict[str, Mask], int]:
-    """Which texts mention each identity, and how many identities have no areas: one side of the label is missing."""
+def _members(items: pd.DataFrame, settings: Settings) -> tuple[dict[str, Mask], int]:
+    """Which texts mention each identity, and how many identities have too few texts on a side."""
     positive = items["positive"].to_numpy(dtype=bool)
     every = {each.removeprefix(PREFIX): items[each].to_numpy(dtype=bool) for each in items if each.startswith(PREFIX)}
     usable = {
         name: member
         for name, member in every.items()
-        if all((where & side).any() for where in (member, ~member) for side in (positive, ~positive))
+        if all((where & side).sum() >= settings.least for where in (member, ~member) for side in (positive, ~positive))
     }
     return usable, len(every) - len(usable)
 
 
-def _headline(items: pd.DataFrame) -> reflection.Functional:
+def _headline(items: pd.DataFrame, settings: Settings) -> reflection.Functional:
     positive, scored = items["positive"].to_numpy(dtype=bool), np.ones(len(items), dtype=bool)
     each = [
         shift(background_negative(positive, scored, member), background_positive(positive, scored, member))
-        for member in _members(items)[0].values()
+        for member in _members(items, settings)[0].values()
     ]
     return reflection.mean_over(each) if each else lambda signals, weights: np.full(len(weights), np.nan)
