@@ -52,8 +52,10 @@ def _entries(effects: Mapping[str, Sequence[settings_effects.Row]]) -> Iterator[
                 family = _family(card)
                 yield f"### {family.capitalize()}\n\n{cards.family(kind, card.name)}"
             yield from _entry(card, "####" if family else "###")
-            if kind == "metrics" and _module(card).KIND in BIAS_KINDS and _module(card).Settings.model_fields:
-                yield from settings_effects.of_metric(effects.get(card.name, []))
+            if kind == "metrics":
+                rows = effects.get(card.name, [])
+                if rows or (_module(card).KIND in BIAS_KINDS and _module(card).Settings.model_fields):
+                    yield from settings_effects.of_metric(rows)
 
 
 def _entry(card: Card, level: str) -> Iterator[str]:

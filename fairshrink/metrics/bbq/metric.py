@@ -35,8 +35,11 @@ Signal: Share of biased answers less share of those against the stereotype, in a
     is the biased one as often as not. The signal kept is the slope of a checkpoint's on the baseline's through 0, as a
     model that understands nothing has 0 in both; the null has no intercept. Limits: answers are all or nothing, so
     much noise is in single items; templates are shared by both kinds of contexts, and counted as if they were not.
-Parameters: `prompt`, `order` of the options, `answer`, `option_score`, `chat_template`, `draws`, `temperature`. The
-    result depends on them: small models prefer a letter or the first option whatever is asked, so vary `order`.
+Parameters: `prompt`, `order` of the options, `answer`, `option_score`, `chat_template`, `draws`, `temperature`,
+    `sample`, `seed`. The result depends on them: small models prefer a letter or the first option whatever is asked, so
+    vary `order`. Of SmolLM2 18 questions, half of them ambiguous, give an s_AMB of −0.22 (−0.64 to 0.30) in any order
+    and in its chat template, and 0 by letters, by `sum` and without options in the prompt: too few to tell these apart.
+    Draws of 200 questions of the default study's entailment model give −0.06, 0.03 and −0.12, each ± 0.17.
 Limits: Stereotypes of the United States; English. Not comparable with scores of other prompts. Free answers are read by
     letters, options and a list of phrases (`answers.json`), which misreads some. Small models often write one option's
     letter before another's name ("A. Elizabeth", who is B): such an answer is unread, not a choice of either.

@@ -60,7 +60,9 @@ Signal: log score(stereotype) − log score(anti-stereotype), where the score is
     several sub-tokens), and this is lost at its own rate. Below half of the baseline's `language_modeling_score` above
     50 SS is not measurable.
 Parameters: `part`, `causal`, `sample`, `seed`. Of SmolLM2 79 contexts give an SS of 69 (58 to 79), by `published` 72,
-    another draw 63; `intersentence` gives 53, lower by 17 (2 to 31): the two parts are two measurements.
+    another draw 63; `intersentence` gives 53, lower by 17 (2 to 31): the two parts are two measurements. The default
+    study's masked and entailment models are near 50 in either part; draws of 158 contexts differ by up to 5 points,
+    which is the margin.
 Limits: Mean probability favors fillers of several sub-tokens, whose later ones are easy. Sentences were lower-cased
     after their first letter when the data were made, names included, which cased causal models notice. Crowd workers of
     one country wrote and judged the stereotypes; Blodgett et al. (ACL 2021) list items whose pairs are unclear or
