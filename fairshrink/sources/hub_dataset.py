@@ -78,7 +78,8 @@ def fetch(settings: Settings, target: Path, cache: Path) -> dict[str, Any]:
     splits, features = _described(settings, repository, there)
     wanted = {name: there[name] for files in splits.values() for name in files}
     fetch_files(repository, wanted, target, settings.most)
-    classes = _classes(features or _stored(target / next(iter(wanted))))
+    first = next(iter(wanted))
+    classes = _classes(features or _stored(target / first, f"{repository.what}: {first}"))
     content = json.dumps({"splits": splits, "classes": classes}, indent=2, sort_keys=True, ensure_ascii=False)
     (target / INDEX).write_text(content + "\n", encoding="utf-8")
     return {
@@ -99,6 +100,7 @@ def _described(
     """
     import datasets
     from datasets.exceptions import DatasetsError
+    from yaml import YAMLError
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder).resolve() / "repository"
@@ -123,6 +125,10 @@ def _described(
                 str(split): [Path(str(file)).relative_to(root).as_posix() for file in files]
                 for split, files in (builder.config.data_files or {}).items()
             }
+        except YAMLError as error:
+            reason = " ".join(str(error).split())
+            remedy = "choose the files with `source: hub`, `repo_type: dataset` and `files`"
+            raise UserError(f"{repository.what}: its card is damaged ({CARD}: {reason}); {remedy}") from error
         except (ValueError, OSError, DatasetsError) as error:
             raise UserError(_explanation(settings, repository, root, error)) from error
         chosen = settings.splits or sorted(found)
@@ -148,9 +154,13 @@ def _classes(features: Features) -> dict[str, list[str]]:
     return {name: list(each.names) for name, each in features.items() if isinstance(each, ClassLabel)}
 
 
-def _stored(file: Path) -> Features:
+def _stored(file: Path, what: str) -> Features:
     """The features that the library wrote into a Parquet file, else those of its columns' types."""
     import datasets
+    from pyarrow import ArrowException
     from pyarrow.parquet import read_schema
 
-    return datasets.Features.from_arrow_schema(read_schema(file))
+    try:
+        return datasets.Features.from_arrow_schema(read_schema(file))
+    except ArrowException as error:
+        raise UserError(f"{what} is no Parquet file ({error}); choose another revision or data set") from error

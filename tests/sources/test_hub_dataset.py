@@ -137,7 +137,17 @@ def test_mistakes_are_reported(repository, tmp_path):
     other.mkdir()
     (other / "train.csv").write_text("text,label\na,1\n")
     served = {("dataset", "own/set", REVISION): repository, ("dataset", "own/csv", REVISION): other}
+    damaged = {"card": ("---\nconfigs: [\n---\n", ""), "pointer": ("", "version https://git-lfs"), "empty": ("", "")}
+    for name, (card, content) in damaged.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "README.md").write_text(card)
+        (folder / "train.parquet").write_text(content)
+        served["dataset", f"own/{name}", REVISION] = folder
     wrong = [
+        ({"repo": "own/card", "revision": REVISION}, r"its card is damaged \(README.md: .*line 1.*`source: hub`"),
+        ({"repo": "own/pointer", "revision": REVISION}, r"own/pointer@b+: train.parquet is no Parquet file"),
+        ({"repo": "own/empty", "revision": REVISION}, r"own/empty@b+: train.parquet is no Parquet file"),
         (nli(configuration=None), r"configuration: .*available configs: .*sst2.*write `configuration: NAME`"),
         (nli(configuration="mnli"), r"configuration 'mnli': .*'mnli' not found. Available: .*sst2"),
         (nli(splits=["train", "tset"]), r"splits: there is no split 'tset'; there is test, train"),
