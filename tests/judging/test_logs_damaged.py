@@ -178,6 +178,8 @@ def test_damaged_files_of_whole_rows_are_read_as_they_are_or_refused_by_name(tmp
         assert len(table) == len(said), seed
         found = {row["item"]: row for row in table.to_dict("records")}
         for row in said:
+            if type(row.get("cluster")) in (int, float):  # a name, which may be a number
+                row = row | {"cluster": str(row["cluster"])}
             assert all(same(found[str(row["item"])][name], value) for name, value in row.items()), (seed, row)
         outcomes["read"] += 1
     assert min(outcomes.values()) >= 5, outcomes
