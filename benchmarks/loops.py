@@ -28,6 +28,7 @@ from metrics import matmul_rate, product_rate
 from published_loops import (
     Values,
     crows_pairs_script,
+    each_bare,
     each_sentence,
     one_batch,
     padded,
@@ -113,20 +114,22 @@ def _masked(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
 def _causal(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int) -> None:
     sentences = [text for pair in pairs for text in (pair.more, pair.less)]
     of_pairs = [after_start(cp, each) for each in tokenize(cp, sentences)]
-    of_sets = [each for each in filling.causal_requests(cp, sets) if isinstance(each, list)]
+    of_sets = [each for each in filling.bare_requests(cp, sets) if isinstance(each, list)]
 
-    def sums(texts: list[list[int]]) -> Scores:
-        return lambda: [float(each.sum()) for each in log_probs.causal_log_probs(cp, texts)]
+    def in_pairs() -> Values:
+        return [float(each.sum()) for each in log_probs.causal_log_probs(cp, of_pairs)]
 
-    ours, theirs = sums(of_pairs), sums(of_sets)
+    def in_sets() -> Values:
+        return filling.bare_scores(cp, of_sets)
+
     row = _rows(cp, repetitions)
-    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 1", ours, lambda: padded(cp, of_pairs, 1))
-    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 32", ours, lambda: padded(cp, of_pairs, 32))
-    row("StereoSet, causal", "bias-bench", theirs, lambda: padded(cp, of_sets, 1))
-    row("CrowS-Pairs, causal", "each text in a row of its own", ours, _without(ours, shared_prefixes, "EXACT"))
-    row("StereoSet, causal", "each text in a row of its own", theirs, _without(theirs, shared_prefixes, "EXACT"))
+    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 1", in_pairs, lambda: padded(cp, of_pairs, 1))
+    row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 32", in_pairs, lambda: padded(cp, of_pairs, 32))
+    row("StereoSet, causal", "bias-bench", in_sets, lambda: each_bare(cp, of_sets))
+    row("CrowS-Pairs, causal", "each text in a row of its own", in_pairs, _without(in_pairs, shared_prefixes, "EXACT"))
+    row("StereoSet, causal", "each text in a row of its own", in_sets, _without(in_sets, shared_prefixes, "EXACT"))
     for budget in (256, 512, 2048):
-        row("StereoSet, causal", f"batches of {budget} tokens", theirs, _in_batches(theirs, budget))
+        row("CrowS-Pairs, causal", f"batches of {budget} tokens", in_pairs, _in_batches(in_pairs, budget))
 
 
 def _sentences(cp: Checkpoint, items: int, repetitions: int) -> None:

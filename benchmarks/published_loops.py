@@ -11,6 +11,7 @@ import torch
 
 from fairshrink.metrics._shared.likelihood import Query
 from fairshrink.models.checkpoint import Checkpoint
+from fairshrink.models.inference.sequences import start_token
 
 Values = list[float]
 
@@ -41,16 +42,33 @@ def stereoset_of_bias_bench(cp: Checkpoint, groups: list[list[Query]]) -> Values
 
 @torch.inference_mode()
 def padded(cp: Checkpoint, texts: list[list[int]], size: int) -> Values:
-    """Texts by length in batches of a size, the whole vocabulary at each position, padding included."""
+    """Texts by length in batches of a size, without their last tokens: the vocabulary at each position and of padding.
+
+    Whether each token is the likeliest is asked for too, as lm-evaluation-harness does.
+    """
     order, found = sorted(range(len(texts)), key=lambda i: -len(texts[i])), [0.0] * len(texts)
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
         longest = max(len(texts[i]) for i in chosen)
-        ids = torch.tensor([texts[i] + [0] * (longest - len(texts[i])) for i in chosen])
+        ids = torch.tensor([texts[i][:-1] + [0] * (longest - len(texts[i])) for i in chosen])
         logs = cp.model(input_ids=ids).logits.log_softmax(-1)
         for at, i in enumerate(chosen):
             targets = torch.tensor(texts[i][1:])
-            found[i] = float(logs[at, : len(targets)].gather(1, targets[:, None]).sum())
+            mine = logs[at, : len(targets)]
+            bool((mine.argmax(1) == targets).all())
+            found[i] = float(mine.gather(1, targets[:, None]).sum())
+    return found
+
+
+@torch.inference_mode()
+def each_bare(cp: Checkpoint, texts: list[list[int]]) -> Values:
+    """Each text alone, only its first token given the start token: the mean of its tokens' log-probabilities."""
+    start = torch.tensor([[start_token(cp.tokenizer)]])
+    first, found = cp.model(input_ids=start).logits.softmax(-1)[0, -1], []
+    for ids in texts:
+        after = cp.model(input_ids=torch.tensor([ids])).logits.softmax(-1)[0]
+        values = [first[ids[0]].item(), *(after[at, token].item() for at, token in enumerate(ids[1:]))]
+        found.append(float(np.log(values).mean()))
     return found
 
 

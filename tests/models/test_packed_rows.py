@@ -12,12 +12,12 @@ from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.architecture.blocks import blocks
 from fairshrink.models.inference import batching, log_probs, packed_rows, shared_prefixes
 
-# Rows of several lengths, two of them with branches, two of equal length, one of a single token.
+# Texts of several lengths, some with a common beginning, one that begins another, equal ones, one of a single token.
 SEQUENCES = [
     *([0, 5, 6, 7, 8, 9, 10], [0, 5, 6, 7, 8, 11], [0, 5, 6, 12, 13]),
     *([1, 7, 8, 9, 10], [1, 7, 8, 9, 11]),
     *([2, 20, 21, 22], [3, 20, 21, 22], [4, 20, 21, 23]),
-    [7],
+    *([0, 5, 6, 7], [0, 5, 6, 7], [7]),
 ]
 
 
@@ -29,39 +29,39 @@ def llama(tmp_path_factory):
 
 @pytest.fixture
 def rows(llama):
-    found = shared_prefixes.rows(llama, SEQUENCES)
-    assert {row.branches for row in found} == {True, False}
-    return sorted(found, key=lambda row: -len(row.ids))
-
-
-def alone(cp, row, path):
-    ids = torch.tensor([[row.ids[place] for place in path]])
-    return cp.model.base_model(input_ids=ids).last_hidden_state[0]
+    found = shared_prefixes.rows(llama, dict(enumerate(SEQUENCES)), most=12)
+    assert len(found) > 1
+    assert max(len(row.ids) for row in found) <= 12
+    return found
 
 
 def test_states_are_those_of_each_text_alone(llama, rows):
     with torch.inference_mode():
         found = packed_rows.states(llama.model, rows)
-        start = 0
+        start, numbers = 0, []
         for row in rows:
-            for path in row.paths.values():
+            for number, path in row.paths.items():
                 mine = found[[start + place for place in path]]
-                torch.testing.assert_close(mine, alone(llama, row, path), rtol=0, atol=1e-5)
+                expected = llama.model.base_model(input_ids=torch.tensor([SEQUENCES[number]])).last_hidden_state[0]
+                torch.testing.assert_close(mine, expected, rtol=0, atol=1e-5)
+                numbers.append(number)
             start += len(row.ids)
     assert len(found) == start
+    assert sorted(numbers) == list(range(len(SEQUENCES)))
 
 
-def test_no_layer_sees_padding(llama, monkeypatch):
-    monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 11)
+def test_each_beginning_is_computed_once_and_no_layer_sees_padding_or_a_last_token(llama, monkeypatch):
     shapes = []
     down = llama.model.get_submodule(blocks(llama.model)[0].down)
-    handle = down.register_forward_pre_hook(lambda _, given: shapes.append(tuple(given[0].shape[:-1])))
+    handle = down.register_forward_pre_hook(lambda _, given: shapes.append(int(np.prod(given[0].shape[:-1]))))
+    log_probs.causal_log_probs(llama, SEQUENCES)
+    assert shapes == [len({tuple(ids[:end]) for ids in SEQUENCES for end in range(1, len(ids))})]
+    shapes.clear()
+    monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 11)
     log_probs.causal_log_probs(llama, SEQUENCES)
     handle.remove()
-    assert sum(np.prod(shape) for shape in shapes) == sum(
-        len(row.ids) for row in shared_prefixes.rows(llama, SEQUENCES)
-    )
-    assert max(np.prod(shape) for shape in shapes) <= 11
+    assert len(shapes) > 1
+    assert max(shapes) <= 11
 
 
 def test_attention_is_left_as_it_was(llama, rows):
@@ -74,24 +74,21 @@ def test_attention_is_left_as_it_was(llama, rows):
     assert dict(ALL_ATTENTION_FUNCTIONS) == before
 
 
-def test_neighbors_of_equal_length_are_read_together(rows):
-    runs = packed_rows.runs(rows)
-    assert sum(run.rows * run.length for run in runs) == sum(len(row.ids) for row in rows)
-    assert any(run.rows > 1 for run in runs)
-    assert [run.start for run in runs] == np.cumsum([0, *(run.rows * run.length for run in runs[:-1])]).tolist()
-    for run in runs:
-        assert run.mask is None or run.mask.shape == (run.rows, 1, run.length, run.length)
+def test_attention_reads_each_different_text_once(rows):
+    found = packed_rows.different_texts(rows)
+    assert [len(text) for text in found] == sorted(len(ids) for ids in {tuple(ids) for ids in SEQUENCES})
+    ids = [token for row in rows for token in row.ids]
+    assert {tuple(ids[place] for place in text) for text in found} == {tuple(ids) for ids in SEQUENCES}
 
 
 @pytest.mark.parametrize("changed", [{"device": "cuda"}, {"attention": "eager"}, {"window": 3}])
 def test_elsewhere_rows_are_padded(llama, changed, monkeypatch):
-    row = shared_prefixes.Row([0, 5, 6, 7], [-1, 0, 1, 2], [0, 1, 2, 3], {0: [0, 1, 2, 3]})
-    assert packed_rows.can_pack(llama, row)
+    assert packed_rows.can_pack(llama, [0, 5, 6, 7])
     if "device" in changed:
         monkeypatch.setattr(checkpoints.Checkpoint, "device", torch.device(changed["device"]))
     monkeypatch.setattr(llama.model.config, "_attn_implementation", changed.get("attention", "sdpa"))
     monkeypatch.setattr(llama.model.config, "sliding_window", changed.get("window"), raising=False)
-    assert not packed_rows.can_pack(llama, row)
+    assert not packed_rows.can_pack(llama, [0, 5, 6, 7])
 
 
 @pytest.mark.parametrize("budget", [1, 7, 12, 1000])

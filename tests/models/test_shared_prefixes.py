@@ -44,7 +44,11 @@ def equal(cp):
         expected = alone(cp, ids)
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5)
         assert values.sum() == pytest.approx(expected.sum(), abs=5e-5)
-    return shared_prefixes.rows(cp, sequences)
+    return rows_of(cp, sequences)
+
+
+def rows_of(cp, sequences, most=None):
+    return shared_prefixes.rows(cp, dict(enumerate(sequences)), most)
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +83,7 @@ def test_texts_within_a_window_share_rows_and_longer_ones_are_left_alone(name, t
     sequences = [[0, 5, 6, 7, 8], [0, 5, 6, 7, 9], list(range(20)), [*range(19), 30]]
     for ids, values in zip(sequences, log_probs.causal_log_probs(cp, sequences), strict=True):
         np.testing.assert_allclose(values, alone(cp, ids), rtol=0, atol=1e-5)
-    assert [row.branches for row in shared_prefixes.rows(cp, sequences)] == [False, False, True]
+    assert [row.branches for row in rows_of(cp, sequences)] == [False, False, True]
 
 
 def test_in_bfloat16_too(tmp_path):
@@ -122,7 +126,7 @@ def llama(tmp_path_factory):
 
 @given(sequences=SEQUENCES)
 def test_each_text_is_a_path_of_a_row_and_reads_nothing_else(llama, sequences):
-    rows = shared_prefixes.rows(llama, sequences)
+    rows = rows_of(llama, sequences)
     assert sorted(number for row in rows for number in row.paths) == list(range(len(sequences)))
     for row in rows:
         assert len(row.ids) <= checkpoints.max_tokens(llama)
@@ -138,6 +142,16 @@ def test_each_text_is_a_path_of_a_row_and_reads_nothing_else(llama, sequences):
 @given(sequences=SEQUENCES, rng=st.randoms(use_true_random=False))
 def test_rows_do_not_depend_on_the_order(llama, sequences, rng):
     other = rng.sample(sequences, len(sequences))
-    assert [row.ids for row in shared_prefixes.rows(llama, sequences)] == [
-        row.ids for row in shared_prefixes.rows(llama, other)
-    ]
+    assert [row.ids for row in rows_of(llama, sequences)] == [row.ids for row in rows_of(llama, other)]
+
+
+@given(sequences=SEQUENCES, most=st.integers(1, 20))
+def test_a_long_row_computes_each_beginning_once_as_far_as_it_goes(llama, sequences, most):
+    rows = rows_of(llama, sequences, most)
+    assert sorted(number for row in rows for number in row.paths) == list(range(len(sequences)))
+    for row in rows:
+        mine = [sequences[number] for number in row.paths]
+        assert len(row.ids) == len({tuple(ids[: end + 1]) for ids in mine for end in range(len(ids))})
+        assert len(row.ids) <= most or len({tuple(ids) for ids in mine}) == 1
+        for number, path in row.paths.items():
+            assert [row.ids[i] for i in path] == sequences[number]

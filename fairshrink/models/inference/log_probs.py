@@ -8,7 +8,7 @@ log-softmax stay in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -69,15 +69,16 @@ def causal_log_probs(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list
     where the architecture allows it, see `shared_prefixes`.
     """
     require_head(cp, ("causal_lm",))
-    rows = shared_prefixes.rows(cp, sequences)
     result = [np.zeros(0)] * len(sequences)
+    if len(sequences):
+        check_sequences(cp, sequences)
+    # Nothing is asked of the state of a last token.
+    read = {number: ids[:-1] for number, ids in enumerate(sequences) if len(ids) > 1}
     with computing(cp):
-        for alike, packed in _alike(cp, rows):
-            for batch in rounds(cp, [row.ids for row in alike], padded=not packed):
-                chosen = [alike[i] for i in batch]
-                for row, values in zip(chosen, _of_rows(cp, chosen, packed), strict=True):
-                    for text, path in row.paths.items():
-                        result[text] = values[np.array(path[1:], dtype=int) - 1]
+        for rows, packed in _alike(cp, read):
+            for batch in rounds(cp, [row.ids for row in rows], padded=not packed):
+                for number, values in _of_rows(cp, [rows[i] for i in batch], sequences, packed):
+                    result[number] = values
     return result
 
 
@@ -123,46 +124,41 @@ def compared_log_probs(
     return result
 
 
-def _alike(cp: Checkpoint, rows: Sequence[Row]) -> Iterator[tuple[list[Row], bool]]:
+def _alike(cp: Checkpoint, texts: Mapping[int, Sequence[int]]) -> Iterator[tuple[list[Row], bool]]:
     """Rows that can be in one batch, and whether they are packed there or padded.
 
     Of the padded, those with branches are apart: others may be longer than a window of attention.
     """
-    packed = [row for row in rows if packed_rows.can_pack(cp, row)]
-    others = [row for row in rows if not packed_rows.can_pack(cp, row)]
-    yield packed, True
+    packed = {number: ids for number, ids in texts.items() if packed_rows.can_pack(cp, ids)}
+    yield shared_prefixes.rows(cp, packed, token_budget(cp)), True
+    others = shared_prefixes.rows(cp, {number: ids for number, ids in texts.items() if number not in packed})
     yield [row for row in others if row.branches], False
     yield [row for row in others if not row.branches], False
 
 
-def _of_rows(cp: Checkpoint, rows: Sequence[Row], packed: bool) -> list[np.ndarray]:
-    """For each row the log-probabilities of its tokens after the first, given those before them in their texts.
+def _of_rows(
+    cp: Checkpoint, rows: Sequence[Row], sequences: Sequence[Sequence[int]], packed: bool
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Numbers of the rows' texts, and log-probabilities of the tokens after the first of these sequences.
 
     Either all of the rows have branches or none has, if they are not ``packed``.
     """
-    sequences = [row.ids for row in rows]
     if packed:
-        check_sequences(cp, sequences)
         hidden = packed_rows.states(cp.model, rows)
     else:
-        padded = _with_branches(cp, rows) if rows[0].branches else hidden_states(cp.model, collate(cp, sequences))
-        hidden = torch.cat([each[: len(ids)] for each, ids in zip(padded, sequences, strict=True)])
-    # A state is asked for each token that follows it in a text.
-    starts = np.cumsum([0, *map(len, sequences)]).tolist()
-    parents = [start + parent for start, row in zip(starts, rows, strict=False) for parent in row.parents[1:]]
-    asked = {parent: number for number, parent in enumerate(sorted(set(parents)))}
-    targets = [token for row in rows for token in row.ids[1:]]
-    after = [asked[parent] for parent in parents]
-    values = _log_probs(
-        cp, hidden[list(asked)], torch.tensor(targets, dtype=torch.long), torch.tensor(after, dtype=torch.long)
-    )
-    return np.split(values, np.cumsum([len(ids) - 1 for ids in sequences])[:-1])
+        inputs = _branching(cp, rows) if rows[0].branches else collate(cp, [row.ids for row in rows])
+        padded = hidden_states(cp.model, inputs)
+        hidden = torch.cat([each[: len(row.ids)] for each, row in zip(padded, rows, strict=True)])
+    paths = shared_prefixes.paths(rows)
+    # A state is asked for the tokens that follow it in its texts.
+    states = torch.tensor([place for path in paths.values() for place in path])
+    targets = torch.tensor([token for number in paths for token in sequences[number][1:]])
+    values = _log_probs(cp, hidden, targets, states)
+    return zip(paths, np.split(values, np.cumsum([len(path) for path in paths.values()])[:-1]), strict=True)
 
 
-def _with_branches(cp: Checkpoint, rows: Sequence[Row]) -> torch.Tensor:
-    check_sequences(cp, [row.ids for row in rows])
-    inputs = shared_prefixes.inputs(cp.model, rows)
-    return hidden_states(cp.model, {name: value.to(cp.device) for name, value in inputs.items()})
+def _branching(cp: Checkpoint, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    return {name: value.to(cp.device) for name, value in shared_prefixes.inputs(cp.model, rows).items()}
 
 
 def _in_parts(

@@ -60,7 +60,7 @@ def layout(inputs: dict[str, torch.Tensor], pad: int | None) -> Layout:
     lengths = real.sum(1)
     starts = np.cumsum([0, *lengths])
     runs = [
-        Run(int(starts[group[0]]), len(group), int(length), None)
+        Run(int(starts[group[0]]), len(group), int(length))
         for length, numbers in groupby(range(len(lengths)), key=lambda text: lengths[text])
         if (group := list(numbers))
     ]

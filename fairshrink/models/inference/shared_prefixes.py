@@ -8,8 +8,10 @@ what is before a token from the mask and from positions alone, see `can_share`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ By counting operations it is 6 d, but attention runs at a part of the rate of la
 class Row:
     """A tree of tokens: ``ids``, the number of each one's parent in the row (-1 for the first), and its depth.
 
-    ``paths``: for each text of the row the numbers of its tokens, by the text's number.
+    ``paths``: for each text of the row the places of its tokens, by the text's number.
     """
 
     ids: list[int]
@@ -60,16 +62,19 @@ def can_share(cp: Checkpoint) -> bool:
     return cp.model.config.model_type in EXACT
 
 
-def rows(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> list[Row]:
+def rows(cp: Checkpoint, sequences: Mapping[int, Sequence[int]], most: int | None = None) -> list[Row]:
     """The sequences in as many rows as is cheapest, or each in a row of its own; equal ones are computed once.
 
+    ``most``: the tokens of a row, if attention is computed by text and so costs nothing more in a long row.
     The rows depend on which sequences there are, and not on their order.
     """
     numbers: dict[tuple[int, ...], list[int]] = {}
-    for number, ids in enumerate(sequences):
+    for number, ids in sequences.items():
         numbers.setdefault(tuple(ids), []).append(number)
     texts = sorted(numbers)
-    if can_share(cp):
+    if most is not None:
+        groups = _groups(texts, math.inf, most)
+    elif can_share(cp):
         groups = _groups(texts, TOKEN_WORTH * cp.model.config.hidden_size, longest_row(cp))
     else:
         groups = [[text] for text in texts]
@@ -119,6 +124,16 @@ def _row(group: Sequence[tuple[int, ...]], numbers: dict[tuple[int, ...], list[i
         last = text
         row.paths.update(dict.fromkeys(numbers[text], path[:]))
     return row
+
+
+def paths(chosen: Sequence[Row]) -> dict[int, list[int]]:
+    """For each text of rows the places of its tokens in these rows end to end, by the text's number."""
+    starts = accumulate((len(row.ids) for row in chosen), initial=0)
+    return {
+        number: [start + place for place in path]
+        for start, row in zip(starts, chosen, strict=False)
+        for number, path in row.paths.items()
+    }
 
 
 def inputs(model: torch.nn.Module, chosen: Sequence[Row]) -> dict[str, torch.Tensor]:
