@@ -131,7 +131,7 @@ def test_few_queries_read_what_keys_and_values_say(bias):
     width, count, each = 12, 3, 5
     key, value = (torch.nn.Linear(width, count * each, bias=bias).requires_grad_(False) for _ in range(2))
     hidden, queries = torch.randn(14, width), torch.randn(4, count * each)
-    runs = [Run(0, 2, 4, None), Run(8, 1, 6, None)]
+    runs = [Run(0, 2, 4), Run(8, 1, 6)]
     places, texts = torch.tensor([13, 1, 5, 0]), [(8, 14), (0, 4), (4, 8), (0, 4)]
     by = few_queries.heads(key, value, count, 0.3)
     found = few_queries.read(by, hidden, queries, places, runs)
@@ -144,7 +144,7 @@ def test_few_queries_read_what_keys_and_values_say(bias):
 
 def test_many_queries_are_not_few():
     layer = torch.nn.Linear(8, 8)
-    by, runs = few_queries.heads(layer, layer, 2, 1.0), [Run(0, 10, 4, None)]
+    by, runs = few_queries.heads(layer, layer, 2, 1.0), [Run(0, 10, 4)]
     assert by.less_work(10, runs)  # 10 · (8 + 2 · 4) of 40 · 8
     assert not by.less_work(11, runs)
 
