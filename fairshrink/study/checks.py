@@ -57,8 +57,10 @@ def check(
         for key, table in entry.tables():
             if refer(table.download, downloads, f"tasks.{name}.{key}.download", "download", mistakes):
                 found = check_table(study, entry, table, f"tasks.{name}.{key}", mistakes)
-                if key == "train" and found is not None and found.scale is not None:
-                    scales[name] = found.scale
+                if key == "train" and found is not None:
+                    _check_rows(entry, found.rows, mistakes)
+                    if found.scale is not None:
+                        scales[name] = found.scale
         _check_task(study, entry, mistakes)
     for compression in study.compressions:
         key = f"compressions.{compression.method}"
@@ -164,6 +166,16 @@ def _check_shares(task: TaskEntry, mistakes: list[Mistake]) -> None:
     if task.keys.train is not None and not task.tests and test + dev >= 1:
         reason = f"test_share {test:g} and dev_share {dev:g} leave nothing to train on"
         mistakes.append(Mistake(f"tasks.{task.name}.test_share", reason, "shares whose sum is below 1"))
+
+
+def _check_rows(task: TaskEntry, rows: int, mistakes: list[Mistake]) -> None:
+    """The rows of a local table leave some to train on (`data.examples.frames` parts them)."""
+    test = 0 if task.tests else max(1, round(getattr(task.settings, "test_share", 0.0) * rows))
+    dev = round(getattr(task.settings, "dev_share", 0.0) * rows)
+    if 0 < rows <= test + dev:
+        held = f"{test} for testing and {dev} for development"
+        reason = f"{rows} row{'s' * (rows > 1)}, of which {held} leave none to train on"
+        mistakes.append(Mistake(f"tasks.{task.name}.train", reason, "more rows, or lower `test_share` and `dev_share`"))
 
 
 def _check_pairs(task: TaskEntry, mistakes: list[Mistake]) -> None:

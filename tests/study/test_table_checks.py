@@ -3,11 +3,15 @@
 import copy
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from tiny_study import study, write_data
 
+from fairshrink.data.examples import Task, frames
+from fairshrink.data.table import TableReference
+from fairshrink.errors import UserError
 from fairshrink.planning import grid
 from fairshrink.planning.studies import load
 from fairshrink.study.mistakes import StudyError
@@ -55,6 +59,31 @@ def test_all_bad_rows_are_listed_up_to_twenty(folder):
     assert "line 27: the text is empty" in found["tasks.mlm.train.columns.text"][0]
 
 
+@pytest.mark.parametrize(
+    ("rows", "share", "enough"), [(1, 0.2, False), (2, 0.2, True), (4, 0.89, False), (4, 0.5, True)]
+)
+def test_rows_that_leave_none_to_train_on(folder, rows, share, enough):
+    """As `frames` parts them, which a job does later."""
+    reviews(folder, *(f"text {n},{n}\n" for n in range(rows)))
+
+    def change(content):
+        for name in ("sentiment", "mlm"):
+            content["tasks"][name] |= {"test_share": share, "dev_share": 0.1}
+
+    found = {} if enough else mistakes(folder, change)
+    assert ("tasks.sentiment.train" in found) is not enough
+    made = planned(folder, change) if enough else None
+    columns = {"text": "sentence", "label": "stars"}
+    table = TableReference(path=str(folder / "local"), file="reviews.csv", format="csv", columns=columns)
+    task = Task("sentiment", "regression", None, SimpleNamespace(test_share=share, dev_share=0.1), 0, 0, table)
+    if enough:
+        assert made and len(frames(task)["train"])
+    else:
+        assert "leave none to train on" in found["tasks.sentiment.train"][0]
+        with pytest.raises(UserError, match="leave none to train on"):
+            frames(task)
+
+
 @pytest.mark.parametrize("written", ["\u200b", "\u200e\u2060", "  ", "\u0301"])
 def test_texts_without_anything_visible_are_empty(folder, written):
     reviews(folder, "He is kind.,1\n", f'"{written}",1\n')
@@ -72,7 +101,7 @@ def test_byte_order_marks_and_columns_by_number_work(folder):
 
 
 def test_semicolons_are_named_and_can_be_set(folder):
-    reviews(folder, "He is kind.;1.5\n", text="sentence;stars\n")
+    reviews(folder, "He is kind.;1.5\n", "She is late.;2\n", text="sentence;stars\n")
     assert 'semicolons: write `separator: ";"`' in mistakes(folder)["tasks.lm.train.columns.text"][1]
 
     def separated(content):
