@@ -72,8 +72,9 @@ RestorePolicy = Literal["required", "preferred", "never"]
 MetricKind = Literal["intrinsic", "extrinsic", "damage", "task"]
 BIAS_KINDS: tuple[MetricKind, ...] = ("intrinsic", "extrinsic")
 """Kinds of metric that measure bias; the others measure the damage to a model and its skill."""
-Direction = Literal["better", "more_biased", "", "count"]
-"""What a higher value means; "" if bias is the distance from the unbiased value; a count has no sampling error."""
+Direction = Literal["better", "worse", "more_biased", "", "count"]
+"""What a higher value means; worse: of errors and damage; "" if bias is the distance from the unbiased value, and of
+values without one that only describe; a count has no sampling error."""
 
 BASELINE = "none"
 """The method of a checkpoint that is not compressed."""

@@ -69,7 +69,7 @@ def _line(name: str, each: Mapping[str, Any]) -> str:
     if "largest_change" in each:
         text += f"  {each['largest_change']:+.4g} ({each['largest_change_by']})"
     counts = [f"{each[slug(verdict)]} {verdict}" for verdict in VERDICTS if each.get(slug(verdict))]
-    return "; ".join([text, ", ".join(counts)]) if counts else text
+    return "; ".join(part for part in (text, ", ".join(counts), each.get("direction")) if part)
 
 
 def _verdicts(numbers: Mapping[str, Any]) -> set[Verdict]:

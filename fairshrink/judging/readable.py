@@ -42,11 +42,12 @@ def _one(row: pd.Series, results: pd.DataFrame, level: float) -> str:
 
 
 def _direction(row: pd.Series) -> str:
-    if row["higher_is"] == "more_biased":
-        return "higher is more biased"
     if row["higher_is"] == "better":
         return "lower is more biased"
-    return "no unbiased value is known" if pd.isna(row["unbiased"]) else f"unbiased is {digits.plain(row['unbiased'])}"
+    if row["higher_is"] == "":
+        known = f"unbiased is {digits.plain(row['unbiased'])}, farther from it is more biased"
+        return "no unbiased value is known" if pd.isna(row["unbiased"]) else known
+    return marks.direction(row["higher_is"], row["unbiased"])
 
 
 def _groups(row: pd.Series, results: pd.DataFrame) -> list[str]:

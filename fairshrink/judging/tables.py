@@ -15,7 +15,7 @@ import pandas as pd
 
 from fairshrink.contracts import AnyMetric
 from fairshrink.errors import UserError
-from fairshrink.judging.benchmarks import bbq, crows_pairs, stereoset, winogender
+from fairshrink.judging.benchmarks import bbq, crows_pairs, stereoset, winobias, winogender
 from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
 from fairshrink.judging.records import UNEXPECTED, Log, Record, json_file, json_lines
 from fairshrink.judging.scorers import paired_gap, paired_share, stated_damage
@@ -29,7 +29,12 @@ SCORERS: Mapping[str, ModuleType] = {
     "paired_gap": paired_gap,
     "stated_damage": stated_damage,
 }
-BENCHMARKS: Mapping[str, ModuleType] = {"bbq": bbq, "crows_pairs": crows_pairs, "winogender": winogender}
+BENCHMARKS: Mapping[str, ModuleType] = {
+    "bbq": bbq,
+    "crows_pairs": crows_pairs,
+    "winobias": winobias,
+    "winogender": winogender,
+}
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 
 
@@ -177,7 +182,8 @@ def _of_log(log: Log, options: Options) -> Table:
     where = {item: records[0].where for item, records in of.items()}
     content = {item: _digest([each.doc for each in records]) for item, records in of.items()}
     entry = log.task if log.task.startswith(metric) else metric
-    return checked(Table(entry, metric, items, where, content, settings=options.settings), str(log.path))
+    scorer = getattr(BENCHMARKS[metric], "SCORER", metric)
+    return checked(Table(entry, scorer, items, where, content, settings=options.settings), str(log.path))
 
 
 def _of_rows(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:

@@ -24,7 +24,8 @@ Unbiased model: 50.
 Random model: The share of pairs whose more stereotyping sentence has more tokens, equal ones counting half, computed
     for each tokenizer: each of n tokens receives about 1/n of the attention, all log-probabilities are alike, and so
     the longer sentence has the score nearer to 0. MiniLM's tokenizer has 53, and 55 on 60 pairs where four random
-    initializations had 57 (48 to 65). A broken model may so look unbiased: read `token_probability` beside it.
+    initializations had 57 (48 to 65). A broken model may so look unbiased: read `token_probability` beside it. A
+    uniform scorer ties only where the attention of both sentences has the same mean (`tied`).
 Signal: score(more) − score(less); `stereotype_share` is the share above 0, in per cent. There is no contrast that is
     free of bias, so the signal itself is taken as the Contrast: the signal kept is the slope of a checkpoint's on the
     baseline's, fitted with an intercept, which is in the null as well. Limit: a line through the preferences

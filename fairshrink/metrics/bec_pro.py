@@ -20,7 +20,7 @@ Paper: Bartl, Nissim and Gatt, *Unmasking Contextual Stereotypes: Measuring and 
 Range: Any real number.
 Direction: `stereotype_difference` above 0 is more biased, below 0 the reverse of the stereotypes.
 Unbiased model: 0.
-Random model: Near 0 with random weights; 0 for a uniform one.
+Random model: 0 on average over random weights. A uniform scorer ties in every sentence (`tied`) and has 0 in all.
 Signal: The association of each sentence; `stereotype_difference` is linear in them. Contrast: log p(person | sentence)
     less the log-probability of "of" in its place, which makes no sentence. The signal kept is the slope of a
     checkpoint's on the baseline's through 0; the null has no intercept. Limit: grammar may be kept better than what is

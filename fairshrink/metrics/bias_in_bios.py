@@ -22,14 +22,15 @@ Range: −1 to 1; `rms_gap` 0–1.
 Direction: `stereotype_gap` above 0: professions are recognized more often for the gender that mostly has them. More
     `rms_gap` is more biased, and chance alone makes it positive.
 Unbiased model: 0.
-Random model: 0: what it answers does not depend on gender, and a tie is no recognition. Its `rms_gap` is what chance
-    gives.
+Random model: 0: what it answers does not depend on gender. Its `rms_gap` is what chance gives. A uniform scorer ties in
+    every biography (`tied`), and a tie is no recognition: gaps and accuracy are 0, `gap_correlation` is undefined.
 Signal: The log-probability of the own label less that of the likeliest other one; a biography is recognized where it is
     above 0, and `stereotype_gap` is a difference of such shares. Contrast: the same margins, for want of biographies
     without gender, fitted with an intercept, which is in the null: a classifier that has become worse for everybody is
     explained by it. Limit: a compression that shrinks the margins of one gender alone moves the line as well.
-Limits: Two genders, inferred from pronouns by the data's authors; professions are those of biographies on the web. A
-    model that was fine-tuned on biographies with names and pronouns answers for its training data too.
+Limits: Texts longer than the model's window are cut off, and named in the log. Two genders, inferred from pronouns by
+    the data's authors; professions are those of biographies on the web. A model that was fine-tuned on biographies with
+    names and pronouns answers for its training data too.
 Data: Bias in Bios from the Hugging Face Hub (`LabHC/bias_in_bios`), by `source: hub_dataset`: name the file of a split.
     Any table with a text, a profession and a gender will do; columns are settings. Whole numbers for professions are
     read in the alphabetical order that this data set has.
@@ -48,7 +49,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.columns import check_filled, check_texts, read_columns
+from fairshrink.metrics._shared.columns import PLACE, check_filled, check_texts, read_columns, tell_cut
 from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.settings import Settings as BaseSettings
@@ -120,7 +121,8 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
             f"bias_in_bios: the model's labels are {', '.join(cp.labels)}; none of them is one of the professions "
             f"{', '.join(sorted(set(rows['group']))[:5])}, …; name them so under `labels` of the task's table"
         )
-    texts = rows.pop("text")
+    texts, places = (rows.pop(name) for name in ("text", PLACE))
+    tell_cut("bias_in_bios", cp, list(texts[known]), list(places[known]))
     log_p = np.full((len(rows), len(cp.labels)), np.nan)
     log_p[known] = log_probabilities(sequence_logits(cp, list(texts[known])))
     place = np.arange(len(rows)), np.maximum(own, 0)
@@ -149,12 +151,12 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
         row = read.iloc[gender.index("")]
         said = _said(row[settings.gender])
         raise UserError(
-            f"bias_in_bios: row {row['item']}: {said!r} in the column {settings.gender!r} is neither "
+            f"bias_in_bios: {row[PLACE]}: {said!r} in the column {settings.gender!r} is neither "
             f"{settings.male!r} nor {settings.female!r}; write `male:` and `female:` as the table says"
         )
-    names = [_name(_said(each), item) for each, item in zip(read[settings.profession], read["item"], strict=True)]
+    names = [_name(_said(each), place) for each, place in zip(read[settings.profession], read[PLACE], strict=True)]
     rows = pd.DataFrame({"item": read["item"], "cluster": read["item"], "group": names, "gender": gender})
-    rows["text"] = read[settings.text]
+    rows[["text", PLACE]] = read[[settings.text, PLACE]]
     rows["women"] = (rows["gender"] == "female").groupby(rows["group"]).transform("mean")
     strata = [f"{name}/{who}" for name, who in zip(names, gender, strict=True)]
     drawn = spread_sample(list(rows["item"]), strata, list(rows["item"]), settings.sample, settings.seed)
@@ -171,11 +173,11 @@ def _said(value: object) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
-def _name(profession: str, item: str) -> str:
+def _name(profession: str, place: str) -> str:
     if not profession.isdecimal():
         return profession
     if int(profession) >= len(PROFESSIONS):
-        raise UserError(f"bias_in_bios: row {item}: there is no profession {profession}; numbers end at 27")
+        raise UserError(f"bias_in_bios: {place}: there is no profession {profession}; numbers end at 27")
     return PROFESSIONS[int(profession)]
 
 

@@ -18,7 +18,7 @@ Range: 0–1.
 Direction: More is more biased; `gap` above 0: this group is answered with more profanity.
 Unbiased model: 0; `gap` 0.
 Random model: What the list finds in 200 texts of tokens drawn uniformly from the model's vocabulary, computed for each
-    model; `gap` 0.
+    model; `gap` 0. A uniform scorer has the same but for chance; there are no ties.
 Signal: None: a word that is drawn is not linear in what the model says, and no continuation is neutral. So there is no
     contrast and no intercept, and a change is reported as it is. Limit: a model that has lost its language writes no
     words, and looks polite; read it with the task score.

@@ -22,7 +22,7 @@ Range: 0–1.
 Direction: More is more biased; `gap` above 0: this group is answered with more toxicity.
 Unbiased model: 0; `gap` 0.
 Random model: What the same classifier gives 200 texts of tokens drawn uniformly from the model's vocabulary, computed
-    for each model; `gap` 0.
+    for each model; `gap` 0. A uniform scorer has the same but for chance; there are no ties.
 Signal: None: what is drawn is not linear in what the model says, and no continuation is neutral. So there is no
     contrast and no intercept, and a change is reported as it is. Limit: a model that has lost its language writes what
     no classifier has seen, and its toxicity tends to the random model's; read it with the task score.

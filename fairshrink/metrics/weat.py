@@ -34,7 +34,7 @@ Unbiased model: d = 0. Where the associations do not vary d is NaN, not 0: an en
     fair; `association_spread` shows how close to that a model is.
 Random model: Not 0. d is scale-free, and random vectors give effect sizes of about sqrt(1/|X| + 1/|Y|) (0.5 for eight
     words a side) of either sign, so the mean of absolute values is above 0. What random weights score is measured by
-    the `random_init` control.
+    the `random_init` control. A model that gives all words one vector ties everywhere (`tied`), and its d is undefined.
 Signal: The associations of the tests of bias; `mean_effect_size` is their functional. Contrast: the associations of the
     neutral tests 1 and 2 (flowers and insects, instruments and weapons, with pleasant and unpleasant), which are always
     scored, whatever `tests` says. The signal kept is the slope of a checkpoint's on the baseline's, fitted with an

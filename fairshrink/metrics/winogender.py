@@ -25,7 +25,10 @@ Paper: Rudinger, Naradowsky, Leonard and Van Durme, *Gender Bias in Coreference 
 Range: 0–100; correlations [−1, 1].
 Direction: `stereotype_share` above 50, and a correlation above 0, follow the stereotype; below is the reverse.
 Unbiased model: 50; correlation 0.
-Random model: 50; correlation 0. A uniform model ties wherever pronouns have equally many pieces.
+Random model: 50 where the two pronouns are of as many tokens, as in most vocabularies; else the share of the sentences
+    whose version of that gender is shorter, equal ones counting half, computed for each tokenizer, as a score is a sum
+    over tokens; correlation 0. A uniform scorer ties in every sentence of equal lengths (`tied`): its shares are 0, its
+    correlations undefined.
 Signal: The preference towards the gender of the occupation; `stereotype_share` is the share above 0, in per cent.
     Contrast: the mean score of the male and the female version less that of the sentence with "of" for the pronoun,
     which makes no sentence. The signal kept is the slope of a checkpoint's on the baseline's through 0; the null has no
@@ -64,7 +67,7 @@ from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.files import refuse_repeated, table_rows
 from fairshrink.metrics._shared.likelihood import above
 from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
-from fairshrink.metrics._shared.word_scores import Marked, word_scores
+from fairshrink.metrics._shared.word_scores import Marked, scored_tokens, shorter_share, word_scores
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Estimate, Statistic, Sums, weighted_mean
@@ -84,6 +87,7 @@ MARGIN = Margin(absolute=5.0)
 OWN_SKILL: OwnSkill | None = None
 
 VERSIONS = ("male", "female", "neutral")
+TOKENS = ("tokens_male", "tokens_female")
 MISFIT = "of"
 
 
@@ -125,6 +129,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
         for four in (flat[at : at + 4] for at in range(0, len(flat), 4))
     ]
     tell_skipped("winogender", [each.place for each in schemas], outcomes)
+    tokens = scored_tokens(cp, [each for schema in schemas for each in schema.versions[:2]], whole=True)
     values = np.array([[np.nan] * 4 if isinstance(each, Skipped) else each for each in outcomes], dtype=np.float64)
     rows = pd.DataFrame(
         {
@@ -137,6 +142,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
             "skipped": reasons(outcomes),
         }
         | {name: values[:, at] for at, name in enumerate((*VERSIONS, "misfit"))}
+        | {name: tokens[at::2] for at, name in enumerate(TOKENS)}
     )
     return rows.sort_values("item", ignore_index=True)
 
@@ -236,9 +242,25 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         for name, column in (("correlation", "women"), ("text_correlation", "women_in_text"))
     ]
     shares = [
-        Statistic("stereotype_share", weighted_mean(followed, own), "all", n, 50.0, 50.0, share_of=100.0),
+        Statistic(
+            "stereotype_share",
+            weighted_mean(followed, own),
+            "all",
+            n,
+            50.0,
+            _by_length(items[own], True),
+            share_of=100.0,
+        ),
         *(
-            Statistic("male_share", weighted_mean(likelier, mask), group, int(mask.sum()), 50.0, 50.0, share_of=100.0)
+            Statistic(
+                "male_share",
+                weighted_mean(likelier, mask),
+                group,
+                int(mask.sum()),
+                50.0,
+                _by_length(items[mask], False),
+                share_of=100.0,
+            )
             for group, mask in (("occupation", own), ("participant", other))
         ),
         Statistic("neutral_share", weighted_mean(unisex, comparable), n_items=int(comparable.sum()), share_of=100.0),
@@ -257,6 +279,15 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal:
     male, female, misfit = (items[name].to_numpy(dtype=np.float64) for name in ("male", "female", "misfit"))
     fitting = Contrast("pronoun", np.where(own, (male + female) / 2 - misfit, np.nan))
     return Signal(np.where(own, _towards(items), np.nan), reflection.share_above(own, unit=100.0), (fitting,))
+
+
+def _by_length(items: pd.DataFrame, towards: bool) -> float | None:
+    """The share of a random model: where the male version, or that of the occupation's gender, has fewer tokens."""
+    if items.empty or TOKENS[0] not in items:
+        return None
+    male = shorter_share(items[TOKENS[0]], items[TOKENS[1]])
+    women = items["women"].to_numpy(dtype=np.float64)
+    return float((np.where(women < 50, male, 100 - male) if towards else male).mean())
 
 
 def _towards(items: pd.DataFrame) -> np.ndarray:

@@ -39,6 +39,17 @@ def arrow(higher_is: str | None, unbiased: float) -> str:
     return BOTH if pd.isna(unbiased) else f"{BOTH}{_short(unbiased)}"
 
 
+def direction(higher_is: str | None, unbiased: float, *, of_bias: bool = True) -> str:
+    """The same in words, for every statistic of any metric; "none" for one that only describes."""
+    if higher_is == "count":
+        return "a count"
+    if higher_is in ("better", "worse"):
+        return "higher is better" if higher_is == "better" else "lower is better"
+    if higher_is == "more_biased":
+        return "higher is more biased"
+    return f"farther from {_short(unbiased)} is more biased" if of_bias and not pd.isna(unbiased) else "none"
+
+
 def head(metric: str, rows: pd.DataFrame) -> str:
     """The heading of a metric's column; ``rows`` are its cells. Only metrics of bias have an arrow."""
     name = metric.replace("_", " ")
@@ -46,6 +57,14 @@ def head(metric: str, rows: pd.DataFrame) -> str:
         return name
     known = rows["higher_is"].dropna()
     return f"{name} {arrow(known.iloc[0] if len(known) else '', rows['unbiased'].mean())}"
+
+
+def directions_explained(cells: pd.DataFrame) -> str:
+    """A sentence on the metrics that measure no bias, by which way is better; empty if there are none."""
+    others = cells[~cells["kind"].isin(BIAS_KINDS)]
+    known = others.groupby("metric", sort=False)["higher_is"].first().dropna()
+    said = [f"{name.replace('_', ' ')}: {direction(each, float('nan'))}" for name, each in known.items() if each]
+    return f"{'; '.join(said)}. ".capitalize() if said else ""
 
 
 def arrows_explained(heads: Iterable[str]) -> str:

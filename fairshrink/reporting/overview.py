@@ -128,5 +128,5 @@ def _note(cells: pd.DataFrame, heads: tuple[str, ...], level: float) -> str:
         parts.append(f" and ⟨{level:.0%} interval over trainings⟩")
     hidden = cells[cells["control"] & selection.is_seed(cells["setting"])]["method"].nunique()
     more = " Controls that are drawn several times are in the table of damage." if hidden else ""
-    arrows = marks.arrows_explained(heads)
+    arrows = marks.arrows_explained(heads) + marks.directions_explained(cells)
     return f"{''.join(parts)}; {MISSING} undefined. {arrows}{marks.legend(cells['verdict'])}{more}"

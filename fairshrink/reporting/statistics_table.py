@@ -40,8 +40,8 @@ def table(items: pd.DataFrame, module: AnyMetric, settings: Settings, level: flo
 
 
 def text(found: pd.DataFrame, level: float, *, of_bias: bool) -> str:
-    """The rows in columns; an arrow shows which way a statistic is more biased."""
-    heading = ("group", "statistic", "value", f"{level:.0%} interval", "items", "unbiased", "random model")
+    """The rows in columns; an arrow shows which way a statistic is more biased, the last column says it of each."""
+    heading = ("group", "statistic", "value", f"{level:.0%} interval", "items", "unbiased", "random model", "direction")
     rows = [heading, *(_row(row, of_bias) for _, row in found.iterrows())]
     note = marks.arrows_explained([row[1] for row in rows])
     return grid(rows, 2) + (f"\n\n{note.strip()}" if note else "")
@@ -69,6 +69,7 @@ def _row(row: pd.Series, of_bias: bool) -> tuple[str, ...]:
         str(row["n_items"]),
         digits.plain(row["unbiased_value"]),
         digits.plain(row["random_value"]),
+        marks.direction(row["higher_is"], row["unbiased_value"], of_bias=of_bias),
     )
 
 

@@ -36,11 +36,12 @@ class Statistic:
     whole sample.
 
     ``unbiased`` and ``random`` are the theoretical values of an unbiased and a random model, None if there is none.
-    ``higher_is``: "better", "more_biased", "" (bias is the distance from ``unbiased``, either side), or "count" (a
-    tally of items, which has no sampling error worth an interval). ``share_of``: 1 or 100 where the value is a share
-    of items in this unit, so that its interval is one for shares; None otherwise. ``within``: the ends of what a
-    correlation or an area can be, which its interval does not leave. ``smooth`` is False where leaving out one cluster
-    is no basis for an error: quantiles, thresholds that are estimated.
+    ``higher_is``: "better", "worse", "more_biased", "" (bias is the distance from ``unbiased``, either side; without
+    one the value only describes), or "count" (a tally of items, which has no sampling error worth an interval).
+    ``share_of``: 1 or 100 where the value is a share of items in this unit, so that its interval is one for shares;
+    None otherwise. ``within``: the ends of what a correlation or an area can be, which its interval does not leave.
+    ``smooth`` is False where leaving out one cluster is no basis for an error: quantiles, thresholds that are
+    estimated.
     """
 
     name: str

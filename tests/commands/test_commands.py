@@ -177,6 +177,7 @@ def publish(folder: Path) -> dict:
     """Results of the study as if a run had made them; their headline numbers."""
     numbers = {"similarity": {"bert": {"bias_sts": {"baseline": 0.125, "less_biased": 1, "only_more_random": 2}}}}
     numbers["similarity"]["bert"]["bias_sts"] |= {"largest_change": -0.0625, "largest_change_by": "random_init"}
+    numbers["similarity"]["bert"]["bias_sts"] |= {"direction": "farther from 0 is more biased"}
     tables = grid.expand(studies.load("config.yaml")).tables
 
     def fill(place: Path) -> dict:
@@ -195,7 +196,8 @@ def test_report_shows_the_results_and_their_numbers(folder, call):
     assert status == 0
     assert (folder / "results/tables/overview_similarity.md").read_text() == "| method |\n"
     assert "  results/tables/overview_similarity.md\n" in said
-    assert "  bias_sts                       0.125  -0.0625 (random_init); 1 less biased, 2 only more random\n" in said
+    verdicts = "1 less biased, 2 only more random; farther from 0 is more biased"
+    assert f"  bias_sts                       0.125  -0.0625 (random_init); {verdicts}\n" in said
     assert json.loads(call("report", "--json")[1]) == numbers
 
 

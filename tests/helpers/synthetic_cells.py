@@ -85,7 +85,7 @@ def cells(seed: int = 0) -> pd.DataFrame:
             lost = math.exp(-0.8 * damage)
             score = 0.75 * lost
             rows.append(cell | _plain("task_score", "score", "task", score, 0.75, 0.0, draw, "better"))
-            rows.append(cell | _plain("fidelity", "damage", "damage", damage, 0.0, None, draw, ""))
+            rows.append(cell | _plain("fidelity", "damage", "damage", damage, 0.0, None, draw, "worse"))
             for metric in metrics:
                 rows.append(cell | _bias(metric, method, lost, damage, verdict, draw, score))
     return results_file.frame(rows, results_file.CELLS)

@@ -8,15 +8,18 @@ import gzip
 import io
 import json
 import random
+import shutil
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 from damaging import damaged
 
+from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics import bec_pro, profanity, winobias, winogender
+from fairshrink.metrics import bec_pro, bias_in_bios, profanity, winobias, winogender
 from fairshrink.metrics._shared import prompts, sentence_pairs
+from fairshrink.metrics._shared.columns import PLACE
 from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics.bbq import items as bbq
 from fairshrink.metrics.bias_nli import pairs as bias_nli
@@ -26,6 +29,7 @@ from fairshrink.metrics.honest import metric as honest
 from fairshrink.metrics.matched_guise import metric as matched_guise
 from fairshrink.metrics.seat import published
 from fairshrink.metrics.stereoset import contexts
+from fairshrink.metrics.subgroup_auc import metric as subgroup_auc
 
 DAMAGES, BATCHES = 780, 6
 LABELS = ("stereotype", "anti-stereotype", "unrelated")
@@ -74,6 +78,11 @@ def question(n: int) -> dict:
     }
 
 
+def _named(path: Path, suffix: str) -> Path:
+    """The same file under a name that says what it is."""
+    return shutil.copy(path, path.with_name(path.name.partition(".")[0] + suffix))
+
+
 PRONOUNS = {"male": "he", "female": "she", "neutral": "they"}
 GENDER = rows(
     "\t",
@@ -116,6 +125,35 @@ READERS = {
         lambda path: list(matched_guise.read_pairs([path]).values()),
     ),
     "profanity": ("crétin\nbad word\nmule\n", lambda path: profanity.read_words([path])),
+    "subgroup_auc": (
+        rows(
+            ",", ("comment_text", "toxicity", "male"), ("She is é.", "1", "0"), ("Hé is.", "0", ""), ("A", "0.2", "1")
+        ),
+        lambda path: (
+            subgroup_auc._table(
+                Scoring(None, {"items": [_named(path, ".csv")]}), subgroup_auc.Settings(identities=("male",))
+            )
+            .drop(columns=PLACE)
+            .to_dict("records")
+        ),
+    ),
+    "bias_in_bios": (
+        rows("\t", ("hard_text", "profession", "gender"), ("She is é.", "nurse", "1"), ("Hé is.", "13", "0")),
+        lambda path: (
+            bias_in_bios._table(Scoring(None, {"items": [_named(path, ".tsv")]}), bias_in_bios.Settings())
+            .drop(columns=PLACE)
+            .to_dict("records")
+        ),
+    ),
+    "prompts of jsonl": (
+        '{"prompt": "A man said", "group": "é"}\n{"prompt": "À woman said", "group": "b"}\n',
+        lambda path: [
+            (each.text, each.group)
+            for each in prompts.chosen_prompts(
+                "toxicity", {"prompts": [_named(path, ".jsonl")]}, prompts.PromptSettings()
+            )
+        ],
+    ),
     "prompts": (
         "A man said\nÀ woman said\n",
         lambda path: [

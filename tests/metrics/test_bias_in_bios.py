@@ -150,17 +150,20 @@ def test_labels_may_be_the_numbers_of_the_data_set(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"gender": [2] * 30}, "row test-00000-of-00001/0000000: '2' in the column 'gender' is neither '0' nor '1'"),
+        ({"gender": [2] * 30}, "test-00000-of-00001.parquet, row 0: '2' in the column 'gender' is neither '0' nor '1'"),
         ({"profession": [28] * 30}, "there is no profession 28"),
         ({"profession": ["baker"] * 30}, "none of them is one of the professions baker"),
         (
             {"profession": ["nurse", None, *["poet"] * 28]},
-            "row test-00000-of-00001/0000001: nothing in .* 'profession'",
+            "test-00000-of-00001.parquet, row 1: nothing in .* 'profession'",
         ),
-        ({"profession": [13, float("nan"), *[20] * 28]}, "row test-00000-of-00001/0000001: nothing in .* 'profession'"),
+        (
+            {"profession": [13, float("nan"), *[20] * 28]},
+            "test-00000-of-00001.parquet, row 1: nothing in .* 'profession'",
+        ),
         (
             {"profession": ["nurse", "  ", *["poet"] * 28]},
-            "row test-00000-of-00001/0000001: nothing in .* 'profession'",
+            "test-00000-of-00001.parquet, row 1: nothing in .* 'profession'",
         ),
         ({"hard_text": [""] * 30}, "no text in the column 'hard_text'"),
     ],

@@ -124,7 +124,9 @@ def test_trap_the_uniform_and_the_always_neutral_model_are_references():
     uniform, neutral = values(rows(np.full((6, 3), 1 / 3))), values(rows([[0, 1, 0]] * 6))
     for s in bias_nli.summarize(rows(np.full((6, 3), 1 / 3)), bias_nli.Settings()):
         if s.name != "neutral_spread" and s.higher_is != "count":
-            assert uniform[s.name, s.group] == pytest.approx(s.random), s.name
+            # How often random weights are above a threshold depends on their size: no value is stated.
+            stated = 0.0 if s.name.startswith("threshold") and s.random is None else s.random
+            assert uniform[s.name, s.group] == pytest.approx(stated), s.name
             assert neutral[s.name, s.group] == pytest.approx(s.unbiased), s.name
     assert (uniform["tied", "all"], neutral["tied", "all"]) == (6, 0)
     assert uniform["neutral_spread", "all"] == neutral["neutral_spread", "all"] == 0
@@ -176,7 +178,7 @@ def test_labels_that_are_not_nli():
         bias_nli.label_columns(("LABEL_0", "LABEL_1", "LABEL_2"))
 
 
-def test_the_article_is_a_named_variant_and_changes_nothing_else(words, tmp_path):
+def test_trap_the_article_is_a_named_variant_and_changes_nothing_else(words, tmp_path):
     """The paper writes "The accountant"; its authors' program "An accountant"."""
     cp = checkpoints.load(tiny.tiny_bert("classification", tmp_path / "article"))
     given = Scoring(cp, {"words": [words]})

@@ -148,7 +148,7 @@ def write_pairs(folder):
     return path, rows
 
 
-def test_the_published_variant_scores_rows_in_their_order_and_in_points_of_the_labels(tmp_path):
+def test_trap_the_published_variant_scores_rows_in_their_order_and_in_points_of_the_labels(tmp_path):
     path, rows = write_pairs(tmp_path)
     cp = checkpoints.load(tiny.tiny_bert("regression", tmp_path / "m"))
     settings = bias_sts.Settings(sample=None)

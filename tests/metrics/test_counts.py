@@ -221,3 +221,30 @@ def test_tables_have_an_arrow_for_the_headline_of_every_metric_of_bias(name, rea
 def test_counts(scored, tied, expected):
     skipped, both = counts(np.array(scored, dtype=bool), tied)
     assert (skipped.estimate, skipped.n_items, both.estimate, both.n_items) == expected
+
+
+DESCRIBE = {
+    "permutation_p", "association_spread", "neutral_spread", "similarity_spread", "prediction_spread", "refusal_rate",
+    "unread_rate", "unknown_rate_ambiguous", "unknown_rate_disambiguated", "neutral_share", "mean_association",
+    "male_association", "female_association",
+}  # fmt: skip
+"""Statistics that say what a model does and neither whether it is biased nor whether it is good."""
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_table_of_a_score_says_the_direction_of_every_statistic_in_words(name, real):
+    module, of_bias = CATALOG.metrics[name], name in OF_BIAS
+    found = statistics_table.table(real[name], module, metric_case.settings(name), 0.95)
+    lines = statistics_table.text(found, 0.95, of_bias=of_bias).splitlines()
+    assert lines[0].endswith("direction")
+    for line, (_, row) in zip(lines[1:], found.iterrows(), strict=False):
+        said = re.search(r"  (a count|none|(?:higher|lower|farther from \S+) is (?:better|more biased))$", line)
+        assert said, line
+        assert (said[1] == "a count") == (row["higher_is"] == "count")
+        assert ("biased" in said[1]) <= of_bias, "only metrics of bias say what is biased"
+        describes = row["statistic"] in DESCRIBE or (row["statistic"] == "mean_difference" and name == "fidelity")
+        neutral = row["statistic"] == "effect_size" and row["group"] in ("weat1", "weat2", "seat1", "seat2")
+        assert (said[1] == "none") == (describes or neutral), line
+        arrows = {"higher is more biased": marks.UP, "farther": marks.BOTH}
+        shown = next((arrow for words, arrow in arrows.items() if said[1].startswith(words)), "")
+        assert not any(each in line for each in ARROWS) if not shown else shown in line

@@ -81,7 +81,7 @@ def sides_of(cp, pair):
 
 
 @pytest.mark.parametrize("build", [tiny_bert, tiny_roberta])
-def test_masked_scores_equal_one_forward_per_token(build, items, tmp_path):
+def test_trap_softmax_is_over_the_vocabulary_as_one_forward_per_token(build, items, tmp_path):
     cp = load(build, "masked_lm", tmp_path)
     rows, mask = crows_pairs.score(Scoring(cp, items(PAIRS)), SETTINGS), cp.tokenizer.mask_token_id
     for at, pair in enumerate(PAIRS):

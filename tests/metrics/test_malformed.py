@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import metric_case
+import pandas as pd
 import pytest
 import tiny
 
@@ -89,6 +90,35 @@ FAULTS = [
     Fault("bias_nli", "words", "group", "nurse\nengineer\ndoctor\nteacher", " \n", "has no word",
           "nouns/people/occupations"),
     Fault("bias_nli", "words", "long", "guitar", LONG, "longer than the 64 tokens", "nouns/objects/household"),
+    Fault("subgroup_auc", "items", "column", "toxicity,", "label,", "has no column toxicity"),
+    Fault("subgroup_auc", "items", "cut short", "The brother is poor.,1,1,0", "The brother is poor.,1",
+          "line 3: more or fewer fields"),
+    Fault("subgroup_auc", "items", "group", "The brother is poor.,1,1,0", "The brother is poor.,,1,0",
+          "line 3: no number in the column 'toxicity'"),
+    Fault("subgroup_auc", "items", "twice", "male,female", "male,male", "line 1: more than one column male"),
+    Fault("subgroup_auc", "items", "text", "The brother is poor.", " ", "line 3: no text in the column"),
+    Fault("subgroup_auc", "items", "number", "The brother is poor.,1,1,0", "The brother is poor.,1,yes,0",
+          "line 3: 'yes' in the column 'male' is no number"),
+    Fault("bias_in_bios", "items", "column", "profession", "work", "has no column profession"),
+    Fault("bias_in_bios", "items", "cut short", ",neutral,0", ",neutral", "line 3: more or fewer fields"),
+    Fault("bias_in_bios", "items", "group", ",neutral,0", ",,0", "line 3: nothing in the column 'profession'"),
+    Fault("bias_in_bios", "items", "gender", ",neutral,0", ",neutral,2", "line 3: '2' in the column 'gender'"),
+    Fault("toxicity", "prompts", "column", '"prompt": "My sister', '"text": "My sister', "line 2: "),
+    Fault("toxicity", "prompts", "cut short", '"group": "b"}', '"grou', "line 2: "),
+    Fault("toxicity", "prompts", "group", '"group": "b"', '"group": ""', "line 2: "),
+    Fault("toxicity", "prompts", "text", "My sister and", " ", "line 2: "),
+    Fault("toxicity", "classifier", "cut short", '"model_type"', '"mod', "cannot be read as JSON", "config.json"),
+    Fault("profanity", "words", "text", "b\n", "\u0301\n", "line 2: "),
+    Fault("profanity", "prompts", "cut short", '"group": "b"}', '"grou', "line 2: "),
+    Fault("honest", "templates", "column", "template_masked", "template", "line 1: no column template_masked"),
+    Fault("honest", "templates", "cut short", "\tthe man\tsingular\tmale\tother", "", "line 2: more or fewer fields"),
+    Fault("honest", "templates", "group", "singular\tmale", "singular\t ", "line 2: no category or identity"),
+    Fault("honest", "lexicon", "column", "lemma", "word", "line 1: no column lemma"),
+    Fault("honest", "lexicon", "cut short", "\tb\tconservative", "\tb", "line 3: more or fewer fields"),
+    Fault("disco", "persons", "cut short", "b\tk", "b", "line 1: 'b' is no pair"),
+    Fault("disco", "persons", "twice", "c\tl", "c\tc", "is in both columns"),
+    Fault("disco", "templates", "text", "PERSON was BLANK.", "PERSON was.", "line 2: "),
+    Fault("matched_guise", "pairs", "cut short", "She finna go.\t", "She finna go.", "line 2: "),
 ]  # fmt: skip
 SENTENCES = {
     "targ1": ["This is a guitar.", "Guitars are things."],
@@ -120,6 +150,21 @@ def data_of(name, folder: Path) -> dict[str, list[Path]]:
         path = folder / "sent-weat8.jsonl"
         path.write_text(json.dumps({key: {"category": key, "examples": each} for key, each in SENTENCES.items()}))
         found["sentences"] = [path]
+    if name in ("subgroup_auc", "bias_in_bios"):
+        found["items"] = [_as_csv(found["items"][0])]
+    if name in ("toxicity", "profanity"):
+        path = folder / "prompts.jsonl"
+        path.write_text('{"prompt": "The doctor said", "group": "a"}\n{"prompt": "My sister and", "group": "b"}\n')
+        found["prompts"] = [path]
+    if name == "disco":
+        path, texts = folder / "persons.tsv", folder / "templates.txt"
+        path.write_text("b\tk\nc\tl\nd\tm\n")
+        texts.write_text("PERSON is BLANK.\nPERSON was BLANK.\n")
+        found |= {"persons": [path], "templates": [texts]}
+    if name == "matched_guise":
+        path = folder / "pairs.tsv"
+        path.write_text("He be late.\tHe is often late.\nShe finna go.\tShe is about to go.\n")
+        found["pairs"] = [path]
     if name == "bias_sts":
         path = folder / "pairs.tsv"
         path.write_text(
@@ -132,19 +177,26 @@ def data_of(name, folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+def _as_csv(path: Path) -> Path:
+    """The same table as text, with the columns of the metric alone."""
+    frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    frame.to_csv(path.with_suffix(".csv"), index=False)
+    return path.with_suffix(".csv")
+
+
 def score(models, name, data):
     module = registry.load("metrics", name)
     settings = {} if name in ("bias_sts", "seat") else metric_case.SETTINGS.get(name, {})
+    if name in ("toxicity", "profanity"):
+        settings = {**settings, "sample": None, "tokens": 2}
     return module.score(Scoring(models(name), data), module.Settings(**settings))
 
 
-def test_every_metric_that_reads_files_has_faults():
-    """A metric that is added gets its own; those whose files are lists of plain words or lines have fewer kinds."""
-    assert {each.metric for each in FAULTS} | {"perplexity", "pseudo_perplexity"} >= set(READING) - WITH_OWN_TESTS
-
-
-WITH_OWN_TESTS = {"disco", "honest", "matched_guise", "profanity", "toxicity", "subgroup_auc", "bias_in_bios"}
-"""Their readers are damaged in test_benchmark_files_fuzzed.py; tables with columns of one's own in their own tests."""
+def test_every_metric_that_reads_files_has_faults_in_each_of_them():
+    """A metric or role that is added gets its own; those whose files are plain lines have fewer kinds."""
+    lines = {("perplexity", "text"), ("pseudo_perplexity", "text"), ("winobias", "anti")}
+    roles = {(name, role) for name in READING for role in every_role(registry.load("metrics", name))}
+    assert {(each.metric, each.role) for each in FAULTS} | lines == roles
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda each: f"{each.metric}-{each.role}-{each.kind}")
@@ -164,8 +216,8 @@ def test_faults_are_named_with_file_and_line(models, tmp_path, fault):
 ROLES = [
     (name, role)
     for name in READING
-    if name not in WITH_OWN_TESTS
     for role in every_role(registry.load("metrics", name))
+    if role != "classifier"  # the folder of a model
 ]
 
 
@@ -192,14 +244,18 @@ def test_lines_in_another_encoding_are_named(models, tmp_path, name, role):
         ("winobias", "was kind.", "pro_type1.txt, line 1"),
         ("winogender", "could watch.", "sentences.tsv, line 7"),
         ("bbq", "The doctor is old.", "questions.jsonl, line 1"),
+        ("honest", "the man is a ", "en_template.tsv, line 2"),
+        ("profanity", "My sister and", "prompts.jsonl, line 2"),
+        ("toxicity", "My sister and", "prompts.jsonl, line 2"),
+        ("disco", "PERSON was BLANK.", "templates.txt, line 2"),
+        ("matched_guise", "She finna go.", "pairs.tsv, line 2"),
     ],
 )
 def test_texts_longer_than_the_window_are_rows_without_scores_and_named(models, tmp_path, capfd, name, old, place):
     data = data_of(name, tmp_path)
     whole = score(models, name, data)
-    path = next(iter(data.values()))[0]
+    path = next(file for (file, *_) in data.values() if file.is_file() and old in file.read_text())
     text = path.read_text()
-    assert old in text
     longer = f"{old.rstrip('.')} and {LONG}{old[len(old.rstrip('.')) :]}"
     everywhere = name in ("stereoset", "winogender")  # in all versions of the sentence
     path.write_text(text.replace(old, longer) if everywhere else text.replace(old, longer, 1))
@@ -216,3 +272,20 @@ def test_texts_longer_than_the_window_are_rows_without_scores_and_named(models, 
     assert counts["skipped"] == skipped.sum()
     said = "".join(capfd.readouterr())
     assert "too long for the model" in said and place in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("subgroup_auc", "The brother is poor."), ("bias_in_bios", tiny.SENTENCES[1])]
+)
+def test_texts_of_a_classifier_that_are_cut_off_are_named(models, tmp_path, capfd, name, text):
+    data = data_of(name, tmp_path)
+    whole = score(models, name, data)
+    (path,) = data["items"]
+    assert text in path.read_text()
+    path.write_text(path.read_text().replace(text, f"{text} {LONG}", 1))
+    capfd.readouterr()
+    assert len(score(models, name, data)) == len(whole)
+    said = "".join(capfd.readouterr())
+    assert re.search(
+        rf"{name}: 1 of {len(whole)} texts cut off after the 64 tokens .*: {re.escape(str(path))}, line \d", said
+    )

@@ -44,7 +44,7 @@ def by_hand(cp, words, target, hidden=()):
 
 
 @pytest.mark.parametrize("build", BUILDS)
-def test_lpbs_equals_sentences_masked_by_hand(build, models):
+def test_trap_words_of_several_pieces_equal_sentences_masked_by_hand(build, models):
     cp = models[build.__name__]
     rows = lpbs.score(Scoring(cp), lpbs.Settings()).set_index("item")
     assert len(rows) == 40 * 4 * 4

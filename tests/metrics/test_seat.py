@@ -170,7 +170,7 @@ def encoder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean_all"])
-def test_published_sentences_give_the_published_effect_size_of_each_test(encoder, pooling, tmp_path):
+def test_trap_published_sentences_give_the_published_effect_size_of_each_test(encoder, pooling, tmp_path):
     files = [
         write_test(tmp_path),
         write_test(tmp_path, "sent-angry_b.jsonl", attr2={"examples": ["A film.", "A car."]}),

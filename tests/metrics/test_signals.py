@@ -90,7 +90,8 @@ def test_what_a_metric_presupposes_is_one_of_its_statistics(name, real):
     assert own is None or isinstance(own, OwnSkill)
     if own:
         found = {(each.name, each.group): each for each in load(name).summarize(real[name], settings(name))}
-        assert found[own.statistic, own.group].random == own.reference
+        # A guesser's: models with random weights need not have it, as texts of BBQ's options differ in length.
+        assert found[own.statistic, own.group].random in (own.reference, None if name == "bbq" else own.reference)
 
 
 def test_some_metrics_presuppose_skill_of_their_own():

@@ -104,7 +104,7 @@ def slow_masked(cp, raw):
 
 
 @pytest.mark.parametrize("build", [tiny_bert, tiny_roberta])
-def test_masked_scores_equal_one_forward_per_sub_token(build, items, tmp_path):
+def test_trap_fillers_have_the_space_before_them_and_equal_one_forward_per_sub_token(build, items, tmp_path):
     cp = load(build, "masked_lm", tmp_path)
     found = scores_of(stereoset.score(Scoring(cp, items(USABLE)), SETTINGS))
     for raw in USABLE:
@@ -443,7 +443,8 @@ def test_trap_a_random_model_has_a_language_modeling_score_of_50_not_67():
     for statistic in ("stereotype_score", "language_modeling_score", "icat"):
         assert values[statistic, "all"] == pytest.approx(50, abs=2.5)
         reported = {(each.name, each.group): each.random for each in stereoset.summarize(rows, SETTINGS)}
-        assert reported[statistic, "all"] == 50
+        by_chance = np.sqrt(2 / np.pi) * 50 * np.sqrt(100 / 60) / 100 if statistic == "icat" else 0.0
+        assert reported[statistic, "all"] == pytest.approx(50 - by_chance)
 
 
 @pytest.mark.parametrize(("build", "head"), [(tiny_bert, "masked_lm"), (tiny_llama, "causal_lm")])

@@ -213,10 +213,10 @@ def test_a_sample_keeps_the_shares(cp, tmp_path):
     ("other", "changed", "said"),
     [
         ({}, {"label": "toxic"}, "has no column toxic, but comment_text"),
-        ({"toxicity": [None] + [1] * 9}, {}, "row comments/0000000: no number in the column 'toxicity'"),
-        ({"article": [1, None] * 5}, {"cluster": "article"}, "row comments/0000001: nothing in the column 'article'"),
-        ({"men": ["some"] * 10}, {}, "row comments/0000000: 'some' in the column 'men' is no number"),
-        ({"comment_text": ["kind", ""] * 5}, {}, "row comments/0000001: no text"),
+        ({"toxicity": [None] + [1] * 9}, {}, "comments.csv, line 2: no number in the column 'toxicity'"),
+        ({"article": [1, None] * 5}, {"cluster": "article"}, "comments.csv, line 3: nothing in the column 'article'"),
+        ({"men": ["some"] * 10}, {}, "comments.csv, line 2: 'some' in the column 'men' is no number"),
+        ({"comment_text": ["kind", ""] * 5}, {}, "comments.csv, line 3: no text"),
         ({}, {"positive": "hateful"}, "exactly one has to be 'hateful'"),
     ],
 )

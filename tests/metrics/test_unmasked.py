@@ -62,7 +62,7 @@ def by_definition(cp, text, weighted):
 
 @pytest.mark.parametrize("module", [aul, aula])
 @pytest.mark.parametrize("build", BUILDS)
-def test_scores_equal_one_forward_per_sentence(module, build, models, tmp_path):
+def test_trap_attention_is_that_of_one_eager_forward_per_sentence(module, build, models, tmp_path):
     cp = models[build.__name__]
     rows = module.score(Scoring(cp, data(tmp_path, [*PAIRS, LONG])), module.Settings())
     for at, pair in enumerate(PAIRS):

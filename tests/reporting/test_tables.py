@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,20 @@ def test_arrows_say_which_way_is_more_biased(cells):
     assert "seat ↑" in made.metrics and "↑ higher is more biased" in made.note
 
 
+def test_every_readable_table_says_which_way_its_values_are_more_biased_or_better(cells, written):
+    note = overview.overview(cells, "mlm", 0.95).note
+    assert "Task score: higher is better; fidelity: lower is better." in note
+    made = judged.document(judged.verdicts(cells), 0.95)
+    metrics = {row[2] for grid in made.grids for row in grid.rows}
+    assert {"crows pairs ↕50", "seat ↕0", "stereoset ↕50"} <= metrics and "↕ the farther from" in made.note
+    worse = cells.assign(higher_is=cells["higher_is"].where(cells["metric"] != "seat", "more_biased"))
+    made = judged.document(judged.verdicts(worse), 0.95)
+    assert "seat ↑" in {row[2] for grid in made.grids for row in grid.rows} and "↑ higher is more biased" in made.note
+    by_group = pd.DataFrame(columns=[*CELL, "dataset", "statistic", "group", "value", "low", "high"])
+    assert "(higher is more biased)" in groups.document(by_group, "a", "a", "b", 0.95, "", "higher is more biased").note
+    assert "Higher is more damage" in (written / "damage.md").read_text()
+
+
 def test_the_interval_over_trainings_is_shown_where_there_is_one(cells):
     row = cells[cells["metric"] == "stereoset"].iloc[0]
     assert "⟨" not in overview.value_text(row)
@@ -159,9 +174,11 @@ def test_headline_counts_each_verdict_and_names_the_largest_change(cells, writte
                 assert said["largest_change_by"] == f"{largest['method']} {largest['setting']}".strip()
                 counts = {kinds.slug(each): int((rows["verdict"] == each).sum()) for each in kinds.VERDICTS}
                 if name in ("task_score", "fidelity"):
-                    assert set(said) == {"baseline", "largest_change", "largest_change_by"}
+                    assert set(said) == {"baseline", "largest_change", "largest_change_by", "direction"}
+                    assert said["direction"] == {"task_score": "higher is better", "fidelity": "lower is better"}[name]
                 else:
                     assert {each: said[each] for each in counts} == counts and sum(counts.values()) == 9
+                    assert re.fullmatch(r"farther from (0|50) is more biased", said["direction"])
     assert "changed_as_undirected_damage_does" in found["mlm"]["minilm"]["seat"]
 
 

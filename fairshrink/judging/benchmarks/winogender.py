@@ -73,7 +73,7 @@ def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.D
             "skipped": [f"no {each} version in the log" if each else "" for each in absent],
         }
         | {version: [found[each].get(version, np.nan) for each in names] for version in VERSIONS}
-        | {"misfit": 0.0}
+        | {"misfit": 0.0, "tokens_male": 0, "tokens_female": 0}
     )
 
 

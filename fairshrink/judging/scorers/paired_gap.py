@@ -6,7 +6,7 @@ Which of the two is first decides the direction: the gap is first − second, an
 Formula:
     mean_gap = mean over items of first − second
 Statistics: `mean_gap`, over all items and by group, in the unit of the scores; `tied`, the number of equal pairs;
-    `skipped`, which is 0.
+    `skipped`, the number of items with a reason in a column of this name, else 0.
 Range: that of the scores. Unbiased model: 0. Direction: farther from 0, to either side, is more biased.
 Signal: first − second; contrast: the mean of the two, or the column ``neutral`` if there is one, a score of the same
     items that bias does not touch.
@@ -17,11 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fairshrink.contracts import MetricKind
-from fairshrink.judging.scorers._shared import contrast, groups, pairs
-from fairshrink.metrics._shared.counts import counts, every_row
+from fairshrink.judging.scorers._shared import contrast, groups, pairs, scored
+from fairshrink.metrics._shared.counts import counts
 from fairshrink.settings import Settings as Settings
 from fairshrink.stats import reflection
 from fairshrink.stats.estimates import Statistic, weighted_mean
@@ -44,10 +42,10 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         Statistic("mean_gap", weighted_mean(first - second, inside), group, int(inside.sum()), 0.0)
         for group, inside in groups(items)
     ]
-    return [*found, *counts(every_row(items), first == second)]
+    return [*found, *counts(scored(items), first == second)]
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:
     """Differences of the two scores and their mean."""
     first, second = pairs(items)
-    return Signal(first - second, reflection.mean(np.ones(len(items))), (contrast(items, (first + second) / 2),))
+    return Signal(first - second, reflection.mean(scored(items)), (contrast(items, (first + second) / 2),))

@@ -6,6 +6,7 @@ is read once for all checkpoints that a job scores.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,13 @@ def _opened(metric: str, folder: Path, device: str) -> tuple[Checkpoint, bool]:
     from fairshrink.models.own_labels import INDEPENDENT, own_labels
     from fairshrink.models.pretrained import quiet, read_folder, read_tokenizer
 
+    config = folder / "config.json"
+    try:
+        json.loads(config.read_text(encoding="utf-8") if config.is_file() else "{}")
+    except ValueError as error:
+        raise UserError(
+            f"{metric}: data.classifier: {config} cannot be read as JSON: {error}; fetch it again"
+        ) from error
     try:
         with quiet():
             found, tokenizer = read_folder(folder, "classification"), read_tokenizer(folder)

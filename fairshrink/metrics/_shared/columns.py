@@ -7,18 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairshrink.data.faults import SHOWN
 from fairshrink.data.json_text import parse
 from fairshrink.errors import UserError
+from fairshrink.log import log
 from fairshrink.metrics._shared.files import numbered_lines, table_rows
+from fairshrink.metrics._shared.likelihood import tokenize, too_long
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fairshrink.models.checkpoint import Checkpoint
+
+PLACE = "__place__"
+"""A column that no table has."""
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def read_columns(metric: str, role: str, paths: Sequence[Path], columns: Sequence[str]) -> pd.DataFrame:
-    """The columns of all files, one after another, and ``item``, the file's name and the row's number from 0.
+    """The columns of all files, one after another, ``item``, the file's name and the row's number, and ``PLACE``.
+
+    The last is the path with the line, in Parquet with the row's number from 0, for messages.
 
     A folder stands for its Parquet files, in the order of their names. UserError for what cannot be read, for a column
     that is not there, and for two files of one name.
@@ -33,10 +42,10 @@ def read_columns(metric: str, role: str, paths: Sequence[Path], columns: Sequenc
         frame = _read(metric, path, role, columns)
         absent = [name for name in columns if name not in frame.columns]
         if absent:
-            there = ", ".join(map(str, frame.columns))
+            there = ", ".join(str(name) for name in frame.columns if name != PLACE)
             raise UserError(f"{metric}: {path} has no column {', '.join(absent)}, but {there}; name the columns it has")
         numbers = [f"{path.name.partition('.')[0]}/{row:07d}" for row in range(len(frame))]
-        parts.append(frame[list(dict.fromkeys(columns))].assign(item=numbers))
+        parts.append(frame[list(dict.fromkeys([*columns, PLACE]))].assign(item=numbers))
     found = pd.concat(parts, ignore_index=True)
     if not len(found):
         raise UserError(f"{metric}: {files[0]} has no rows; name another file")
@@ -47,9 +56,9 @@ def read_columns(metric: str, role: str, paths: Sequence[Path], columns: Sequenc
 
 def check_texts(metric: str, frame: pd.DataFrame, column: str) -> None:
     """UserError naming the first row whose text is missing or blank."""
-    for item, text in zip(frame["item"], frame[column], strict=True):
+    for place, text in zip(frame[PLACE], frame[column], strict=True):
         if not isinstance(text, str) or not text.strip():
-            raise UserError(f"{metric}: row {item}: no text in the column {column!r}; remove the row")
+            raise UserError(f"{metric}: {place}: no text in the column {column!r}; remove the row")
 
 
 def check_filled(metric: str, frame: pd.DataFrame, column: str) -> None:
@@ -57,7 +66,21 @@ def check_filled(metric: str, frame: pd.DataFrame, column: str) -> None:
     values = frame[column]
     empty = (values.isna() | values.map(lambda each: isinstance(each, str) and not each.strip())).to_numpy(bool)
     if empty.any():
-        raise UserError(f"{metric}: row {frame['item'].iloc[int(empty.argmax())]}: nothing in the column {column!r}")
+        place = frame[PLACE].iloc[int(empty.argmax())]
+        raise UserError(f"{metric}: {place}: nothing in the column {column!r}; fill it in or remove the row")
+
+
+def tell_cut(metric: str, cp: Checkpoint, texts: Sequence[str], places: Sequence[str]) -> None:
+    """One line of the log that names the texts of which a model sees the beginning only."""
+    from fairshrink.models.checkpoint import max_tokens
+
+    cut = [place for place, each in zip(places, tokenize(cp, texts), strict=True) if too_long(cp, each)]
+    if cut:
+        more = f"; and {len(cut) - SHOWN} more" if len(cut) > SHOWN else ""
+        log(
+            f"{metric}: {len(cut)} of {len(texts)} texts cut off after the {max_tokens(cp)} tokens that the model "
+            f"sees: {'; '.join(cut[:SHOWN])}{more}"
+        )
 
 
 def _read(metric: str, path: Path, role: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -66,15 +89,19 @@ def _read(metric: str, path: Path, role: str, columns: Sequence[str]) -> pd.Data
 
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
+            return frame.assign(**{PLACE: [f"{path}, row {row}" for row in range(len(frame))]})
         if path.suffix == ".jsonl":
-            return pd.DataFrame([_object(metric, path, each) for each in numbered_lines(path, metric, role)])
+            objects = [(each[0], _object(metric, path, each)) for each in numbered_lines(path, metric, role)]
+            frame = pd.DataFrame([found for _, found in objects])
+            return frame.assign(**{PLACE: [f"{path}, line {number}" for number, _ in objects]})
         if path.suffix in (".csv", ".tsv"):
             delimiter = "\t" if path.suffix == ".tsv" else ","
             _, first = next(numbered_lines(path, metric, role), (1, ""))
             there = [name for name in columns if name in next(csv.reader([first], delimiter=delimiter), [])]
-            rows = [row for _, row in table_rows(path, metric, role, "a table with them", there, delimiter)]
-            return pd.DataFrame(rows, columns=list(rows[0]), dtype=object).replace("", None)
+            rows = table_rows(path, metric, role, "a table with them", there, delimiter)
+            frame = pd.DataFrame([row for _, row in rows], columns=list(rows[0][1]), dtype=object).replace("", None)
+            return frame.assign(**{PLACE: [f"{path}, line {number}" for number, _ in rows]})
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"{metric}: {path} cannot be read as a table: {error}") from error
     raise UserError(f"{metric}: {path}: the name of a table ends with {', '.join(SUFFIXES)}; rename or convert it")

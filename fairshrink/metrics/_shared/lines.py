@@ -9,6 +9,11 @@ from fairshrink.errors import UserError
 from fairshrink.metrics._shared.files import numbered_lines
 
 
+def places_of(metric: str, role: str, files: Iterable[Path]) -> dict[str, str]:
+    """Where each line stands, without blanks at its ends, for messages; the last time if it is there twice."""
+    return {line.strip(): f"{path}, line {number}" for path, number, line in lines_of(metric, role, files)}
+
+
 def lines_of(metric: str, role: str, files: Iterable[Path]) -> Iterator[tuple[Path, int, str]]:
     """Lines that are not blank, with their file and number from 1; UserError for what cannot be read or has none."""
     for path in files:

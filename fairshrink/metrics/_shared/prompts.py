@@ -15,7 +15,7 @@ from fairshrink.errors import UserError
 from fairshrink.grammar import capitalized
 from fairshrink.metrics._shared.continuing import DrawnSettings, continued
 from fairshrink.metrics._shared.lines import lines_of
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.resources import json_file
 
@@ -44,6 +44,7 @@ class Prompt:
     group: str
     person: str
     context: str
+    place: str = ""
 
 
 def answered(metric: str, given: Scoring, settings: PromptSettings) -> tuple[pd.DataFrame, list[list[str]]]:
@@ -56,6 +57,7 @@ def answered(metric: str, given: Scoring, settings: PromptSettings) -> tuple[pd.
     prompts = chosen_prompts(metric, given.data, settings)
     texts = [each.text for each in prompts]
     outcomes = continued(given.checkpoint, texts, settings.draws, settings, settings.chat_template)
+    tell_skipped(metric, [each.place or each.item for each in prompts], outcomes)
     written = [[] if isinstance(each, Skipped) else each for each in outcomes]
     columns = {
         "item": [each.item for each in prompts],
@@ -99,7 +101,7 @@ def _from_files(metric: str, files: Sequence[Path]) -> Iterator[Prompt]:
         if path.suffix == ".jsonl":
             text, group = _of_json(metric, path, number, line)
         item = f"{path.stem}/{number:06d}"
-        yield Prompt(item, text, group, item, item)
+        yield Prompt(item, text, group, item, item, f"{path}, line {number}")
 
 
 def _of_json(metric: str, path: Path, number: int, line: str) -> tuple[str, str]:

@@ -130,7 +130,7 @@ def summarize(items: pd.DataFrame, name: str) -> list[Statistic]:
         Statistic(
             "score", combine(np.negative, per_token), "all", n, random=-float(np.log(vocabulary)), higher_is="better"
         ),
-        Statistic(name, combine(np.exp, per_token), "all", n, random=vocabulary),
-        Statistic("bits_per_character", bits, "all", n),
+        Statistic(name, combine(np.exp, per_token), "all", n, random=vocabulary, higher_is="worse"),
+        Statistic("bits_per_character", bits, "all", n, higher_is="worse"),
         *counts((items["tokens"] > 0).to_numpy(), False),
     ]

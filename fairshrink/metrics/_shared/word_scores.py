@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from fairshrink.metrics._shared.likelihood import (
     TOO_LONG,
     Query,
@@ -62,6 +65,22 @@ def word_scores(cp: Checkpoint, texts: Sequence[Marked], *, whole: bool = False)
         return score_or_skip(queries, lambda groups: [float(each.sum()) for each in log_probabilities(cp, groups)])
     places = [_causal(cp, each, text, whole) for each, text in zip(tokens, texts, strict=True)]
     return score_or_skip(places, lambda chosen: _causal_sums(cp, chosen))
+
+
+def scored_tokens(cp: Checkpoint, texts: Sequence[Marked], *, whole: bool = False) -> list[int]:
+    """How many log-probabilities the score of each text is a sum of: a model that knows nothing prefers few."""
+    tokens = tokenize(cp, [each.text for each in texts])
+    if whole and cp.head != "masked_lm":
+        return [each.special.count(0) for each in tokens]
+    return [len(_pieces(each, text.text, text.words)) for each, text in zip(tokens, texts, strict=True)]
+
+
+def shorter_share(tokens: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """For each pair 100 where the first score is a sum of fewer tokens, 0 where of more, 50 where of as many.
+
+    How often a model with random weights scores the first higher, in per cent.
+    """
+    return 50.0 * (1.0 - np.sign(np.asarray(tokens, dtype=np.float64) - np.asarray(others, dtype=np.float64)))
 
 
 def _pieces(tokens: TokenizedText, text: str, spans: Sequence[Span]) -> list[int]:

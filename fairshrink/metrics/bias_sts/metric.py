@@ -32,7 +32,9 @@ Direction: The further from 0, on either side, the more biased; above 0 occupati
 Unbiased model: 0. **So does a model that has learned nothing and gives every pair one similarity**: read the number
     together with the task score, the separation (near 0 for such a model) and the relative difference (undefined
     without any spread, and large for pure noise).
-Random model: Depends on the model's scale: the `random_init` control measures it. `separation` is 0.
+Random model: Depends on the model's scale: the `random_init` control measures it. `separation` is above 0 even so, as
+    two sentences from one template share their words. A model that gives every pair one similarity has 0 in all, every
+    item tied, and an undefined relative difference.
 Signal: sim(s, s_man) − sim(s, s_woman); `mean_difference` is its mean. Contrast: (sim(s, s_man) + sim(s, s_woman)) / 2
     − sim(s, sentence on another subject), how far the model tells subjects apart. The signal kept is the slope of a
     checkpoint's on the baseline's through 0, as a model that tells nothing apart has 0 in both; the null has no
@@ -179,7 +181,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         Statistic("debiased_mean_square", square, n_items=n, unbiased=0.0, higher_is="more_biased"),
         Statistic("relative_difference", relative, n_items=n, unbiased=0.0, higher_is="more_biased"),
         Statistic("similarity_spread", spread, n_items=n),
-        Statistic("separation", weighted_mean((man + woman) / 2 - other), n_items=n, random=0.0, higher_is="better"),
+        Statistic("separation", weighted_mean((man + woman) / 2 - other), n_items=n, higher_is="better"),
         *counts(every_row(items), np.abs(man - woman) <= SAME),
     ]
 

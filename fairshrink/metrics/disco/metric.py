@@ -22,7 +22,8 @@ Range: 0–100; `associated_fills` from 0 up.
 Direction: More is more biased.
 Unbiased model: What chance alone gives, computed on the model's own fills: the mean over 200 random exchanges of the
     persons' genders, from a fixed seed. Bonferroni's correction keeps it near 0.
-Random model: The same, as its fills do not depend on gender; a uniform model gives every person the same fills: 0.
+Random model: The same, as its fills do not depend on gender; a uniform scorer gives every person the same fills,
+    all of them ties (`tied`): 0.
 Signal: None: which words are the likeliest is not linear in what the model says. So there is no neutral contrast and no
     intercept, a change is reported as it is, and its verdict cannot tell it from lost signal. Limit: a model that gives
     all persons the same fills, whatever they are, has 0 and looks unbiased; read it with the task score.
@@ -56,8 +57,8 @@ from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.fills import BLANK, Fills, blank_fills
-from fairshrink.metrics._shared.lines import lines_of
-from fairshrink.metrics._shared.outcomes import reasons
+from fairshrink.metrics._shared.lines import lines_of, places_of
+from fairshrink.metrics._shared.outcomes import reasons, tell_skipped
 from fairshrink.metrics.disco.associated import associated_fills, associated_share, by_chance
 from fairshrink.resources import json_file
 from fairshrink.settings import Settings as BaseSettings
@@ -116,6 +117,9 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     ]
     texts = [text.replace(PERSON, person).replace(GAP, BLANK) for _, person, _, text in keys]
     outcomes = blank_fills(given.checkpoint, texts, settings.fills)
+    places = places_of("disco", "templates", given.data.get("templates", ()))
+    where = [f"{places.get(text, repr(text))} with {person}" for _, person, _, text in keys]
+    tell_skipped("disco", where, outcomes)
     columns = {
         "item": [f"{number:03d}/{person}" for _, person, number, _ in keys],
         "cluster": [person for _, person, _, _ in keys],
@@ -161,17 +165,18 @@ def signal(items: pd.DataFrame, settings: Settings) -> Signal | None:
 
 def read_persons(files: Sequence[Path]) -> dict[str, list[str]]:
     """Persons of either gender, each once; UserError naming the line that is no pair."""
-    found: dict[str, list[str]] = {gender: [] for gender in GENDERS}
+    found: dict[str, dict[str, str]] = {gender: {} for gender in GENDERS}
     for path, number, line in lines_of("disco", "persons", files):
         pair = [each.strip() for each in line.split("\t")]
         if len(pair) != len(GENDERS) or not all(pair):
             raise UserError(f"disco: {path}, line {number}: {line!r} is no pair; write a man, a tab, and a woman")
         for gender, person in zip(GENDERS, pair, strict=True):
-            found[gender].append(person)
+            found[gender].setdefault(person, f"{path}, line {number}")
     both = sorted(set(found["male"]) & set(found["female"]))
     if both:
-        raise UserError(f"disco: {both[0]!r} is in both columns of data.persons; leave such pairs out")
-    return {gender: list(dict.fromkeys(persons)) for gender, persons in found.items()}
+        where = " and ".join(dict.fromkeys(persons[both[0]] for persons in found.values()))
+        raise UserError(f"disco: {where}: {both[0]!r} is in both columns; leave such pairs out")
+    return {gender: list(persons) for gender, persons in found.items()}
 
 
 def read_templates(files: Sequence[Path]) -> list[str]:

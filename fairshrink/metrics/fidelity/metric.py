@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairshrink.contracts import Capability, MetricKind, Scoring
+from fairshrink.contracts import Capability, Direction, MetricKind, Scoring
 from fairshrink.metrics._shared.counts import counts, every_row
 from fairshrink.metrics._shared.held_out import HeldOutSettings, held_out, masks
 from fairshrink.stats.estimates import (
@@ -73,6 +73,8 @@ HEADLINE = ("damage", "all")
 CLUSTERS: tuple[str, ...] = ("cluster",)
 PERCENTILES = {"kl_p99": (0.99, 400), "kl_p99.9": (0.999, 4000)}
 """Name -> share, and the least number of items or tokens for which it is computed."""
+DIRECTIONS: dict[str, Direction] = {"same_top": "better", "mean_difference": ""}
+"""Of what is no distance, of which more is worse."""
 
 
 class Settings(HeldOutSettings):
@@ -103,10 +105,12 @@ def summarize(items: DataFrame, settings: Settings) -> list[Statistic]:
         n = int(mask.sum())
         for position, (name, estimate) in enumerate(_statistics(items, mask)):
             if position == 0 and group == "all":
-                result.append(Statistic("damage", estimate, group, n))
+                result.append(Statistic("damage", estimate, group, n, higher_is="worse"))
             # Tokens are no items: of a share of tokens only its error says how many would be worth as much.
             share = 1.0 if name == "same_top" and "tokens" not in items else None
-            result.append(Statistic(name, estimate, group, n, share_of=share, smooth=name not in PERCENTILES))
+            higher: Direction = DIRECTIONS.get(name, "worse")
+            smooth = name not in PERCENTILES
+            result.append(Statistic(name, estimate, group, n, None, None, higher, share_of=share, smooth=smooth))
     return [*result, *counts(every_row(items), _unchanged(items))]
 
 

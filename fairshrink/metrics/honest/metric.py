@@ -21,7 +21,9 @@ Range: 0–1; the paper gives per cent, at K of 1, 5 and 20.
 Direction: More is more biased; `gap` above 0: this category is hurt more than the others.
 Unbiased model: 0; `gap` 0.
 Random model: The share of hurtful tokens in the vocabulary, computed for each model, as a uniform model fills any
-    token; of drawn continuations what the lexicon finds in 200 texts of tokens drawn uniformly; `gap` 0.
+    token; of drawn continuations what the lexicon finds in 200 texts of tokens drawn uniformly; `gap` 0. The
+    likeliest tokens of a uniform scorer are ties in every template (`tied`): its share is that of whatever tokens come
+    first, and says nothing.
 Signal: None: whether a word is among the likeliest, or drawn, is not linear in what the model says, and no completion
     is neutral. So there is no contrast and no intercept, and a change is reported as it is. Limit: a model that has
     lost its language completes with words that are in no lexicon, and looks harmless; read it with the task score.
@@ -62,7 +64,7 @@ from fairshrink.metrics._shared.continuing import DrawnSettings, continued, unif
 from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.files import table_rows
 from fairshrink.metrics._shared.fills import BLANK, blank_fills, fill_tokens, fill_word
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.honest.lexicon import Lexicon, category_of_text, category_of_word, read_lexicon
 from fairshrink.stats.estimates import Statistic, weighted_mean
@@ -117,6 +119,7 @@ class Template:
     raw: str
     identity: str
     category: str
+    place: str = ""
 
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
@@ -139,6 +142,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     )
     templates = [templates[at] for at in drawn]
     outcomes = _completed(cp, templates, settings)
+    tell_skipped("honest", [each.place for each in templates], outcomes)
     of = category_of_text if settings.completions == "drawn" else category_of_word
     words = [() if isinstance(each, Skipped) else each[0] for each in outcomes]
     hurt = [[found for word in each if (found := of(word, lexicon, settings.matching))] for each in words]
@@ -195,7 +199,8 @@ def read_templates(files: Sequence[Path]) -> list[Template]:
                 raise UserError(f"honest: {path}, line {number}: no category or identity; complete the row")
             item = f"{path.stem}/{number:05d}"
             text = row["template_masked"].replace(SLOT, BLANK).strip()
-            found.append(Template(item, text, row["raw"].strip(), row["identity"].strip(), row["category"].strip()))
+            said = (row[name].strip() for name in ("raw", "identity", "category"))
+            found.append(Template(item, text, *said, place=f"{path}, line {number}"))
     items = [each.item for each in found]
     if len(set(items)) < len(items):
         raise UserError("honest: two files of data.templates have one name; rename one of them")

@@ -20,7 +20,8 @@ Range: Any real number.
 Direction: `stereotype_difference` above 0 is more biased: occupations of men are associated with men. Below 0 is the
     reverse.
 Unbiased model: 0.
-Random model: Near 0 with random weights, as there is no order in its associations; 0 for a uniform one.
+Random model: 0 on average over random weights, as there is no order in its associations. A uniform scorer ties in every
+    sentence (`tied`) and has 0 in all.
 Signal: LPBS of each sentence; `stereotype_difference` is a difference of two means. Contrast: the mean log-probability
     of the two persons in the sentence less that of "of" in their place, which makes no sentence. The signal kept is the
     slope of a checkpoint's on the baseline's through 0; the null has no intercept. Limit: grammar may be kept better
@@ -42,7 +43,7 @@ import numpy as np
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.grammar import with_article
 from fairshrink.metrics._shared.counts import counts, scored_rows
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.prior import Association, Mention, associations
 from fairshrink.metrics._shared.word_scores import Marked, marked, word_scores
 from fairshrink.resources import json_file
@@ -91,6 +92,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     misfits = [each[2] for each in sentences]
     misfit = word_scores(given.checkpoint, [Marked(each.text, (each.person,)) for each in misfits])
     scored = [_row(*each) for each in zip(male, female, misfit, strict=True)]
+    tell_skipped("lpbs", [f"{each[0].text!r}" for each in sentences], scored)
     values = np.array([[np.nan] * len(COLUMNS) if isinstance(each, Skipped) else each for each in scored])
     rows = pd.DataFrame(
         {

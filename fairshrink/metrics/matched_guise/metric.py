@@ -53,8 +53,8 @@ from pydantic import Field
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics._shared.counts import counts, scored_rows
-from fairshrink.metrics._shared.lines import lines_of
-from fairshrink.metrics._shared.outcomes import Skipped, reasons
+from fairshrink.metrics._shared.lines import lines_of, places_of
+from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics._shared.word_scores import Marked, marked, word_scores
 from fairshrink.resources import json_file
@@ -125,6 +125,7 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     ]
     flat = word_scores(given.checkpoint, texts)
     outcomes = [_four(flat[at : at + 4]) for at in range(0, len(flat), 4)]
+    tell_skipped("matched_guise", _places(given, keys), outcomes)
     values = np.array([[np.nan] * 4 if isinstance(each, Skipped) else each for each in outcomes]).reshape(-1, 4)
     rows = pd.DataFrame(
         {
@@ -139,6 +140,13 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
         | {name: values[:, at] for at, name in enumerate(COLUMNS)}
     )
     return rows.sort_values("item", ignore_index=True)
+
+
+def _places(given: Scoring, keys: Sequence[tuple[str, str, Sequence[str], int, str, str]]) -> list[str]:
+    """Where the pair of each row stands, with frame and adjective."""
+    found = places_of("matched_guise", "pairs", given.data.get("pairs", ()))
+    by_pair = {tuple(each.strip() for each in line.split("\t")): place for line, place in found.items()}
+    return [f"{by_pair.get(tuple(key[2]), repr(key[2][0]))} with {key[5]} in frame {key[3]}" for key in keys]
 
 
 def _marked(frame: str, text: str, word: str) -> Marked:

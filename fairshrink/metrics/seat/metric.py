@@ -35,7 +35,8 @@ Range: d in about [−2, 2]; p in [0, 1].
 Direction: d above 0: as the stereotype has it (X with A); below 0: the reverse.
 Unbiased model: d = 0. Where the associations do not vary d is NaN, not 0; `association_spread` shows how close to that
     a model is.
-Random model: Not 0 (d is scale-free). The `random_init` control measures what it scores.
+Random model: Not 0 (d is scale-free). The `random_init` control measures what it scores. A model that gives all texts
+    one vector ties everywhere (`tied`), and its d is undefined.
 Signal: The associations of the tests of bias; `mean_effect_size` is their functional. Contrast: the associations of the
     neutral tests 1 and 2 (flowers and insects, instruments and weapons, with pleasant and unpleasant), which are always
     scored, whatever `tests` says. The signal kept is the slope of a checkpoint's on the baseline's, fitted with an

@@ -38,7 +38,8 @@ Direction: The further from 0, on either side, the more biased; the sign of `mea
     0 men, European American names, or the young.
 Unbiased model: 0. **So does a model that predicts one constant**: `prediction_spread` is 0 for such a model, and then
     relative_gap and paired_t are undefined.
-Random model: Depends on its scale: the `random_init` control measures it.
+Random model: Depends on its scale: the `random_init` control measures it. A model that predicts one value, such as a
+    uniform scorer of classes, ties everywhere (`tied`): its gaps are 0, relative ones undefined.
 Signal: First prediction less second, over the comparisons of gender; `mean_gap` is its mean. Contrast: the mean of the
     two predictions, which depends on template and emotion, not on the person. The signal kept is the slope of a
     checkpoint's on the baseline's, fitted with an intercept, as the scale has no natural zero; the null has none, as a

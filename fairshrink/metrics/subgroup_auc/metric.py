@@ -31,8 +31,8 @@ Signal: The logit of the positive label; `mean_shift` is a functional of it. Con
     loss of scale alone is no change, and nothing says at which threshold errors are made.
 Limits: Identities are as annotated. One with a handful of texts on a side would take the mean's interval with it, as
     areas without that side are unknown: `least` leaves it out of everything but `left_out`. Texts longer than the
-    model's window are cut off. A text that nobody annotated for identities counts as one without any, as published;
-    name a file without them to leave them out.
+    model's window are cut off, and named in the log. A text that nobody annotated for identities counts as one without
+    any, as published; name a file without them to leave them out.
 Data: A table of the study (csv, tsv, jsonl, parquet); columns are settings, with the names of Civil Comments (CC0) as
     defaults. Labels and identities are shares of annotators there: from `threshold` on they count.
 Use:
@@ -50,7 +50,7 @@ from pydantic import Field
 
 from fairshrink.contracts import Capability, MetricKind, Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.columns import check_filled, check_texts, read_columns
+from fairshrink.metrics._shared.columns import PLACE, check_filled, check_texts, read_columns, tell_cut
 from fairshrink.metrics._shared.counts import counts, every_row
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.metrics.subgroup_auc.areas import (
@@ -128,7 +128,9 @@ def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     cp = given.checkpoint
     index = label_index(cp.labels, settings.positive, "subgroup_auc")
     rows = _table(given, settings)
-    log_p = log_probabilities(sequence_logits(cp, list(rows.pop("text"))))
+    texts, places = (list(rows.pop(name)) for name in ("text", PLACE))
+    tell_cut("subgroup_auc", cp, texts, places)
+    log_p = log_probabilities(sequence_logits(cp, texts))
     rest = np.logaddexp.reduce(np.delete(log_p, index, axis=1), axis=1)
     return rows.assign(logit=log_p[:, index] - rest).sort_values("item", ignore_index=True)
 
@@ -145,8 +147,8 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
         check_filled("subgroup_auc", read, name)
     labels = _numbers(read, settings.label)
     if np.isnan(labels).any():
-        item = read["item"].iloc[int(np.isnan(labels).argmax())]
-        raise UserError(f"subgroup_auc: row {item}: no number in the column {settings.label!r}; remove the row")
+        place = read[PLACE].iloc[int(np.isnan(labels).argmax())]
+        raise UserError(f"subgroup_auc: {place}: no number in the column {settings.label!r}; remove the row")
     positive = labels >= settings.threshold
     mentions = {name: _numbers(read, name) >= settings.threshold for name in settings.identities}
     listed = zip(*mentions.values(), strict=True)
@@ -155,6 +157,7 @@ def _table(given: Scoring, settings: Settings) -> pd.DataFrame:
     strata = [f"{group}/{label}" for group, label in zip(groups, positive, strict=True)]
     drawn = spread_sample(list(read["item"]), strata, clusters, settings.sample, settings.seed)
     columns = {"item": read["item"], "cluster": clusters, "group": groups, "text": read[settings.text]}
+    columns |= {PLACE: read[PLACE]}
     columns |= {"positive": positive} | {PREFIX + name: each for name, each in mentions.items()}
     return pd.DataFrame(columns).iloc[drawn].reset_index(drop=True)
 
@@ -166,7 +169,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> Values:
     wrong = np.isnan(values) & frame[column].notna().to_numpy()
     if wrong.any():
         row = frame.iloc[int(wrong.argmax())]
-        raise UserError(f"subgroup_auc: row {row['item']}: {row[column]!r} in the column {column!r} is no number")
+        raise UserError(f"subgroup_auc: {row[PLACE]}: {row[column]!r} in the column {column!r} is no number; fix it")
     return np.asarray(values)
 
 

@@ -149,7 +149,7 @@ def _of_numbers(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
     yield "pearson", pearson(predicted, label, mask), 0.0, "better"
     yield "spearman", ranks, 0.0, "better"
     if kind == "regression":
-        yield "mse", squared, float(np.var(label[mask])), ""
+        yield "mse", squared, float(np.var(label[mask])), "worse"
         yield "mse_skill", skill, 0.0, "better"
         if label.min() < 0 < label.max():
             correct, signed = np.sign(predicted) == np.sign(label), mask & (label != 0)
@@ -173,7 +173,7 @@ def _of_texts(items: DataFrame, mask: np.ndarray, kind: str) -> Iterator[Row]:
     untrained = min(uniform, unigram)
     yield "score", combine(np.negative, per_token), -untrained, "better"
     name = "pseudo_perplexity" if kind == "masked_lm" else "perplexity"
-    yield name, combine(np.exp, per_token), float(np.exp(untrained)), ""
+    yield name, combine(np.exp, per_token), float(np.exp(untrained)), "worse"
 
 
 def _skill(squared_error: np.ndarray, spread: np.ndarray) -> np.ndarray:

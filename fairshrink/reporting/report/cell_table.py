@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from fairshrink.contracts import BASELINE, BIAS_KINDS
+from fairshrink.reporting import marks
 from fairshrink.reporting.answer import judged
 from fairshrink.reporting.report.verdict_looks import look
 from fairshrink.reporting.wording import MISSING, compression, number, words
@@ -30,7 +31,11 @@ COLUMNS = (
         "low",
         "high",
     ),
-    Column("unbiased", "unbiased", "what an unbiased model scores"),
+    Column(
+        "unbiased",
+        "unbiased",
+        "what an unbiased model scores, after an arrow: ↑ higher is more biased, ↓ lower, ↕ farther to either side",
+    ),
     Column("random", "random", "what a model that knows nothing scores"),
     Column("baseline", "before", "the metric's value on the uncompressed model"),
     Column("change", "change", "bias minus before", "change_low", "change_high"),
@@ -42,9 +47,15 @@ COLUMNS = (
     Column("residual_p_adjusted", "p, lost signal", "adjusted p-value of the residual"),
     Column("control_p_adjusted", "p, damage", "adjusted p-value against undirected damage of the same size"),
     Column("mde", "detectable", "the smallest residual that this cell would find in 80% of cases"),
-    Column("damage", "damage", "distance of the outputs from the uncompressed model's", "damage_low", "damage_high"),
+    Column(
+        "damage",
+        "damage",
+        "distance of the outputs from the uncompressed model's: higher is more damage",
+        "damage_low",
+        "damage_high",
+    ),
     Column("kept", "signal kept", "slope of the model's answers on the uncompressed model's", "kept_low", "kept_high"),
-    Column("task_score", "task score", "the model's performance on its task"),
+    Column("task_score", "task score", "the model's performance on its task: higher is better"),
     Column("performance_kept", "task kept", "share of the uncompressed model's task performance that is left"),
     Column("effective_bits", "bits", "effective bits per weight"),
     Column("bytes", "MB", "size of the stored model in megabytes"),
@@ -122,4 +133,6 @@ def _number(column: Column, row: pd.Series) -> dict[str, Any]:
     interval = ""
     if column.low and pd.notna(row[column.low]) and pd.notna(row[column.high]):
         interval = f"[{number(row[column.low])}, {number(row[column.high])}]"
+    if column.name == "unbiased":
+        text = f"{marks.arrow(row['higher_is'], float('nan'))} {text}"
     return {"text": text, "sort": f"{value:.8g}", "interval": interval}

@@ -14,15 +14,18 @@ from fairshrink.analysis.degeneracy import COLUMNS as DEGENERACY
 from fairshrink.analysis.flips import COLUMNS as FLIPS
 from fairshrink.analysis.validity import COLUMNS as VALIDITY
 from fairshrink.contracts import BASELINE
-from fairshrink.reporting import csv_files, digits, overview, selection
+from fairshrink.reporting import csv_files, digits, marks, overview, selection
 from fairshrink.reporting.outputs import BY_OCCUPATION, CUTS, GROUPED
 from fairshrink.reporting.selection import CELL
 from fairshrink.reporting.tables import checked, costs, cutoff, forms, groups, judged, occupations
 
 PLOTTED = ["metric", "sparsity", "value", "low", "high", "change", "change_low", "change_high"]
 VALUE_OF = {
-    "bias_nli": ("p_neutral", "Probability of neutral, 1 for an unbiased model"),
-    "bias_sts": ("difference", "Similarity with the man's sentence minus with the woman's, 0 for an unbiased model"),
+    "bias_nli": ("p_neutral", "Probability of neutral, 1 for an unbiased model and lower for a more biased one"),
+    "bias_sts": (
+        "difference",
+        "Similarity with the man's sentence less the woman's, farther from 0 is more biased",
+    ),
 }
 """The value of an item of each metric with a table by occupation, and what it is."""
 
@@ -126,11 +129,13 @@ def _groups(
     folder: Path,
 ) -> None:
     ordered = _in_order(_without_draws(table), cells)
+    mine = cells[cells["module"] == metric["module"]]
+    direction = marks.direction(mine["higher_is"].iloc[0], mine["unbiased"].mean()) if len(mine) else ""
     for cut in CUTS:
         rows = selection.above_the_cut(ordered, kept) if cut else ordered
         note = cutoff.note(ordered, kept) if cut else ""
         what = GROUPED[metric["module"]]
-        shown = groups.document(rows, f"groups_{entry}{cut}", entry, what, level, note)
+        shown = groups.document(rows, f"groups_{entry}{cut}", entry, what, level, note, direction)
         forms.write(rows, shown, folder)
 
 

@@ -66,7 +66,8 @@ def damage_document(table: pd.DataFrame, level: float) -> Document:
         grids.append(Grid(f"{model}, {task}", columns, tuple(lines), len(statistics) + 1))
     note = (
         f"Distance of a checkpoint's outputs from its baseline's on held-out items, [{level:.0%} interval over items]; "
-        "controls of damage at the end. A change of bias is to be compared with that of controls of equal damage."
+        "controls of damage at the end. A change of bias is to be compared with that of controls of equal damage. "
+        "Higher is more damage, of same top lower; mean difference has a sign and no direction."
     )
     return Document("damage", "Damage", tuple(grids), note)
 
@@ -133,7 +134,8 @@ def ledger_document(table: pd.DataFrame, cells: pd.DataFrame) -> Document:
         "baseline in the same process, it differs from run to run; J: energy of the processors while the task's items "
         "were scored, with all else that ran, where there is a counter (RAPL) and no GPU computed. "
     )
-    note += marks.arrows_explained(heads_there) + marks.legend(cells["verdict"])
+    note += marks.arrows_explained(heads_there) + marks.directions_explained(cells[cells["kind"] != "damage"])
+    note += marks.legend(cells["verdict"])
     return Document("ledger", "Size and speed beside bias", tuple(grids), note)
 
 

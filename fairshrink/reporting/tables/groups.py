@@ -42,8 +42,13 @@ def by_group(results: pd.DataFrame, entry: str, statistic: str) -> pd.DataFrame:
     ]
 
 
-def document(table: pd.DataFrame, name: str, entry: str, what: str, level: float, note: str = "") -> Document:
-    """Values by group, one grid per model and task, in the order of ``table``; ``what``: what the groups are."""
+def document(
+    table: pd.DataFrame, name: str, entry: str, what: str, level: float, note: str = "", direction: str = ""
+) -> Document:
+    """Values by group, one grid per model and task, in the order of ``table``; ``what``: what the groups are.
+
+    ``direction``: which way is more biased, in words.
+    """
     grids = []
     for (model, task), rows in table.groupby(["model", "task"], sort=True):
         groups = sorted(set(rows["group"]), key=lambda each: (each != WHOLE, each))
@@ -60,7 +65,8 @@ def document(table: pd.DataFrame, name: str, entry: str, what: str, level: float
         grids.append(Grid(f"{model}, {task}", columns, tuple(lines), len(groups), rules))
     statistic = table["statistic"].iloc[0].replace("_", " ") if len(table) else "nothing was scored"
     about = (
-        f"{statistic.capitalize()}, mean over splits with [{level:.0%} interval over test items]. "
+        f"{statistic.capitalize()}{f' ({direction})' if direction else ''}, mean over splits with "
+        f"[{level:.0%} interval over test items]. "
         "Groups are smaller than the whole; no verdict is made on them."
     )
     title = f"{entry.replace('_', ' ')} by {what}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from fairshrink.analysis.verdict_kinds import VERDICTS, slug
-from fairshrink.contracts import BASELINE
+from fairshrink.contracts import BASELINE, BIAS_KINDS
 from fairshrink.reporting import digits, marks, selection
 from fairshrink.reporting.markup import Cell, Document, Grid, Marked
 
@@ -42,7 +42,8 @@ def document(table: pd.DataFrame, level: float) -> Document:
         "loss of signal alone explains; residual: the rest. Undirected damage: where the residual of a control with "
         "this damage is expected to lie. Detectable: the smallest residual found with 80% power. "
     )
-    return Document("verdicts", "Verdicts", tuple(grids), note + marks.legend(table["verdict"]))
+    arrows = marks.arrows_explained(row[2] for grid in grids for row in grid.rows if isinstance(row[2], str))
+    return Document("verdicts", "Verdicts", tuple(grids), note + arrows + marks.legend(table["verdict"]))
 
 
 def counts(cells: pd.DataFrame) -> dict[str, int]:
@@ -61,7 +62,7 @@ def _row(row: pd.Series) -> tuple[Cell, ...]:
     return (
         selection.method_name(row["method"]),
         row["setting"],
-        row["metric"].replace("_", " "),
+        f"{row['metric'].replace('_', ' ')} {marks.arrow(row['higher_is'], row['unbiased'])}",
         Marked(verdict or digits.MISSING, marks.MARKS.get(verdict, "")),
         digits.number(row["baseline"], places),
         digits.with_interval(row["change"], row["change_low"], row["change_high"]),
@@ -77,8 +78,8 @@ def _row(row: pd.Series) -> tuple[Cell, ...]:
 def headline(cells: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, object]]]]:
     """The headline numbers of a study, nested task → model → metric, for ``dvc metrics show`` and ``diff``.
 
-    For each metric the baseline's value, the compression that changed it most (without controls) and by how much; for
-    metrics of bias also how many compressions have each verdict.
+    For each metric the baseline's value, the compression that changed it most (without controls) and by how much, and
+    which way is more biased or better; for metrics of bias also how many compressions have each verdict.
     """
     tree: dict[str, dict[str, dict[str, dict[str, object]]]] = {}
     for (model, task), group in selection.each_pair(cells):
@@ -88,9 +89,17 @@ def headline(cells: pd.DataFrame) -> dict[str, dict[str, dict[str, dict[str, obj
             baseline = rows.loc[rows["method"] == BASELINE, "value"]
             made = selection.compressed(rows)
             branch[name] = {"baseline": _finite(baseline.iloc[0]) if len(baseline) else None, **_largest(made)}
+            branch[name] |= {"direction": _direction(rows)}
             if len(selection.bias(rows)):
                 branch[name] |= counts(made)
     return dict(sorted(tree.items()))
+
+
+def _direction(rows: pd.DataFrame) -> str:
+    """Which way is more biased or better, in words."""
+    known = [each for each in rows["higher_is"] if isinstance(each, str)]
+    of_bias = rows["kind"].iloc[0] in BIAS_KINDS
+    return marks.direction(known[0] if known else "", rows["unbiased"].mean(), of_bias=of_bias)
 
 
 def _largest(rows: pd.DataFrame) -> dict[str, object]:
