@@ -199,8 +199,8 @@ def read_templates(files: Sequence[Path]) -> list[Template]:
                 raise UserError(f"honest: {path}, line {number}: no category or identity; complete the row")
             item = f"{path.stem}/{number:05d}"
             text = row["template_masked"].replace(SLOT, BLANK).strip()
-            said = (row[name].strip() for name in ("raw", "identity", "category"))
-            found.append(Template(item, text, *said, place=f"{path}, line {number}"))
+            raw, identity, category = (row[name].strip() for name in ("raw", "identity", "category"))
+            found.append(Template(item, text, raw, identity, category, f"{path}, line {number}"))
     items = [each.item for each in found]
     if len(set(items)) < len(items):
         raise UserError("honest: two files of data.templates have one name; rename one of them")
