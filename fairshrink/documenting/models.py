@@ -46,8 +46,8 @@ two halves of the forward pass are compared with the whole.
   token, or where its tokenizer has none (Qwen) its end-of-sequence token: in `task_score`, `fidelity`, `stereoset` and
   `crows_pairs` alike, and before single words in `weat`. A tokenizer without either is an error.
 - **Quantized checkpoints** (GPTQ, AWQ, compressed-tensors, bitsandbytes, ONNX) are rows beside the model that they were
-  made from, by the method [`given`](gallery.md#given), which says what is decoded and how. As a baseline under `models`
-  they are refused, but for a GGUF file, which is de-quantized.
+  made from, by the method [`given`](gallery.md#given), which says what is decoded and how, and what onnxruntime
+  computes instead. As a baseline under `models` they are refused, but for a GGUF file, which is de-quantized.
 - **Code that comes with a model** is never run; only the architectures of transformers itself are read.
 - **bfloat16** files are computed in float32, which is exact; `dtype: bfloat16` stores the checkpoints as they came.
 """

@@ -41,10 +41,18 @@ UNLIMITED = 1_000_000
 
 @dataclass(frozen=True)
 class AsMade:
-    """What the files of a model's maker hold: bytes of all tensors, and bits of the prunable weights there."""
+    """What the files of a model's maker hold: bytes of all tensors, and bits of the prunable weights there.
+
+    The others where its own runtime computes the model, which has no weights of its own then: how many there are, and
+    how many of them are zero; None where the file does not tell.
+    """
 
     bytes: int
-    prunable_bits: int
+    prunable_bits: int | None
+    params: int | None = None
+    prunable_params: int | None = None
+    zeros: int | None = None
+    prunable_zeros: int | None = None
 
 
 @dataclass

@@ -19,13 +19,15 @@ Compressed form: as it is stored (`models/weights_file.py`), each matrix in the 
 its stored type, or one bit per entry plus the non-zero entries; with codes of few bits their scales count too.
 
 A model that was read from the files of its maker (`Checkpoint.made`) counts these: `bytes` are those of all their
-tensors, `effective_bits` the bits of its prunable weights there, scales and all.
+tensors, `effective_bits` the bits of its prunable weights there, scales and all. Where its own runtime computes it,
+weights are those of its architecture; zeros among them, and bits, are NaN where the file does not tell.
 
 Measured (`measure`, differs from run to run): latency.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ from dataclasses import dataclass
 import torch
 
 from fairshrink.models.architecture.blocks import blocks, multiply_adds
-from fairshrink.models.checkpoint import Checkpoint, max_tokens
+from fairshrink.models.checkpoint import AsMade, Checkpoint, max_tokens
 from fairshrink.models.inference.batching import collate
 from fairshrink.models.stored_forms import kv_cache
 from fairshrink.models.stored_forms._shared.coded import Coded
@@ -68,14 +70,34 @@ def ledger(cp: Checkpoint, baseline_cp: Checkpoint) -> dict[str, int | float]:
     baseline_weights = _parameters(_prunable(baseline_cp, stored(baseline_cp)))
     bits = cp.made.prunable_bits if cp.made else sum(each.stored_bits for each in prunable)
     return {
+        **(_as_made(cp.made) or _as_stored(everything, prunable)),
+        "effective_bits": math.nan if bits is None else bits / baseline_weights,
+        "bytes": cp.made.bytes if cp.made else sum(each.stored_bits for each in everything) // 8,
+        "flops_per_token": 2 * multiply_adds(cp.model, outside=cp.head in TOKEN_HEADS),
+        "cache_bytes_per_token": cache_bytes(cp),
+    }
+
+
+def _as_stored(everything: list[Tensor], prunable: list[Tensor]) -> dict[str, int | float]:
+    return {
         "params": _parameters(everything),
         "prunable_params": _parameters(prunable),
         "zero_fraction_prunable": _zero_fraction(prunable),
         "zero_fraction_total": _zero_fraction(everything),
-        "effective_bits": bits / baseline_weights,
-        "bytes": cp.made.bytes if cp.made else sum(each.stored_bits for each in everything) // 8,
-        "flops_per_token": 2 * multiply_adds(cp.model, outside=cp.head in TOKEN_HEADS),
-        "cache_bytes_per_token": cache_bytes(cp),
+    }
+
+
+def _as_made(made: AsMade | None) -> dict[str, int | float] | None:
+    """The same of a model without weights of its own; None for any other."""
+    if made is None or made.params is None or made.prunable_params is None:
+        return None
+    return {
+        "params": made.params,
+        "prunable_params": made.prunable_params,
+        "zero_fraction_prunable": math.nan
+        if made.prunable_zeros is None
+        else made.prunable_zeros / made.prunable_params,
+        "zero_fraction_total": math.nan if made.zeros is None else made.zeros / made.params,
     }
 
 

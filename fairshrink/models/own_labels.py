@@ -67,6 +67,24 @@ def fitting(
     return {name: value[rows] if name in outputs else value for name, value in found.items()}
 
 
+def order(
+    config: PreTrainedConfig, head: TaskHead, labels: Sequence[str], names: Mapping[str, str], folder: Path
+) -> list[int] | None:
+    """For each of ``labels`` the number of the output that is called so, of a model that is used as it is.
+
+    None for a regression model. UserError as `fitting` raises it where nothing is trained.
+    """
+    given = own_labels(config)
+    if head == "regression":
+        if len(given) != 1:
+            raise UserError(f"{folder}: has {len(given)} outputs ({', '.join(given)}), and a regression has one")
+        return None
+    found = None if _independent(config) else matched(given, labels, names)
+    if found is None:
+        raise UserError(_mismatch(folder, config, given, labels))
+    return found
+
+
 def _independent(config: PreTrainedConfig) -> bool:
     """Whether outputs are shares of yes and no for each label, not of one label among all."""
     return getattr(config, "problem_type", None) == INDEPENDENT

@@ -45,6 +45,11 @@ def write(cp: Checkpoint, folder: Path) -> None:
 @torch.no_grad()
 def dense(cp: Checkpoint) -> torch.nn.Module:
     """The model in plain transformers' own modules, in float32 on the CPU. UserError where there is no such form."""
+    if "own_runtime" in cp.structure:
+        raise UserError(
+            "its own runtime computes it, of which transformers knows nothing: the ONNX file that it was made from is "
+            "its export (with `runtime: decoded` its weights can be exported)"
+        )
     if "kv_cache" in cp.structure:
         raise UserError(
             "keys and values are rounded in its cache, which plain transformers does not do: its outputs would be "

@@ -8,12 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 
 @dataclass(frozen=True)
 class Brought:
-    """A model of a download, and whether it is fine-tuned where the baseline was."""
+    """A model of a download; whether it is fine-tuned where the baseline was, and computed by its own runtime."""
 
     download: str
     folder: str
     file: str | None
     finetune: bool
+    own_runtime: bool = False
 
 
 @runtime_checkable

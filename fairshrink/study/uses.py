@@ -69,7 +69,7 @@ class FilesUse:
 
 @dataclass(frozen=True)
 class GivenUse:
-    """A checkpoint that others have compressed; ``trains`` and ``originals`` as `looking.wrong` takes them."""
+    """A checkpoint that others have compressed; ``trains`` and what follows as `looking.wrong` takes them."""
 
     key: str
     folder: str
@@ -77,6 +77,7 @@ class GivenUse:
     heads: tuple[TaskHead, ...]
     trains: bool
     originals: tuple[str, ...]
+    own_runtime: bool = False
     kind: Literal["given"] = "given"
 
 
@@ -130,7 +131,10 @@ def _given(study: Study) -> Iterator[tuple[str, GivenUse]]:
             if download is not None and download.settings.local is not None and not model.gguf_file:
                 originals.append(str(download.settings.local / model.folder))
         key = f"compressions.{entry.method}"
-        yield other.download, GivenUse(key, other.folder, other.file, tuple(heads), trains, tuple(originals))
+        use = GivenUse(
+            key, other.folder, other.file, tuple(heads), trains, tuple(originals), own_runtime=other.own_runtime
+        )
+        yield other.download, use
 
 
 def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]:
@@ -259,7 +263,10 @@ def _given_mistakes(use: GivenUse, root: Path) -> Iterator[Mistake]:
         yield _mistake(f"{use.key}.folder", f"there is no folder '{use.folder}' in the download; write another one")
         return
     originals = [Path(each) for each in use.originals]
-    for reason in looking.wrong(folder, use.heads, use.file, trains=use.trains, originals=originals):
+    running = use.own_runtime
+    for reason in looking.wrong(
+        folder, use.heads, use.file, trains=use.trains, originals=originals, own_runtime=running
+    ):
         yield _mistake(f"{use.key}.file" if use.file else use.key, f"the checkpoint in {folder.as_posix()}: {reason}")
 
 

@@ -140,7 +140,11 @@ def test_a_missing_weight_is_named(source, tmp_path):
 @pytest.mark.parametrize(
     ("nodes", "tensors", "reason"),
     [
-        ([onnx.node("QLinearMatMul", ["a"], ["b"])], [], "runs in onnxruntime alone (QLinearMatMul)"),
+        (
+            [onnx.node("QLinearMatMul", ["a"], ["b"])],
+            [],
+            "operations that cannot be taken apart (QLinearMatMul); write `runtime: own`",
+        ),
         ([], [onnx.stored("w", np.ones((2, 2), np.float32), elsewhere=True)], "in another file"),
     ],
 )

@@ -18,6 +18,7 @@ from fairshrink.models import gguf_header, pretrained
 from fairshrink.models.architecture.blocks import blocks
 from fairshrink.models.checkpoint import AsMade, Checkpoint, assembled
 from fairshrink.models.given import folders, looking, onnx_file, onnx_weights, quantized, vocabulary
+from fairshrink.models.given import own_runtime as running
 from fairshrink.models.task_heads import build
 
 if TYPE_CHECKING:
@@ -30,16 +31,25 @@ if TYPE_CHECKING:
 
 
 def read(
-    folder: Path, file: str | None, original: Checkpoint, *, names: Mapping[str, str], trained: bool, seed: int
+    folder: Path,
+    file: str | None,
+    original: Checkpoint,
+    *,
+    names: Mapping[str, str],
+    trained: bool,
+    seed: int,
+    own_runtime: bool = False,
 ) -> Checkpoint:
     """The model in a folder, or in one ONNX or GGUF file of it, with the task head and labels of its original.
 
     It gets the original's tokenizer, so both are given the same tokens: UserError where its own one has other numbers
     for them. What was decoded is stored in float32, other weights in the original's type. ``names``, ``trained`` and
-    ``seed`` as `checkpoint.from_source` has them.
+    ``seed`` as `checkpoint.from_source` has them. ``own_runtime``: an ONNX file is computed by onnxruntime instead.
     """
-    for reason in looking.wrong(folder, [original.head], file, trains=trained, originals=()):
+    for reason in looking.wrong(folder, [original.head], file, trains=trained, originals=(), own_runtime=own_runtime):
         raise UserError(f"{folder}: {reason}")
+    if own_runtime:
+        return _running(folder, str(file), original, names)
     said: Any = None if file else looking.quantization(folder)
     dtype: StoredType = "float32" if file or said else original.dtype
     with pretrained.quiet(), torch.random.fork_rng(devices=[]):
@@ -71,14 +81,31 @@ def read(
     return cp
 
 
+def _running(folder: Path, file: str, original: Checkpoint, names: Mapping[str, str]) -> Checkpoint:
+    """The model in an ONNX file, computed by its own runtime."""
+    with pretrained.quiet():
+        config, own = _config(folder, original)
+        _check_words(original, _tokenizer(folder, file), config, folder)
+        return running.read(folder, file, config, original, names, own=own)
+
+
+def _config(folder: Path, original: Checkpoint) -> tuple[PreTrainedConfig, bool]:
+    """The config of a folder with an ONNX file, or else of its original; whether it is the folder's own."""
+    if not (folder / model_folder.CONFIG).is_file():
+        return copy.deepcopy(original.model.config), False
+    try:
+        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False), True
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: config.json cannot be read ({' '.join(str(error).split())[:200]})") from error
+
+
 def _published(folder: Path, file: str | None, said: Any, original: Checkpoint) -> tuple[Published, Decoded]:
     head = original.head
     if file and file.endswith(looking.GGUF):
         return pretrained.read_gguf(folder, head, file), _gguf_sizes(folder / file)
     if not said and not file:
         return pretrained.read_folder(folder, head), folders.sizes(folder)
-    own = (folder / model_folder.CONFIG).is_file()
-    config = transformers.AutoConfig.from_pretrained(folder) if own else copy.deepcopy(original.model.config)
+    config, _ = _config(folder, original)
     if said:
         del config.quantization_config
         decoded = folders.read(folder, said)

@@ -51,10 +51,13 @@ def _answering(model: torch.nn.Module, states: torch.Tensor) -> Iterator[list[No
     base = model.base_model
     # OPT's head asks the decoder inside its transformer.
     modules = {id(each): each for each in (base, base.get_decoder())}.values()
+    before = [module.__dict__.get("forward") for module in modules]  # another than its class's, of `own_runtime`
     for module in modules:
         module.forward = answer
     try:
         yield asked
     finally:
-        for module in modules:
+        for module, own in zip(modules, before, strict=True):
             del module.forward
+            if own is not None:
+                module.forward = own

@@ -36,6 +36,8 @@ def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> n
     """
     if pooling not in POOLINGS:
         raise UserError(f"pooling {pooling!r}: choose one of {', '.join(POOLINGS)}")
+    if cp.structure.get("own_runtime", {}).get("heads") == "words":
+        raise UserError("its file gives logits of words alone: embeddings of texts cannot be had from it")
     encoded = encode(cp, texts)
     sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
     none = np.zeros(cp.model.config.hidden_size)

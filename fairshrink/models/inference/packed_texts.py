@@ -46,6 +46,8 @@ class Layout:
 
 def alone(model: torch.nn.Module) -> bool:
     """Whether the blocks of a model treat each token alone but for attention, which knows positions from masks only."""
+    if hasattr(model, "own_runtime"):  # what computes it runs no blocks
+        return False
     return model.config.model_type in ALONE and not getattr(model.config, "is_decoder", False)
 
 
