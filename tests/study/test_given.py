@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import onnx_writer
 import pytest
 from tiny import tiny_bert
 from tiny_study import stub_model, study, write_data, write_study
@@ -112,3 +113,27 @@ def test_another_vocabulary_is_refused_when_the_study_is_read(folder):
         expanded(folder, made)
     made["compressions"] = [GIVEN | {"download": "worded", "tasks": ["similarity"]}]
     expanded(folder, made)
+
+
+def test_a_file_can_be_a_row_by_its_weights_and_another_by_its_own_runtime(folder):
+    made = folder / "local" / "ran"
+    shutil.copytree(folder / "local" / "small", made, dirs_exist_ok=True)
+    onnx_writer.write(made / "model.onnx", [onnx_writer.node("QLinearMatMul", ["a"], ["b"])], [])
+    entry = GIVEN | {"download": "ran", "file": "model.onnx", "tasks": ["similarity"]}
+    found = content(entry | {"runtime": "own"})
+    found["downloads"]["ran"] = {"source": "local", "path": "local/ran"}
+    (own,) = compressed(expanded(folder, found))
+    assert own.job.identity.setting == "download=ran,file=model.onnx,runtime=own"
+    # What only its runtime computes cannot be decoded.
+    for runtime in ("decoded", ["decoded", "own"]):
+        write_study(folder, found | {"compressions": [entry | {"runtime": runtime}]})
+        with pytest.raises(StudyError, match="cannot be taken apart"):
+            grid.expand(studies.load(folder / "config.yaml"))
+    onnx_writer.write(made / "model.onnx", [onnx_writer.node("MatMul", ["a"], ["b"])], [])
+    both = compressed(expanded(folder, found | {"compressions": [entry | {"runtime": ["decoded", "own"]}]}))
+    assert len({each.key for each in both}) == 2
+    assert len({each.job.identity.setting for each in both}) == 2
+    found["compressions"] = [GIVEN | {"download": "ran", "runtime": "own", "tasks": ["similarity"]}]
+    write_study(folder, found)
+    with pytest.raises(StudyError, match="leave `runtime` out"):
+        studies.load(folder / "config.yaml")
