@@ -14,8 +14,8 @@ from fairshrink.models import own_labels
 from fairshrink.models.architecture.blocks import linear_names
 from fairshrink.models.checkpoint import AsMade, Checkpoint
 from fairshrink.models.given import looking, onnx_counts, onnx_file, onnx_weights
-from fairshrink.models.reference import TEXTS, TOLERANCE
 from fairshrink.models.inference.sequences import padded
+from fairshrink.models.reference import TEXTS, TOLERANCE
 from fairshrink.models.stored_forms import own_runtime as form
 from fairshrink.models.task_heads import build, with_head
 
