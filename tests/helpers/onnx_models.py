@@ -30,7 +30,7 @@ def exported(cp, path: Path, output: str, inputs: tuple[str, ...] = INPUTS) -> P
         Output(cp.model, output).eval(), given, dynamo=True, dynamic_shapes=(axes,), input_names=list(inputs),
         output_names=[output], verbose=False,
     )  # fmt: skip
-    program.save(str(path))
+    program.save(str(path), external_data=False)
     return path
 
 
