@@ -26,9 +26,12 @@ def block(field: int, content: bytes | str) -> bytes:
     return varint(field << 3 | 2) + varint(len(content)) + content
 
 
-def stored(name: str, values: np.ndarray, *, listed: bool = False, elsewhere: bool = False) -> bytes:
-    """A tensor, its entries as bytes, listed one by one, or said to be in another file."""
+def stored(
+    name: str, values: np.ndarray, *, listed: bool = False, elsewhere: bool = False, here: bool = False
+) -> bytes:
+    """A tensor, its entries as bytes, listed one by one, or in another file; ``here``: it says they are in this."""
     content = b"".join(number(1, size) for size in values.shape) + number(2, TYPES[str(values.dtype)]) + block(8, name)
+    content += number(14, 0) if here else b""
     if elsewhere:
         return content + block(13, block(1, "location") + block(2, "model.data")) + number(14, 1)
     if not listed:

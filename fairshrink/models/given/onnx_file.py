@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 GRAPH, NODE, INITIALIZER = 7, 1, 5
+LOCATION, EXTERNAL = 14, 1
+"""The field of a tensor that says where its entries are; its value for another file than this one."""
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 FLOAT, UINT8, INT8, INT32, INT64, FLOAT16 = 1, 2, 3, 6, 7, 10
 SIZES: Mapping[int, int] = {FLOAT: 4, UINT8: 1, INT8: 1, INT32: 4, INT64: 8, FLOAT16: 2}
@@ -141,8 +143,8 @@ def _stored(message: memoryview) -> tuple[str, Stored]:
             raw = value
         elif number in _PACKED:
             listed += _entries(number, value, kind)
-        elif number in (13, 14):
-            elsewhere = True
+        elif number == LOCATION:
+            elsewhere = value == EXTERNAL
     size = math.prod(shape) * SIZES.get(kind, 0)
     data = None if elsewhere else raw if raw is not None else bytes(listed)
     if data is not None and kind in SIZES and len(data) != size:
