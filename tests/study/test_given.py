@@ -136,4 +136,4 @@ def test_a_file_can_be_a_row_by_its_weights_and_another_by_its_own_runtime(folde
     found["compressions"] = [GIVEN | {"download": "ran", "runtime": "own", "tasks": ["similarity"]}]
     write_study(folder, found)
     with pytest.raises(StudyError, match="leave `runtime` out"):
-        studies.load(folder / "config.yaml")
+        grid.expand(studies.load(folder / "config.yaml"))
