@@ -36,7 +36,7 @@ NAME = "own_runtime"
 class OwnRuntime(torch.nn.Module):
     """The file, and a session of the runtime that is opened when it is first asked."""
 
-    def __init__(self, description: dict[str, Any], base: torch.nn.Module | None) -> None:
+    def __init__(self, description: dict[str, Any], base: torch.nn.Module) -> None:
         super().__init__()
         self.graph = torch.nn.Parameter(torch.zeros(description["bytes"], dtype=torch.uint8), requires_grad=False)
         self.description = description
@@ -46,7 +46,7 @@ class OwnRuntime(torch.nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is copied: a session belongs to a process."""
-        return self.__dict__ | {"_session": None}
+        return dict(super().__getstate__()) | {"_session": None}
 
     def session(self) -> Any:
         """The runtime with the graph; UserError if it is not installed, or does not take the file."""
