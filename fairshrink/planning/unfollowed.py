@@ -23,21 +23,13 @@ APART = frozenset({"api", "commands", "documenting", "explaining", "exporting", 
 """Folders of code that no job reaches: they plan, explain, document, export and maintain artifacts. Not examined."""
 _ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
-    (
-        "models.inference.forward",
-        "_answering",
-        "__dict__",
-    ): "it asks whether a module has a forward pass of its own, to put that back",
+    ("models.inference.forward", "_answering", "__dict__"): "it asks for a forward pass of a module's own",
     ("models.stored_forms.own_runtime", "apply", "delattr"): "weights of torch's modules, by the names that these have",
     ("models.stored_forms.own_runtime", "apply", "setattr"): "weights of torch's modules, by the names that these have",
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
     ("models.structure", "_module", "importlib.import_module"): "the method that writes a form uses its module, so the "
     "checkpoint's key, which is an input of all that reads it, covers the form",
-    (
-        "models.architecture.heads",
-        "_count",
-        "setattr",
-    ): "numbers that transformers' attention modules hold, whose names are literals in a table that counts",
+    ("models.architecture.heads", "_count", "setattr"): "numbers of attention modules, by names in a table that counts",
     ("registry", "PACKAGE", "__file__"): _ENTRIES,
     ("registry", "Modules", "importlib.import_module"): _ENTRIES,
     ("registry", "Modules", "__doc__"): "cards are read for pages and lists only",
