@@ -131,10 +131,8 @@ def _given(study: Study) -> Iterator[tuple[str, GivenUse]]:
             if download is not None and download.settings.local is not None and not model.gguf_file:
                 originals.append(str(download.settings.local / model.folder))
         key = f"compressions.{entry.method}"
-        use = GivenUse(
-            key, other.folder, other.file, tuple(heads), trains, tuple(originals), own_runtime=other.own_runtime
-        )
-        yield other.download, use
+        told = (key, other.folder, other.file, tuple(heads), trains, tuple(originals), other.own_runtime)
+        yield other.download, GivenUse(*told)
 
 
 def _parts(study: Study, model: str) -> Iterator[tuple[str, Part, float | None]]:
@@ -263,10 +261,8 @@ def _given_mistakes(use: GivenUse, root: Path) -> Iterator[Mistake]:
         yield _mistake(f"{use.key}.folder", f"there is no folder '{use.folder}' in the download; write another one")
         return
     originals = [Path(each) for each in use.originals]
-    running = use.own_runtime
-    for reason in looking.wrong(
-        folder, use.heads, use.file, trains=use.trains, originals=originals, own_runtime=running
-    ):
+    told = (folder, use.heads, use.file)
+    for reason in looking.wrong(*told, trains=use.trains, originals=originals, own_runtime=use.own_runtime):
         yield _mistake(f"{use.key}.file" if use.file else use.key, f"the checkpoint in {folder.as_posix()}: {reason}")
 
 
