@@ -43,7 +43,6 @@ Limits: Nothing says how it was made, nor on what data: a change of bias may com
     machine's.
 Use:
     - {method: given, download: minilm_int8, file: model.onnx, tasks: [similarity]}
-    - {method: given, download: minilm_int8, file: model.onnx, runtime: own, tasks: [similarity]}
 """
 
 from __future__ import annotations
