@@ -19,7 +19,7 @@ from fairshrink.planning import studies
 print(json.dumps([list(grid.expand(studies.load("config.yaml"))), sys.modules["fairshrink"].__path__[0]]))
 """
 MOVES = {
-    "models.batching": "data.batches.batching",
+    "models.inference.batching": "data.batches.batching",
     "metrics.weat": "metrics.embeddings.weat",
     "stats.estimates": "analysis.estimates",
 }
@@ -73,7 +73,7 @@ def test_moving_files_changes_no_key(folder):
     before = listed(folder)
     assert any("/weat-" in path for path in before)
     repaired = {old: move(folder, old, new) for old, new in MOVES.items()}
-    assert repaired["models.batching"] > 5
+    assert repaired["models.inference.batching"] > 5
     assert repaired["stats.estimates"] > 5
     assert unfollowed.findings(folder / "fairshrink") == []
     assert listed(folder) == before
