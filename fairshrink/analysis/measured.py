@@ -17,7 +17,7 @@ from fairshrink.analysis.scores import Family, Scored, same_items
 from fairshrink.contracts import BIAS_KINDS, AnyMetric
 from fairshrink.stats.estimates import Statistic
 from fairshrink.stats.inference import UNKNOWN, Inference
-from fairshrink.stats.intervals import bounded_interval, share_interval
+from fairshrink.stats.intervals import bounded_interval, share_difference_interval, share_interval
 from fairshrink.stats.jackknife import influence
 from fairshrink.stats.power import detectable_change
 from fairshrink.stats.signals import Margin
@@ -92,8 +92,7 @@ def interval(found: Inference, statistic: Statistic, level: float) -> tuple[floa
         return bounded_interval(found, *statistic.within, level)
     if statistic.share_of is None:
         return found.interval(level)
-    n_clusters = int(found.df) + 1 if found.df > 0 else 0
-    return share_interval(found, statistic.n_items, n_clusters, level, statistic.share_of)
+    return _of_share(found, statistic.n_items, level, statistic.share_of)
 
 
 def _cells(family: Family, checkpoints: Mapping[str, CheckpointEntry]) -> Iterator[dict[int, str]]:
@@ -228,7 +227,7 @@ def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float
         known = each.higher_is == "count"
         return {"value": value, "ci_low": value if known else None, "ci_high": value if known else None}
     (found,) = measure(joint, [each.resampled], smooth=each.smooth)
-    low, high = interval(found.checkpoints, each, level)
+    low, high = _of_difference(joint, each, level) or interval(found.checkpoints, each, level)
     row: Row = {"value": found.checkpoints.value, "ci_low": low, "ci_high": high}
     if each.higher_is == "count":
         return row | {"ci_low": row["value"], "ci_high": row["value"]}
@@ -242,6 +241,20 @@ def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float
         "change_high": from_baseline[1],
         "mde": detectable_change(moved),
     }
+
+
+def _of_difference(joint: Joint, each: Statistic, level: float) -> tuple[float, float] | None:
+    """The interval of a difference of shares; None for other statistics."""
+    if each.shares is None:
+        return None
+    found = [measure(joint, [share])[0].checkpoints for share in each.shares]
+    (one, of_one), (other, of_other) = ((s.value, _of_share(s, each.n_items, level)) for s in found)
+    return share_difference_interval(one, of_one, other, of_other)
+
+
+def _of_share(found: Inference, n_items: int, level: float, unit: float = 1.0) -> tuple[float, float]:
+    n_clusters = int(found.df) + 1 if found.df > 0 else 0
+    return share_interval(found, n_items, n_clusters, level, unit)
 
 
 def _parts_of(parts: Parts, position: int, level: float) -> Row:

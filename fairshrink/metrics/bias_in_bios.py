@@ -187,7 +187,8 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     margin = items["margin"].to_numpy(dtype=np.float64)
     right = np.where(np.isnan(margin), np.nan, margin > 0)
     masks, left_out = _masks(items, settings)
-    by_name = {name: difference(weighted_mean(right, f), weighted_mean(right, m)) for name, (m, f, _) in masks.items()}
+    rates = {name: (weighted_mean(right, f), weighted_mean(right, m)) for name, (m, f, _) in masks.items()}
+    by_name = {name: difference(*each) for name, each in rates.items()}
     sizes = {name: int(m.sum() + f.sum()) for name, (m, f, _) in masks.items()}
     women = np.array([share for _, _, share in masks.values()])
     over, n = list(by_name.values()), sum(sizes.values())
@@ -196,7 +197,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     return [
         Statistic("stereotype_gap", headline, "all", n, 0.0, 0.0, smooth=False),
         *(
-            Statistic("tpr_gap", each, name, sizes[name], 0.0, 0.0, within=(-1.0, 1.0))
+            Statistic("tpr_gap", each, name, sizes[name], 0.0, 0.0, shares=rates[name])
             for name, each in by_name.items()
         ),
         Statistic(

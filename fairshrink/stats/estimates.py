@@ -40,6 +40,7 @@ class Statistic:
     one the value only describes), or "count" (a tally of items, which has no sampling error worth an interval).
     ``share_of``: 1 or 100 where the value is a share of items in this unit, so that its interval is one for shares;
     None otherwise. ``within``: the ends of what a correlation or an area can be, which its interval does not leave.
+    ``shares``: the two shares, of items without a common cluster, whose difference the value is.
     ``smooth`` is False where leaving out one cluster is no basis for an error: quantiles, thresholds that are
     estimated.
     """
@@ -54,6 +55,7 @@ class Statistic:
     share_of: float | None = None
     smooth: bool = True
     within: tuple[float, float] | None = None
+    shares: tuple[Estimate, Estimate] | None = None
 
     def value(self, n: int) -> float:
         """The point estimate over a table of ``n`` rows."""

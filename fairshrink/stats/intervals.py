@@ -65,6 +65,19 @@ def bounded_interval(found: Inference, low: float, high: float, level: float = 0
     return ends[0], ends[1]
 
 
+def share_difference_interval(
+    first: float, of_first: tuple[float, float], second: float, of_second: tuple[float, float]
+) -> tuple[float, float]:
+    """Interval of ``first - second``, shares of items without a common cluster, from those of both (Newcombe 1998).
+
+    His method 10. A share of nothing or all of a few items has no variance that a jackknife could see, and so its
+    error would not count in that of a difference.
+    """
+    low = first - second - math.hypot(first - of_first[0], of_second[1] - second)
+    high = first - second + math.hypot(of_first[1] - first, second - of_second[0])
+    return low, high
+
+
 def effect_size_interval(
     within: Inference, n_first: int, n_second: int, level: float = 0.95
 ) -> tuple[float, float, float]:

@@ -7,10 +7,14 @@ import torch
 from hub_server import fetched, hub_server
 from tiny import SENTENCES, tiny_bert
 
+from fairshrink.analysis.joint import join
+from fairshrink.analysis.measured import numbers
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
 from fairshrink.metrics import bias_in_bios
 from fairshrink.models import checkpoint as checkpoints
+from fairshrink.stats.intervals import share_interval
+from fairshrink.stats.jackknife import jackknife
 
 LABELS = ("Nurse", "surgeon", "poet")
 REVISION = "c" * 40
@@ -171,3 +175,20 @@ def test_labels_may_be_the_numbers_of_the_data_set(tmp_path):
 def test_tables_that_do_not_fit_are_refused(cp, tmp_path, changed, said):
     with pytest.raises(UserError, match=said):
         scores(cp, bios().assign(**changed), tmp_path)
+
+
+def test_a_gap_of_few_biographies_that_are_all_right_or_wrong_is_no_certainty():
+    """Nurses: 8 of 8 women and 1 of 4 men; without the error of the women's share the interval would be too narrow."""
+    margins = [1.0] * 8 + [1.0, -1.0, -1.0, -1.0]
+    rows = pd.DataFrame({"group": "nurse", "gender": ["female"] * 8 + ["male"] * 4, "margin": margins})
+    rows = rows.assign(women=2 / 3, skipped="", item=[f"i{at:02d}" for at in range(12)])
+    rows = rows.assign(cluster=rows["item"])
+    (gap,) = (s for s in bias_in_bios.summarize(rows, bias_in_bios.Settings(least=1)) if s.name == "tpr_gap")
+    found = numbers(join([rows], ("cluster",)), gap, None, 0.95, len(rows))
+    women, men = (jackknife(share, range(12)) for share in gap.shares)
+    (_, above), (below, _) = share_interval(women, 12, 8), share_interval(men, 12, 4)
+    (low, _), (_, high) = share_interval(women, 12, 8), share_interval(men, 12, 4)
+    assert found["value"] == pytest.approx(0.75)
+    assert found["ci_high"] == pytest.approx(0.75 + np.hypot(above - 1, 0.25 - below))
+    assert found["ci_low"] == pytest.approx(0.75 - np.hypot(1 - low, high - 0.25)) and found["ci_low"] < 0.3
+    assert found["ci_high"] <= 1

@@ -13,6 +13,7 @@ from fairshrink.stats.intervals import (
     bounded_interval,
     debiased_mean_square,
     effect_size_interval,
+    share_difference_interval,
     share_interval,
     spearman_interval,
 )
@@ -149,3 +150,17 @@ def test_bounded_intervals_stay_inside_whatever_the_error_and_contain_their_valu
                     continue
                 assert low <= found[0] <= value + 1e-9 and value - 1e-9 <= found[1] <= high
     assert all(map(math.isnan, bounded_interval(Inference(0.3, math.nan, math.nan), low, high)))
+
+
+@pytest.mark.parametrize(
+    ("a", "m", "b", "n", "low", "high"),
+    [
+        (56, 70, 48, 80, 0.0524, 0.3339), (9, 10, 3, 10, 0.1705, 0.8090), (10, 10, 0, 20, 0.6791, 1.0),
+        (10, 10, 0, 10, 0.6075, 1.0),
+    ],
+)  # fmt: skip
+def test_the_interval_of_a_difference_of_shares_is_that_of_newcombes_table(a, m, b, n, low, high):
+    """Newcombe 1998, *Interval estimation for the difference between independent proportions*, Table II, method 10."""
+    of_a, of_b = (stats.binomtest(k, of).proportion_ci(0.95, method="wilson") for k, of in ((a, m), (b, n)))
+    found = share_difference_interval(a / m, (of_a.low, of_a.high), b / n, (of_b.low, of_b.high))
+    assert found == (pytest.approx(low, abs=6e-5), pytest.approx(high, abs=6e-5))
