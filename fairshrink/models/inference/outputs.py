@@ -57,8 +57,9 @@ def sequence_logits(
     require_head(cp, ("regression", "classification"))
     encoded = encode(cp, texts, pairs, max_length=max_length)
     sequences, types = encoded["input_ids"], encoded.get("token_type_ids")
-    logits, last = np.zeros((len(texts), cp.model.config.num_labels)), last_block(cp.model)
+    logits = np.zeros((len(texts), cp.model.config.num_labels))
     with computing(cp):
+        last = last_block(cp.model)  # what it may do depends on the precision
         for rows in rounds(cp, sequences, padded=not can_pack(cp)):
             inputs = collate(cp, [sequences[i] for i in rows], [types[i] for i in rows] if types else None)
             # The classifiers of these architectures read the first position, and no other.
