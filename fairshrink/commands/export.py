@@ -1,6 +1,7 @@
 """Write a checkpoint in a format of other libraries, with a model card.
 
-transformers: a folder that plain transformers loads; compressed weights become dense ones. The outputs of what was
+transformers: a folder that plain transformers loads; compressed weights become dense ones. gguf: a causal language
+model for llama.cpp. onnx: an encoder, or a model with a head of its own, for onnxruntime. The outputs of what was
 written are compared with the checkpoint's first. README.md has the recipe, the ledger, and a study's scores.
 """
 

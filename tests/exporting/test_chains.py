@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 import transformers
-from compression_case import compress, context, few_of, logits, task
+from compression_case import as_head, compress, context, few_of, logits, task
+from gguf_files import plainly
 from tiny import tiny_bert, tiny_llama, tiny_roberta
-from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from zoo import AUTO
 
 from fairshrink.errors import UserError
@@ -82,12 +82,7 @@ def test_chains_are_written_as_gguf_with_the_same_outputs(chain, start, tmp_path
     cp = made(start, "llama", "causal_lm", chain)
     expected = logits(cp)
     exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "file", form="gguf")
-    config = transformers.AutoConfig.from_pretrained(tmp_path / "file", gguf_file="model.gguf")
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    path = str(tmp_path / "file" / "model.gguf")
-    model.load_state_dict(load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)["tensors"], strict=False)
-    model.tie_weights()
-    torch.testing.assert_close(logits(as_head(model, cp)), expected, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(logits(as_head(plainly(tmp_path / "file"), cp)), expected, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["transformers", "gguf"])
@@ -97,8 +92,3 @@ def test_chains_that_round_what_no_format_rounds_are_refused_and_leave_nothing(c
     with pytest.raises(UserError, match=REFUSED[chain]):
         exporting.export(stored(cp, tmp_path / "stored"), tmp_path / "out", form=form)
     assert [each.name for each in tmp_path.iterdir()] == ["stored"]
-
-
-def as_head(model: torch.nn.Module, cp: Checkpoint) -> Checkpoint:
-    """A model in the place of a checkpoint's."""
-    return Checkpoint(model, cp.tokenizer, cp.head, cp.labels)

@@ -11,9 +11,9 @@ import json
 import pytest
 import torch
 import transformers
-from compression_case import compress, context, few_of, logits, task, tiny
+from compression_case import as_head, compress, context, few_of, logits, task, tiny
+from gguf_files import plainly
 from tiny import tiny_bert, tiny_llama
-from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from zoo import AUTO
 
 from fairshrink import registry
@@ -124,14 +124,4 @@ def test_what_is_written_as_gguf_gives_the_same_outputs_or_is_refused(method, ma
         assert [each.name for each in tmp_path.iterdir()] == ["stored"]
         return
     exporting.export(tmp_path / "stored", tmp_path / "file", form="gguf")
-    config = transformers.AutoConfig.from_pretrained(tmp_path / "file", gguf_file="model.gguf")
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    path = str(tmp_path / "file" / "model.gguf")
-    model.load_state_dict(load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)["tensors"], strict=False)
-    model.tie_weights()
-    torch.testing.assert_close(logits(as_head(model, cp)), expected, atol=1e-5, rtol=1e-5)
-
-
-def as_head(model: torch.nn.Module, cp: Checkpoint) -> Checkpoint:
-    """A model in the place of a checkpoint's."""
-    return Checkpoint(model, cp.tokenizer, cp.head, cp.labels)
+    torch.testing.assert_close(logits(as_head(plainly(tmp_path / "file"), cp)), expected, atol=1e-5, rtol=1e-5)

@@ -13,10 +13,10 @@ import torch
 import transformers
 import zoo
 from compression_case import as_stored_in, compress, context, few_of, logits, task
+from gguf_files import plainly
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers.convert_slow_tokenizer import generate_merges
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
-from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from fairshrink.compression.given_checkpoints import given
 from fairshrink.errors import UserError
@@ -59,17 +59,6 @@ def llama() -> Checkpoint:
 def written(cp: Checkpoint, folder, weights="exact"):
     folder.mkdir()
     return form.write(cp, folder, weights)
-
-
-def plainly(folder) -> torch.nn.Module:
-    """The model of a file by transformers alone, as its `from_pretrained` reads it, which needs accelerate."""
-    config = transformers.AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    read = load_gguf_checkpoint(str(folder / "model.gguf"), return_tensors=True, model_to_load=model)["tensors"]
-    missing, unexpected = model.load_state_dict(read, strict=False)
-    assert not unexpected and set(missing) <= {"lm_head.weight"}
-    model.tie_weights()
-    return model
 
 
 def of(folder) -> gguf.GGUFReader:

@@ -82,6 +82,11 @@ def compress(method: str, cp: Checkpoint, about: Context | None = None, **settin
     return module.compress(cp, module.Settings(**settings), about or context())
 
 
+def as_head(model: torch.nn.Module, cp: Checkpoint) -> Checkpoint:
+    """A model in the place of a checkpoint's."""
+    return Checkpoint(model, cp.tokenizer, cp.head, cp.labels)
+
+
 def logits(cp: Checkpoint) -> torch.Tensor:
     """Of a few texts of equal length, in float32."""
     n = cp.model.get_input_embeddings().num_embeddings

@@ -1,9 +1,12 @@
-"""Writes a tiny Llama as a GGUF file."""
+"""Writes a tiny Llama as a GGUF file, and reads the model of one by transformers alone."""
 
 import json
 
 import numpy as np
+import torch
+import transformers
 from gguf import GGUFWriter
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 
 def write_gguf(cp, path, add=GGUFWriter.add_tensor):
@@ -50,3 +53,14 @@ def write_gguf(cp, path, add=GGUFWriter.add_tensor):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def plainly(folder) -> torch.nn.Module:
+    """The model of a file by transformers alone, as its `from_pretrained` reads it, which needs accelerate."""
+    config = transformers.AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    read = load_gguf_checkpoint(str(folder / "model.gguf"), return_tensors=True, model_to_load=model)["tensors"]
+    missing, unexpected = model.load_state_dict(read, strict=False)
+    assert not unexpected and set(missing) <= {"lm_head.weight"}
+    model.tie_weights()
+    return model

@@ -136,16 +136,13 @@ def _quietly() -> Iterator[None]:
 def _difference(cp: Checkpoint, path: Path) -> float:
     """The largest difference of outputs, of texts alone and padded; UserError if it is more than rounding."""
     import numpy as np
-    import onnxruntime
     import torch
 
     from fairshrink.models.inference.batching import collate
     from fairshrink.models.reference import TEXTS, TOLERANCE
+    from fairshrink.models.stored_forms.own_runtime import opened
 
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime raises classes of its own
-        raise UserError(f"onnxruntime cannot read the file: {' '.join(str(error).split())[:300]}") from error
+    session = opened(path.read_bytes())
     sequences = [cp.tokenizer(text, verbose=False)["input_ids"] for text in TEXTS]
     types = [[0] * (len(ids) // 2) + [1] * (len(ids) - len(ids) // 2) for ids in sequences]
     taken, largest, most = _inputs(cp.model), 0.0, 1.0
