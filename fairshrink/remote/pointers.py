@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from fairshrink.errors import UserError
 from fairshrink.log import log
+from fairshrink.store import checked
 from fairshrink.store.layout import ARTIFACT_GLOBS, MARKER
 
 MAX_ARGUMENTS = 5000
@@ -35,8 +37,9 @@ def record(paths: Iterable[str], computed: Iterable[str] = (), root: Path = Path
     """Create pointers for those of a study's artifacts that have none, in one DVC call; returns the recorded paths.
 
     An artifact that was ``computed`` although it had a pointer (its old bytes are lost, or restoring was switched off)
-    gets a new one. Outside of a DVC repository nothing is recorded, and the log says so. A failure of DVC is reported
-    but does not undo the run: the artifacts are kept, and the next run records them.
+    gets a new one; one that is not what its record says gets none. Outside of a DVC repository nothing is recorded, and
+    the log says so. A failure of DVC is reported but does not undo the run: the artifacts are kept, and the next run
+    records them.
     """
     renewed = {path for path in computed if (root / path / MARKER).is_file()}
     new = sorted(renewed.union(unrecorded(paths, root)))
@@ -53,11 +56,23 @@ def record(paths: Iterable[str], computed: Iterable[str] = (), root: Path = Path
             "clone to it."
         )
         return []
+    new = [path for path in new if _sound(path, root)]
     for start in range(0, len(new), MAX_ARGUMENTS):
         if not _add(new[start : start + MAX_ARGUMENTS], root):
             return new[:start]
-    log(f"recorded {len(new)} new artifacts; commit their pointers (git add data results) and `make share` them")
+    if new:
+        log(f"recorded {len(new)} new artifacts; commit their pointers (git add data results) and `make share` them")
     return new
+
+
+def _sound(path: str, root: Path) -> bool:
+    """Whether an artifact is what its record says: a pointer to damaged bytes would have others restore them."""
+    try:
+        checked.require(Path(path), root)
+    except UserError as error:
+        log(f"not recorded: {error}")
+        return False
+    return True
 
 
 def _linked(path: str, root: Path) -> list[str]:

@@ -10,8 +10,10 @@ from types import ModuleType
 
 from fairshrink.errors import UserError
 from fairshrink.planning import arrivals, plan_files
+from fairshrink.planning.plan import Job
 from fairshrink.stages import as_planned, gpus
-from fairshrink.store import artifacts, checked
+from fairshrink.store import artifacts, checked, failures
+from fairshrink.store.artifacts import Recipe
 
 
 def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None:
@@ -25,14 +27,36 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     settings = {"save_minutes": loaded.save_minutes} if stage in ("finetune", "compress") else {}
     device = _device(loaded.device) if job.gpus else "cpu"
-    if stage not in ("restore", "download"):
-        for each in job.inputs:
-            checked.require(Path(each).parent)
-    planned = as_planned.of(loaded.package, job.artifacts)
-    module = _imported(stage)
-    with artifacts.witnessed(planned.check):
-        module.run(list(job.artifacts), device=device, **settings)
+    lost = [] if stage in ("restore", "download") else _lost(job)
+    unfit = {recipe.path for recipe, _ in lost}
+    sound = [each for each in job.artifacts if each.recipe.path not in unfit]
+    with failures.before(lost):
+        if lost and not sound:
+            with failures.collected(0):
+                return  # which ends with what is wrong
+        planned = as_planned.of(loaded.package, sound)
+        module = _imported(stage)
+        with artifacts.witnessed(planned.check):
+            module.run(sound, device=device, **settings)
     arrivals.check(loaded.study, job.expects)
+
+
+def _lost(job: Job) -> list[tuple[Recipe, UserError]]:
+    """The artifacts that cannot be made as what they are made from is damaged, and what is wrong with it."""
+    wrong: dict[str, str] = {}
+    for each in job.inputs:
+        folder = Path(each).parent
+        try:
+            checked.require(folder)
+        except UserError as error:
+            wrong[folder.name.rpartition("-")[2]] = str(error)
+    found = []
+    for order in job.artifacts:
+        made_from = order.recipe.parts["inputs"].values()
+        reasons = [wrong[key] for key in wrong if key in made_from]
+        if reasons:
+            found.append((order.recipe, UserError("\n".join(reasons))))
+    return found
 
 
 def _imported(stage: str) -> ModuleType:

@@ -10,8 +10,9 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 
 from fairshrink.errors import UserError
@@ -24,12 +25,12 @@ FOLDER = Path(".snakemake/fairshrink/failed")
 class Failures:
     """The artifacts of a job that failed, with the reason."""
 
-    def __init__(self, of: int, shown: Callable[[int], None] | None) -> None:
+    def __init__(self, of: int, shown: Callable[[int], None] | None, earlier: Mapping[str, str]) -> None:
         self.of = of
         self._shown = shown
-        self.reasons: dict[str, str] = {}
+        self.reasons = dict(earlier)
         self._began = time.monotonic()
-        self._done: set[str] = set()
+        self._done = set(earlier)
 
     @contextmanager
     def noted(self, recipes: Sequence[Recipe]) -> Iterator[None]:
@@ -64,13 +65,33 @@ class Failures:
             log(f"{done} of {self.of} artifacts of this job{left(done, self.of, time.monotonic() - self._began)}")
 
 
+_before: ContextVar[Mapping[str, str] | None] = ContextVar("before", default=None)
+
+
+@contextmanager
+def before(errors: Sequence[tuple[Recipe, UserError]]) -> Iterator[None]:
+    """Inside, a job that makes the rest of its artifacts (`collected`) ends with these, which cannot be made, too."""
+    for recipe, error in errors:
+        _note(recipe, error)
+        log(f"failed: {recipe.path}\n{error}")
+    token = _before.set({recipe.path: _shown(error) for recipe, error in errors})
+    try:
+        yield
+    finally:
+        _before.reset(token)
+
+
 @contextmanager
 def collected(of: int) -> Iterator[Failures]:
-    """For a job that makes ``of`` artifacts. Raises UserError at the end if some have failed."""
+    """For a job that makes ``of`` artifacts, beside those of `before`. Raises UserError at the end if some failed."""
+    earlier = _before.get() or {}
+    of += len(earlier)
     bar = progress("artifacts of this job", of, "artifacts", lines=False) if of > 1 else nullcontext()
     with bar as shown:
-        found = Failures(of, shown)
+        found = Failures(of, shown, earlier)
         yield found
+    if of == 1 and found.reasons:
+        raise UserError(*found.reasons.values())
     if found.reasons:
         listed = "\n".join(f"  {path}: {reason}" for path, reason in found.reasons.items())
         made = of - len(found.reasons)

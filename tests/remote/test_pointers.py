@@ -53,3 +53,15 @@ def test_files_stay_copies_where_dvc_copies_or_other_bytes_are_in_the_cache(tmp_
     assert files[0].samefile(stored)
     assert verify(root).is_clean
     assert not list((root / ".dvc/tmp").glob("link-*"))
+
+
+def test_what_is_not_as_its_record_says_gets_no_pointer(tmp_path, capsys):
+    """Others would restore the damaged bytes, and here they would be restored after `make verify`."""
+    root, paths = repository(tmp_path / "r"), [BASELINE["path"], COMPRESSED["path"]]
+    for entry in (BASELINE, COMPRESSED):
+        make(root, entry, {EMBEDDINGS: b"weights"})
+    flip(root / paths[1] / EMBEDDINGS)
+    assert pointers.record(paths, root=root) == [paths[0]]
+    assert not pointers.pointer(root / paths[1]).exists()
+    assert f"not recorded: {paths[1]}: {EMBEDDINGS}: not the recorded bytes" in capsys.readouterr().err
+    assert pointers.record(paths, root=root) == []

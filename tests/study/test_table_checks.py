@@ -51,6 +51,36 @@ def test_a_trailing_comma_is_said_for_each_task_that_reads_the_file(folder):
     assert "reviews.csv, lines 2, 3: 3 fields but the header has 2" in reason and "remove the separator" in remedy
 
 
+@pytest.mark.parametrize(
+    ("first", "given", "remedy"),
+    [
+        ("sep=;\n", {}, 'remove this line from the file, and write `separator: ";"`'),
+        ("\ufeffsep=;\r\n", {"separator": ";"}, "remove this line from the file"),
+        ('"sep=;"\n', {}, 'remove this line from the file, and write `separator: ";"`'),
+        ("SEP=,\n", {"header": False, "columns": {"text": 0}}, "remove this line from the file"),
+        ("sep=\t\n", {}, 'remove this line from the file, and write `separator: "\\t"`'),
+    ],
+)
+def test_a_first_line_for_spreadsheets_is_no_header_and_no_row(folder, first, given, remedy):
+    """Without a header it would be a text of its own."""
+    reviews(folder, *(f"He is kind.,{n}\n" for n in range(9)), text=f"{first}sentence,stars\n")
+
+    def change(content):
+        content["tasks"]["mlm"]["train"] |= given
+        content["models"] = {"bert": content["models"]["bert"] | {"tasks": ["mlm"]}}
+        content["metrics"] = [{"metric": "task_score"}]
+        content["compressions"] = content["controls"] = []
+        content["tasks"] = {"mlm": content["tasks"]["mlm"]}
+        content["downloads"] = {name: content["downloads"][name] for name in ("bert", "reviews")}
+
+    ((key, (reason, said)),) = mistakes(folder, change).items()
+    assert key in ("tasks.mlm.train.separator", "tasks.mlm.train.file")
+    assert "reviews.csv, line 1: `sep=" in reason and said == remedy
+    reviews(folder, *(f"He is kind.,{n}\n" for n in range(9)), text="sep=1 is a text,1\nsentence,stars\n")
+    if given.get("header") is False:
+        planned(folder, change)
+
+
 def test_all_bad_rows_are_listed_up_to_twenty(folder):
     reviews(folder, *(f"text {n},high\n" for n in range(25)), ",1\n")
     found = mistakes(folder)
