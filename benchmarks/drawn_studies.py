@@ -150,4 +150,5 @@ def _headline(
         change=moved,
         parts=parts_of,
         margin=layout.margin,
+        interval=value.checkpoints.interval(),
     )

@@ -15,11 +15,15 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
+from scipy import special
 
+from fairshrink.analysis.joint import join
+from fairshrink.analysis.measured import numbers
 from fairshrink.stats import estimates as st
 from fairshrink.stats import intervals, power, reflection
 from fairshrink.stats.inference import Inference
@@ -111,6 +115,14 @@ def scenarios() -> Iterator[Scenario]:
         yield Scenario("Effect sizes", f"two sets of {g} words", partial(effect_trial, g))
     for g in sizes:
         yield Scenario("Paired differences", f"{g} clusters", partial(paired_trial, g))
+    for sides, of_sides in GAPS.items():
+        for g in (20, 60):
+            for p, q in of_sides:
+                yield Scenario(
+                    "Differences of shares",
+                    f"{sides}: {p:.0%} and {q:.0%}, {g} clusters of 4",
+                    partial(gap_trial, sides, p, q, g),
+                )
     for one, other in ((8, 8), (10, 30), (20, 40), (40, 40), (12, 100)):
         yield Scenario(
             "Two crossed columns", f"{one} templates × {other} pairs of persons", partial(crossed_trial, one, other)
@@ -201,6 +213,48 @@ def share_trial(p: float, g: int, rng: Rng) -> Trial:
         "jackknife": covers(found.interval(), p),
         "percentile bootstrap": covers(bootstrap(estimate, codes), p),
     }
+
+
+GAPS = {
+    "different items of common clusters": ((0.6, 0.4), (0.95, 0.8), (0.99, 0.97), (0.995, 0.9), (0.995, 0.98)),
+    "the same items, right and wrong": ((0.6, 0.4), (0.95, 0.8), (0.99, 0.97), (0.995, 0.9), (0.995, 0.98)),
+    "the same items, one or the other": ((0.5, 0.3), (0.1, 0.05), (0.05, 0.01), (0.98, 0.02), (0.995, 0.005)),
+}
+"""By what two sides have in common: their true shares."""
+
+
+def gap_trial(sides: str, p: float, q: float, g: int, rng: Rng) -> Trial:
+    """Each cluster has its own shares, beta distributed with intra-cluster correlation 0.1, high or low on both sides.
+
+    Items that are right and wrong: the same normal noise decides on both sides, with correlation 0.5.
+    """
+    codes = np.repeat(np.arange(g), 4)
+    if sides == "the same items, one or the other":
+        own = rng.dirichlet(9 * np.maximum([p, q, 1 - p - q], 1e-9), size=g)[codes]
+        drawn = rng.random(len(codes))
+        one, other = drawn < own[:, 0], drawn > 1 - own[:, 1]
+    else:
+        level = rng.random(g)
+        own = np.column_stack([special.betaincinv(9 * each, 9 * (1 - each), level) for each in (p, q)])[codes]
+        common = 0.5 if sides == "the same items, right and wrong" else 0.0
+        noise = math.sqrt(common) * rng.normal(size=(len(codes), 1)) + math.sqrt(1 - common) * rng.normal(
+            size=(len(codes), 2)
+        )
+        one, other = (special.ndtr(noise) < own).T
+    shared: st.Sides = "exclusive" if sides == "the same items, one or the other" else "shared"
+    masks = [np.ones(len(codes), dtype=bool)] * 2
+    if sides == "different items of common clusters":
+        codes, masks = np.tile(codes, 2), [np.repeat(each, len(codes)) for each in ([True, False], [False, True])]
+        one = other = np.concatenate([one, other])
+    shares = st.Shares(st.weighted_mean(one, masks[0]), st.weighted_mean(other, masks[1]), shared)
+    gap = st.Statistic("gap", st.difference(shares.first, shares.second), n_items=len(codes), shares=shares)
+    table = pd.DataFrame({"item": [f"{at:04d}" for at in range(len(codes))], "cluster": codes})
+    joint = join([table], ("cluster",))
+    rows = {
+        "by both shares": numbers(joint, gap, None, 0.95, len(codes)),
+        "jackknife": numbers(joint, replace(gap, shares=None), None, 0.95, len(codes)),
+    }
+    return {name: covers((row["ci_low"], row["ci_high"]), p - q) for name, row in rows.items()}
 
 
 def effect_trial(g: int, rng: Rng) -> Trial:

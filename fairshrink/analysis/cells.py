@@ -11,7 +11,7 @@ import pandas as pd
 
 from fairshrink.analysis import results_file
 from fairshrink.analysis.known import Known, gather, place
-from fairshrink.analysis.measured import Measured, interval
+from fairshrink.analysis.measured import Measured
 from fairshrink.analysis.residuals import DAMAGE, residual
 from fairshrink.analysis.verdicts import judged
 from fairshrink.contracts import BASELINE, BIAS_KINDS, CONTROLS, UNTESTED
@@ -57,7 +57,7 @@ def _row(each: Measured, known: Known) -> dict[str, Any]:
     who, value = each.identity, each.value
     model, task, method, setting = place(each)
     label = known.labels[id(each)]
-    low, high = interval(value.checkpoints, each.statistic, known.level)
+    low, high = each.interval
     training = value.training.interval(known.level)
     random = each.statistic.random
     row: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,15 @@ from fairshrink.analysis.joint import Joint, join, measure
 from fairshrink.analysis.parts import Parts, change, decompose
 from fairshrink.analysis.scores import Family, Scored, same_items
 from fairshrink.contracts import BIAS_KINDS, AnyMetric
-from fairshrink.stats.estimates import Statistic
+from fairshrink.stats.estimates import Estimate, Statistic, Sums, difference
 from fairshrink.stats.inference import UNKNOWN, Inference
-from fairshrink.stats.intervals import bounded_interval, share_difference_interval, share_interval
+from fairshrink.stats.intervals import (
+    bounded_interval,
+    cautious_correlation,
+    effective_items,
+    share_difference_interval,
+    share_interval,
+)
 from fairshrink.stats.jackknife import influence
 from fairshrink.stats.power import detectable_change
 from fairshrink.stats.signals import Margin
@@ -33,7 +39,8 @@ class Measured:
 
     ``own_skill`` is the statistic that the metric presupposes, as (value, baseline's, reference). ``margin`` is the
     metric's default. ``label_sd`` is of the task's labels, where these are numbers. ``influence``: of a baseline, the
-    largest change of the value that leaving out one cluster of the metric's first column makes.
+    largest change of the value that leaving out one cluster of the metric's first column makes. ``interval``: of the
+    value, about these checkpoints.
     """
 
     family: Family
@@ -50,6 +57,7 @@ class Measured:
     linear_damage: bool = False
     label_sd: float = float("nan")
     influence: float = float("nan")
+    interval: tuple[float, float] = (float("nan"), float("nan"))
 
     @property
     def is_baseline(self) -> bool:
@@ -77,7 +85,7 @@ def measured(
         for split, each in after.items():
             same_items(family.entry, each, before[split])
         pairs = [(before[split], each) for split, each in after.items()]
-        headline = _headline(family, module, pairs)
+        headline = _headline(family, module, pairs, level)
         rows = [
             row
             for position, (one, other) in enumerate(pairs)
@@ -108,7 +116,7 @@ def _cells(family: Family, checkpoints: Mapping[str, CheckpointEntry]) -> Iterat
     )
 
 
-def _headline(family: Family, module: AnyMetric, pairs: Sequence[tuple[Scored, Scored]]) -> Measured:
+def _headline(family: Family, module: AnyMetric, pairs: Sequence[tuple[Scored, Scored]], level: float) -> Measured:
     name, group = module.HEADLINE
     before = [_promised(family.entry, one, name, group) for one, _ in pairs]
     after = [_promised(family.entry, other, name, group) for _, other in pairs]
@@ -142,6 +150,7 @@ def _headline(family: Family, module: AnyMetric, pairs: Sequence[tuple[Scored, S
         influence=_influence(after, [other.items[module.CLUSTERS[0]] for _, other in pairs])
         if is_baseline
         else math.nan,
+        interval=_of_difference(joint, after, level) or interval(value.checkpoints, after[0], level),
     )
 
 
@@ -227,7 +236,7 @@ def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float
         known = each.higher_is == "count"
         return {"value": value, "ci_low": value if known else None, "ci_high": value if known else None}
     (found,) = measure(joint, [each.resampled], smooth=each.smooth)
-    low, high = _of_difference(joint, each, level) or interval(found.checkpoints, each, level)
+    low, high = _of_difference(joint, [each], level) or interval(found.checkpoints, each, level)
     row: Row = {"value": found.checkpoints.value, "ci_low": low, "ci_high": high}
     if each.higher_is == "count":
         return row | {"ci_low": row["value"], "ci_high": row["value"]}
@@ -243,18 +252,50 @@ def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float
     }
 
 
-def _of_difference(joint: Joint, each: Statistic, level: float) -> tuple[float, float] | None:
-    """The interval of a difference of shares; None for other statistics."""
-    if each.shares is None:
+def _of_difference(joint: Joint, statistics: Sequence[Statistic], level: float) -> tuple[float, float] | None:
+    """The interval of a difference of shares, its mean over splits; None for other statistics."""
+    pairs = [each.shares for each in statistics if each.shares is not None]
+    if not pairs or len(pairs) < len(statistics):
         return None
-    found = [measure(joint, [share])[0].checkpoints for share in each.shares]
-    (one, of_one), (other, of_other) = ((s.value, _of_share(s, each.n_items, level)) for s in found)
-    return share_difference_interval(one, of_one, other, of_other)
+    sides, unit = pairs[0].sides, pairs[0].unit
+    apart = measure(joint, [difference(each.first, each.second) for each in pairs])[0].checkpoints
+    found = []
+    for estimates in ([each.first for each in pairs], [each.second for each in pairs]):
+        share = measure(joint, estimates)[0].checkpoints
+        n_items, n_clusters = _items_read(estimates[0], statistics[0]) * pairs[0].answers, _clusters(share)
+        if sides != "independent":
+            # The quantile is that of the difference: of six words three on each side are no samples of three.
+            share = replace(share, df=apart.df)
+        of_share = share_interval(share, n_items, n_clusters, level)
+        found.append((share, of_share, effective_items(share, n_items, n_clusters)))
+    (one, of_one, n_one), (other, of_other, n_other) = found
+    together = 0.0 if sides == "independent" else _correlation(one, other, apart, min(n_one, n_other), sides)
+    low, high = share_difference_interval(one.value, of_one, other.value, of_other, together)
+    return unit * low, unit * high
 
 
-def _of_share(found: Inference, n_items: int, level: float, unit: float = 1.0) -> tuple[float, float]:
-    n_clusters = int(found.df) + 1 if found.df > 0 else 0
-    return share_interval(found, n_items, n_clusters, level, unit)
+def _correlation(one: Inference, other: Inference, apart: Inference, n: float, sides: str) -> float:
+    """Of the errors of two shares, by the error of their difference; what it has to be where one of them has none."""
+    errors = one.standard_error * other.standard_error
+    if not errors > 0:
+        # All on one side, if an item counts on one side only: what one share loses the other wins.
+        return -1.0 if sides == "exclusive" and {one.value, other.value} == {0.0, 1.0} else 0.0
+    both = one.standard_error**2 + other.standard_error**2 - apart.standard_error**2
+    return cautious_correlation(both / (2 * errors), one.value, other.value, n)
+
+
+def _items_read(estimate: Estimate, statistic: Statistic) -> int:
+    if not isinstance(estimate, Sums):
+        return statistic.n_items
+    return int((estimate.features != 0).any(axis=1).sum())
+
+
+def _clusters(found: Inference) -> int:
+    return int(found.df) + 1 if found.df > 0 else 0
+
+
+def _of_share(found: Inference, n_items: int, level: float, unit: float) -> tuple[float, float]:
+    return share_interval(found, n_items, _clusters(found), level, unit)
 
 
 def _parts_of(parts: Parts, position: int, level: float) -> Row:

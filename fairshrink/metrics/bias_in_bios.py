@@ -54,7 +54,7 @@ from fairshrink.metrics._shared.counts import counts, scored_rows
 from fairshrink.metrics._shared.sampling import spread_sample
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
-from fairshrink.stats.estimates import Estimate, Statistic, Values, combine, difference, weighted_mean
+from fairshrink.stats.estimates import Estimate, Shares, Statistic, Values, combine, difference, weighted_mean
 from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     return [
         Statistic("stereotype_gap", headline, "all", n, 0.0, 0.0, smooth=False),
         *(
-            Statistic("tpr_gap", each, name, sizes[name], 0.0, 0.0, shares=rates[name])
+            Statistic("tpr_gap", each, name, sizes[name], 0.0, 0.0, shares=Shares(*rates[name], "independent"))
             for name, each in by_name.items()
         ),
         Statistic(

@@ -128,7 +128,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     return [
         *means_by_group("profanity", profane, groups, scored, random=random, **about),
         *means_by_group("any_profane", either, groups, scored, random=at_once, **about),
-        *gaps("gap", profane, groups, scored),
+        *gaps("gap", profane, groups, scored, settings.draws),
         *counts(scored, False),
     ]
 

@@ -78,7 +78,7 @@ from fairshrink.metrics._shared.outcomes import Skipped, reasons, tell_skipped
 from fairshrink.metrics._shared.word_scores import Marked, scored_tokens, shorter_share, word_scores
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
-from fairshrink.stats.estimates import Statistic, difference, weighted_mean
+from fairshrink.stats.estimates import Shares, Statistic, difference, weighted_mean
 from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
@@ -244,12 +244,14 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     for group in ("all", *sorted(items["group"].unique())):
         inside = scored & ((items["group"] == group).to_numpy() | (group == "all"))
         n, share = int(inside.sum()), weighted_mean(first, inside)
+        sides = weighted_mean(first / 100, inside), weighted_mean(second / 100, inside)
+        shares = Shares(*sides, "exclusive", unit=100.0)
         gap = difference(share, weighted_mean(second, inside))
         apart = difference(*(weighted_mean(toward_male, inside & (is_male == each)) for each in (True, False)))
         by_length, by_gap, by_male, by_difference = _by_length(items[inside])
         found += [
             Statistic("stereotype_share", share, group, n, unbiased=50.0, random=by_length, share_of=100.0),
-            Statistic("accuracy_gap", gap, group, n, unbiased=0.0, random=by_gap),
+            Statistic("accuracy_gap", gap, group, n, unbiased=0.0, random=by_gap, shares=shares),
             Statistic("male_share", weighted_mean(male, inside), group, n, 50.0, by_male, share_of=100.0),
             Statistic("stereotype_difference", apart, group, n, unbiased=0.0, random=by_difference),
         ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,26 @@ Estimate = Callable[[Values], Values]
 
 # Elements of a block of weights: half a megabyte, so that it fits the cache and memory is bounded.
 _BLOCK = 1 << 16
+
+
+Sides = Literal["independent", "shared", "exclusive"]
+"""What the items of two shares have to do with each other; see `Shares`."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The two shares whose difference, times ``unit``, a statistic is; ``first`` and ``second`` are between 0 and 1.
+
+    ``sides``: "independent" where no cluster has items of both, "shared" where clusters, or the items themselves,
+    count on both sides, "exclusive" where the items are the same and none of them counts on both sides.
+    ``answers``: how many answers each item has, of which its score is a share.
+    """
+
+    first: Estimate
+    second: Estimate
+    sides: Sides
+    unit: float = 1.0
+    answers: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,8 @@ class Statistic:
     one the value only describes), or "count" (a tally of items, which has no sampling error worth an interval).
     ``share_of``: 1 or 100 where the value is a share of items in this unit, so that its interval is one for shares;
     None otherwise. ``within``: the ends of what a correlation or an area can be, which its interval does not leave.
-    ``shares``: the two shares, of items without a common cluster, whose difference the value is.
+    ``shares``: where the value is a difference of two shares, these: its interval then counts that a share of nothing
+    or all of the items has an error too.
     ``smooth`` is False where leaving out one cluster is no basis for an error: quantiles, thresholds that are
     estimated.
     """
@@ -55,7 +76,7 @@ class Statistic:
     share_of: float | None = None
     smooth: bool = True
     within: tuple[float, float] | None = None
-    shares: tuple[Estimate, Estimate] | None = None
+    shares: Shares | None = None
 
     def value(self, n: int) -> float:
         """The point estimate over a table of ``n`` rows."""

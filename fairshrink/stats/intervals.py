@@ -26,16 +26,9 @@ def share_interval(
     ``share``. Where all or no items are counted the variance says nothing, and each cluster counts as one item.
     ``unit=100`` for percent.
     """
-    p = share.value / unit
-    if math.isnan(p) or n_items < 1 or n_clusters < 2:
+    p, n = share.value / unit, effective_items(share, n_items, n_clusters, unit)
+    if math.isnan(n):
         return math.nan, math.nan
-    variance = (share.standard_error / unit) ** 2
-    if 0 < p < 1:
-        if math.isnan(variance):
-            return math.nan, math.nan
-        n = min(n_items, p * (1 - p) / variance) if variance > 0 else float(n_clusters)
-    else:
-        n = float(n_clusters)
     df = share.df if share.df > 0 else n_clusters - 1.0
     z = t_quantile((1 + level) / 2, df)
     center, scale = p + z**2 / (2 * n), 1 + z**2 / n
@@ -44,6 +37,18 @@ def share_interval(
     low = 0.0 if p <= 0 else max(0.0, (center - reach) / scale)
     high = 1.0 if p >= 1 else min(1.0, (center + reach) / scale)
     return unit * low, unit * high
+
+
+def effective_items(share: Inference, n_items: int, n_clusters: int, unit: float = 1.0) -> float:
+    """How many independent items know a share as well as the clustered ones do; NaN where that is not known."""
+    p, variance = share.value / unit, (share.standard_error / unit) ** 2
+    if math.isnan(p) or n_items < 1 or n_clusters < 2:
+        return math.nan
+    if not 0 < p < 1:
+        return float(n_clusters)
+    if math.isnan(variance):
+        return math.nan
+    return min(n_items, p * (1 - p) / variance) if variance > 0 else float(n_clusters)
 
 
 def bounded_interval(found: Inference, low: float, high: float, level: float = 0.95) -> tuple[float, float]:
@@ -66,16 +71,36 @@ def bounded_interval(found: Inference, low: float, high: float, level: float = 0
 
 
 def share_difference_interval(
-    first: float, of_first: tuple[float, float], second: float, of_second: tuple[float, float]
+    first: float, of_first: tuple[float, float], second: float, of_second: tuple[float, float], correlation: float = 0.0
 ) -> tuple[float, float]:
-    """Interval of ``first - second``, shares of items without a common cluster, from those of both (Newcombe 1998).
+    """Interval of ``first - second``, two shares, from those of both (Newcombe 1998).
 
-    His method 10. A share of nothing or all of a few items has no variance that a jackknife could see, and so its
-    error would not count in that of a difference.
+    A share of nothing or all of a few items has no variance that a jackknife could see, and so its error would not
+    count in that of a difference. ``correlation`` is that of the two: 0 for items without a common cluster, method 10
+    of his paper on independent shares; else that of the paper on paired ones, with `cautious_correlation`.
     """
-    low = first - second - math.hypot(first - of_first[0], of_second[1] - second)
-    high = first - second + math.hypot(of_first[1] - first, second - of_second[0])
-    return low, high
+    below = (first - of_first[0], of_second[1] - second)
+    above = (of_first[1] - first, second - of_second[0])
+    return first - second - _hypotenuse(*below, correlation), first - second + _hypotenuse(*above, correlation)
+
+
+def cautious_correlation(correlation: float, first: float, second: float, n: float) -> float:
+    """The correlation of two shares of ``n`` pairs, less what rounding to whole items may have added to it.
+
+    Method 10 of Newcombe's paper on paired data (1998): with the shares ``p`` and ``q`` of ``n`` pairs a positive one
+    is smaller by ``1 / (2 n sqrt(p (1 - p) q (1 - q)))``, and at least 0. 0 where a share is 0 or 1, or nothing is
+    known.
+    """
+    spread = first * (1 - first) * second * (1 - second)
+    if math.isnan(correlation) or math.isnan(n) or spread <= 0:
+        return 0.0
+    if correlation <= 0:
+        return max(correlation, -1.0)
+    return max(min(correlation, 1.0) - 1 / (2 * n * math.sqrt(spread)), 0.0)
+
+
+def _hypotenuse(one: float, other: float, correlation: float) -> float:
+    return math.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0))
 
 
 def effect_size_interval(

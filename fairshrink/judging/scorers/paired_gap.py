@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fairshrink.contracts import MetricKind
-from fairshrink.judging.scorers._shared import contrast, groups, pairs, scored
+from fairshrink.judging.scorers._shared import Values, contrast, groups, pairs, scored
 from fairshrink.metrics._shared.counts import counts
 from fairshrink.settings import Settings as Settings
 from fairshrink.stats import reflection
-from fairshrink.stats.estimates import Statistic, weighted_mean
+from fairshrink.stats.estimates import Shares, Statistic, weighted_mean
 from fairshrink.stats.signals import OwnSkill, Signal
 
 if TYPE_CHECKING:
@@ -39,10 +42,25 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     """The mean gap over all and by group; items tied."""
     first, second = pairs(items)
     found = [
-        Statistic("mean_gap", weighted_mean(first - second, inside), group, int(inside.sum()), 0.0)
+        Statistic(
+            "mean_gap",
+            weighted_mean(first - second, inside),
+            group,
+            int(inside.sum()),
+            0.0,
+            shares=_shares(first, second, inside),
+        )
         for group, inside in groups(items)
     ]
     return [*found, *counts(scored(items), first == second)]
+
+
+def _shares(first: Values, second: Values, inside: NDArray[np.bool_]) -> Shares | None:
+    """Where scores are right or wrong, as 0 and 1 or 0 and 100, the gap is a difference of shares; else None."""
+    unit = max(np.max(each[inside], initial=0.0) for each in (first, second))
+    if unit not in (1.0, 100.0) or not all(np.isin(each[inside], (0.0, unit)).all() for each in (first, second)):
+        return None
+    return Shares(weighted_mean(first / unit, inside), weighted_mean(second / unit, inside), "shared", unit)
 
 
 def signal(items: pd.DataFrame, settings: Settings) -> Signal:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairshrink.stats.estimates import Statistic, difference, weighted_mean
+from fairshrink.stats.estimates import Shares, Statistic, difference, weighted_mean
 
 
 def means_by_group(
@@ -21,21 +21,21 @@ def means_by_group(
     ]
 
 
-def gaps(name: str, values: ArrayLike, groups: Sequence[str], scored: NDArray[np.bool_]) -> list[Statistic]:
-    """The mean over each group less that over all others together; none where there is one group."""
+def gaps(
+    name: str, values: ArrayLike, groups: Sequence[str], scored: NDArray[np.bool_], answers: int | None = None
+) -> list[Statistic]:
+    """The mean over each group less that over all others together; none where there is one group.
+
+    ``answers``: where the values are shares, how many answers of an item they are shares of.
+    """
     masks = _masks(groups, scored)
     named = [each for each in masks if each != "all"]
-    return [
-        Statistic(
-            name,
-            difference(weighted_mean(values, masks[each]), weighted_mean(values, scored & ~masks[each])),
-            each,
-            int(scored.sum()),
-            0.0,
-            0.0,
-        )
-        for each in (named if len(named) > 1 else ())
-    ]
+    found = []
+    for each in named if len(named) > 1 else ():
+        sides = weighted_mean(values, masks[each]), weighted_mean(values, scored & ~masks[each])
+        shares = None if answers is None else Shares(*sides, "shared", answers=answers)
+        found.append(Statistic(name, difference(*sides), each, int(scored.sum()), 0.0, 0.0, shares=shares))
+    return found
 
 
 def _masks(groups: Sequence[str], scored: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:

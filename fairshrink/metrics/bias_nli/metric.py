@@ -73,7 +73,7 @@ from fairshrink.metrics.bias_nli.pairs import Article, sample_pairs
 from fairshrink.models.classes import label_index, probabilities
 from fairshrink.settings import Settings as BaseSettings
 from fairshrink.stats import reflection
-from fairshrink.stats.estimates import Statistic, difference, standard_deviation, weighted_mean
+from fairshrink.stats.estimates import Shares, Statistic, difference, standard_deviation, weighted_mean
 from fairshrink.stats.signals import Contrast, Margin, OwnSkill, Signal
 
 if TYPE_CHECKING:
@@ -191,9 +191,10 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
         for name, (values, random, unit) in measures.items()
     ]
     n = int(masks["all"].sum())
-    for name, values in (("net_neutral_gap", neutral), ("fraction_neutral_gap", chosen)):
-        gap = difference(weighted_mean(values, masks["male"]), weighted_mean(values, masks["female"]))
-        found.append(Statistic(name, gap, n_items=n, unbiased=0.0, random=0.0))
+    for name, values, counted in (("net_neutral_gap", neutral, False), ("fraction_neutral_gap", chosen, True)):
+        sides = weighted_mean(values, masks["male"]), weighted_mean(values, masks["female"])
+        shares = Shares(*sides, "shared") if counted else None
+        found.append(Statistic(name, difference(*sides), n_items=n, unbiased=0.0, random=0.0, shares=shares))
     found.append(Statistic("neutral_spread", standard_deviation(neutral, masks["all"]), n_items=n))
     shared = (chosen > 0) & (chosen < 1)
     return [*found, *counts(np.ones(n, dtype=bool), shared[masks["all"]])]

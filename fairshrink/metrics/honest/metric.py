@@ -214,7 +214,7 @@ def summarize(items: pd.DataFrame, settings: Settings) -> list[Statistic]:
     random = float(items["random_hurtful"].iloc[0]) if len(items) else None
     groups, about = list(items["group"]), {"unbiased": 0.0, "higher_is": "more_biased", "share_of": 1.0}
     found = means_by_group("honest", hurtful, groups, scored, random=random, **about)
-    found += gaps("gap", hurtful, groups, scored)
+    found += gaps("gap", hurtful, groups, scored, settings.count)
     kinds = [each.split() for each in items["categories"]]
     for kind in sorted({each for listed in kinds for each in listed}):
         share = np.array([listed.count(kind) / settings.count for listed in kinds])
