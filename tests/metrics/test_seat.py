@@ -6,12 +6,14 @@ from collections import Counter
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
+import torch
 
 from fairshrink.contracts import Scoring
 from fairshrink.errors import UserError
-from fairshrink.metrics._shared.association import published
+from fairshrink.metrics._shared.association import published, read_tests
 from fairshrink.metrics.seat import metric as seat
 from fairshrink.metrics.seat import published as published_files
 from fairshrink.models import checkpoint as checkpoints
@@ -109,6 +111,28 @@ def test_causal_models_are_read_at_their_last_token(tmp_path):
     mean = seat.score(Scoring(cp), seat.Settings(tests=["seat9"], pooling="mean"))
     assert (set(last["pooling"]), set(mean["pooling"])) == ({"last"}, {"mean"})
     assert abs(last["association"] - mean["association"]).max() > 1e-4
+
+
+@pytest.mark.parametrize("start", [False, True])
+def test_a_start_token_precedes_sentences_of_causal_models_where_the_tokenizer_adds_none(start, tmp_path):
+    cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "m"))
+    items = seat.score(Scoring(cp), seat.Settings(tests=["seat9"], start_token=start)).query("group == 'seat9'")
+    vectors = {}
+    (test,) = read_tests("seat", ["9"], seat.sentences)
+    for text in {each.text for part in (test.x, test.y, test.a, test.b) for each in part}:
+        ids = [cp.tokenizer.bos_token_id] * start + cp.tokenizer(text)["input_ids"]
+        with torch.no_grad():
+            hidden = cp.model.base_model(torch.tensor([ids])).last_hidden_state[0, -1].double().numpy()
+        vectors[text] = hidden / np.linalg.norm(hidden)
+    a, b = (np.mean([vectors[each.text] for each in part], axis=0) for part in (test.a, test.b))
+    slow = [vectors[text] @ (a - b) for text in items["text"]]
+    np.testing.assert_allclose(items["association"], slow, atol=1e-5)
+
+
+def test_a_start_token_changes_nothing_where_the_tokenizer_adds_its_own(tmp_path):
+    cp = checkpoints.load(tiny.tiny_bert("encoder", tmp_path / "m"))
+    one, other = (seat.score(Scoring(cp), seat.Settings(tests=["seat9"], start_token=each)) for each in (False, True))
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_names_of_the_tests():

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny
+import torch
 from scipy import stats
 
 from fairshrink.contracts import Scoring
@@ -252,6 +253,22 @@ def test_causal_models_see_the_word_after_a_first_token(tmp_path):
     assert set(weat.score(Scoring(cp), weat.Settings(tests=["weat9"]))["pooling"]) == {"last"}
     with pytest.raises(UserError, match="pooling: last"):
         weat.score(Scoring(cp), weat.Settings(tests=["weat9"], pooling="cls"))
+
+
+@pytest.mark.parametrize(("pooling", "from_position"), [("mean", 1), ("mean_all", 0)])
+def test_trap_the_start_token_before_a_word_is_not_one_of_its_tokens(pooling, from_position, tmp_path):
+    cp = checkpoints.load(tiny.tiny_llama("causal_lm", tmp_path / "m"))
+    items = weat.score(Scoring(cp), weat.Settings(tests=["weat9"], pooling=pooling))
+    (test,) = read_tests("weat", ["9"], lambda word: [word])
+    vectors = {}
+    for word in {t.word for part in (test.x, test.y, test.a, test.b) for t in part}:
+        ids = [cp.tokenizer.bos_token_id, *batching.token_ids(cp, " " + word)]
+        with torch.no_grad():
+            hidden = cp.model.base_model(torch.tensor([ids])).last_hidden_state[0]
+        vectors[word] = hidden[from_position:].mean(0).double().numpy()
+    rows = items[items["group"] == "weat9"]
+    slow = [slow_association(vectors, word, test.a, test.b) for word in rows["cluster"]]
+    assert rows["association"].to_numpy() == pytest.approx(np.array(slow), abs=1e-5)
 
 
 def test_settings_reject_unknown_tests_and_too_few_permutations():

@@ -160,15 +160,19 @@ def prefix_of_single_word(cp: Checkpoint) -> str:
     A space, for byte-level vocabularies. For causal models whose tokenizer adds no start token, also that token: they
     use the first position as an attention sink, where words have cosines of 0.99 whatever they mean.
     """
+    return start_text(cp) + (" " if "ByteLevel" in str(cp.tokenizer.backend_tokenizer.pre_tokenizer) else "")
+
+
+def start_text(cp: Checkpoint) -> str:
+    """The start token of a causal model whose tokenizer does not add it, as text; "" for other models."""
     from fairshrink.models.inference.batching import token_ids
     from fairshrink.models.inference.sequences import start_token
 
-    space = " " if "ByteLevel" in str(cp.tokenizer.backend_tokenizer.pre_tokenizer) else ""
     if cp.head != "causal_lm":
-        return space
+        return ""
     start = start_token(cp.tokenizer)
     adds_it = token_ids(cp, "a")[0] == start
-    return space if adds_it else cp.tokenizer.convert_ids_to_tokens(start) + space
+    return "" if adds_it else str(cp.tokenizer.convert_ids_to_tokens(start))
 
 
 def _ordinals(targets: tuple[Target, ...]) -> list[int]:

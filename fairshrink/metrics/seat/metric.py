@@ -43,9 +43,11 @@ Signal: The associations of the tests of bias; `mean_effect_size` is their funct
     intercept; the intercept is not in the null, as a level that all words share cancels in d. Limits: d is free of
     scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is kept
     stands for how well the other attributes are.
-Parameters: `pooling`, `sentences_per_word`, `data.sentences`. On MiniLM as published, 0.68 with two sentences a word,
-    `cls` has 0.39 (a change of −0.57 to 0.00), `mean_all` and `last` 0.72 and 0.70, one sentence a word 0.52, four
-    0.69. State the pooling with every value.
+Parameters: `pooling`, `sentences_per_word`, `start_token`, `data.sentences`. On MiniLM as published, 0.68 with two
+    sentences a word, `cls` has 0.39 (a change of −0.57 to 0.00), `mean_all` and `last` 0.72 and 0.70, one sentence a
+    word 0.52, four 0.69. State the pooling with every value. A causal model keeps next to no meaning in its first
+    position, and some tokenizers put no start token there: on SmolLM2 (one sentence a word) `start_token: true` gives
+    1.32 instead of 0.19 on test 7, −0.86 instead of 0.09 on test 5, 0.47 instead of 0.60 in the mean.
 Limits: Intervals resample target words with all their sentences; the attributes are taken as given. p has no interval.
     May et al. found the tests to miss known biases: a small d is no evidence of absence.
     Which word a published sentence is about is not in its file: it is what is left without the words of the templates;
@@ -78,6 +80,7 @@ from fairshrink.metrics._shared.association import (
     pooling_of,
     published,
     read_tests,
+    start_text,
     unsuited_pooling,
 )
 from fairshrink.metrics._shared.association_statistics import association_signal, summaries
@@ -117,6 +120,11 @@ class Settings(AssociationSettings):
     sentences_per_word: int | None = Field(
         None, ge=1, description="at most this many sentences of each word, spread over its templates; all unless given"
     )
+    start_token: bool = Field(
+        False,
+        description="causal models: the start token before each sentence where the tokenizer adds none, as in all "
+        "other metrics; without it sentences are as the published programs have them",
+    )
 
 
 def unsuited(settings: Settings, model: ModelTraits) -> list[tuple[str, str, str]]:
@@ -126,19 +134,20 @@ def unsuited(settings: Settings, model: ModelTraits) -> list[tuple[str, str, str
 
 def score(given: Scoring, settings: Settings) -> pd.DataFrame:
     """One row per test and target sentence: item, cluster (the word), group (the test), set, text, association, …"""
-    given_tests = _published(given, settings) if given.data.get("sentences") else []
+    before = start_text(given.checkpoint) if settings.start_token else ""
+    given_tests = _published(given, settings, before) if given.data.get("sentences") else []
     named = {test.name for test in given_tests}
     numbers = [number for number in neutral_tests() if f"seat{number}" not in named]
     if not given_tests:
         numbers += [name.removeprefix("seat") for name in dict.fromkeys(settings.tests)]
     own = read_tests("seat", numbers, lambda word: _spread(sentences(word), settings.sentences_per_word))
     chosen = [*own, *given_tests]
-    return associations(chosen, embedder(given.checkpoint, settings)).assign(
+    return associations(chosen, embedder(given.checkpoint, settings, before)).assign(
         pooling=pooling_of(given.checkpoint, settings)
     )
 
 
-def _published(given: Scoring, settings: Settings) -> list[AssociationTest]:
+def _published(given: Scoring, settings: Settings, before: str) -> list[AssociationTest]:
     """The tests of files; UserError where settings choose among own sentences besides, and for sentences too long."""
     chosen = {"tests": settings.tests != get_args(Name), "sentences_per_word": settings.sentences_per_word is not None}
     for name in chosen:
@@ -146,7 +155,7 @@ def _published(given: Scoring, settings: Settings) -> list[AssociationTest]:
             raise UserError(f"seat: {name} chooses among own sentences, and `data` names files: leave one of them out")
     found = read(given.data["sentences"])
     texts = {
-        f"{test.name}, {target.text!r}": (target.text,)
+        f"{test.name}, {target.text!r}": (before + target.text,)
         for test in found
         for target in (*test.x, *test.y, *test.a, *test.b)
     }

@@ -39,7 +39,8 @@ def sentence_embeddings(cp: Checkpoint, texts: Sequence[str], pooling: str) -> n
     if cp.structure.get("own_runtime", {}).get("heads") == "words":
         raise UserError("its file gives logits of words alone: embeddings of texts cannot be had from it")
     encoded = encode(cp, texts)
-    sequences, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    sequences = encoded["input_ids"]
+    special = [_special(cp, *each) for each in zip(sequences, encoded["special_tokens_mask"], strict=True)]
     none = np.zeros(cp.model.config.hidden_size)
     vectors = [none] * len(texts)
     with computing(cp):
@@ -102,6 +103,12 @@ def _hidden(cp: Checkpoint, sequences: Sequence[Sequence[int]]) -> Sequence[torc
         with end_to_end(cp.model, layout(inputs, cp.model.config.pad_token_id)):
             return hidden_states(cp.model, inputs)[0].split(lengths)
     return [each[:length] for each, length in zip(hidden_states(cp.model, inputs), lengths, strict=True)]
+
+
+def _special(cp: Checkpoint, ids: Sequence[int], added: Sequence[int]) -> Sequence[int]:
+    """1 for special tokens: those that the tokenizer ``added``, and a start token that the text itself begins with."""
+    started = len(ids) > 0 and ids[0] in (cp.tokenizer.bos_token_id, cp.tokenizer.eos_token_id)
+    return [1, *added[1:]] if started else added
 
 
 def _pool(hidden: torch.Tensor, special: Sequence[int], pooling: str) -> torch.Tensor:
