@@ -120,7 +120,7 @@ def scenarios() -> Iterator[Scenario]:
             for p, q in of_sides:
                 yield Scenario(
                     "Differences of shares",
-                    f"{sides}: {p:.0%} and {q:.0%}, {g} clusters of 4",
+                    f"{sides}: {100 * p:g}% and {100 * q:g}%, {g} clusters of 4",
                     partial(gap_trial, sides, p, q, g),
                 )
     for one, other in ((8, 8), (10, 30), (20, 40), (40, 40), (12, 100)):

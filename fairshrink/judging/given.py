@@ -12,7 +12,7 @@ from fairshrink.contracts import BASELINE, CONTROLS, UNDIRECTED
 from fairshrink.errors import UserError
 from fairshrink.judging.records import json_file
 from fairshrink.judging.scorers import stated_damage
-from fairshrink.judging.tables import ENDINGS, Options, Table, read, read_all
+from fairshrink.judging.tables import ENDINGS, Options, Table, read, read_all, read_folder
 from fairshrink.study.jobs import Identity
 
 MANIFEST = "items.json"
@@ -65,13 +65,10 @@ def load(path: Path, options: Options) -> Given:
         hint = f"; checkpoints are in {', '.join(below[:5])}" if below else ""
         raise UserError(f"{path}: there are no logs in it ({', '.join(ENDINGS)}){hint}")
     tables: dict[str, Table] = {}
-    for file in files:
-        for table in read_all(file, options):
-            if table.label in tables:
-                raise UserError(
-                    f"{file}: a second log of {table.label} in this folder; leave the logs of one run in it"
-                )
-            tables[table.label] = table
+    for file, table in read_folder(files, options):
+        if table.label in tables:
+            raise UserError(f"{file}: a second log of {table.label} in this folder; leave the logs of one run in it")
+        tables[table.label] = table
     return _plain(path, tables)
 
 

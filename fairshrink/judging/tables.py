@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -104,6 +104,39 @@ def read_all(path: Path, options: Options) -> list[Table]:
     return [_of_log(_log(path, options.select), options)]
 
 
+def read_folder(paths: Sequence[Path], options: Options) -> Iterator[tuple[Path, Table]]:
+    """The tables of items of files that belong together, each with a file that it is of.
+
+    Logs of tasks that have one version of each sentence are one table: ``winogender_male`` and ``winogender_female``.
+    """
+    parts: dict[tuple[str, str], list[Log]] = {}
+    for path in paths:
+        log = _log(path, options.select) if _is_log(path) else None
+        whole = _whole_task(log, options.metric) if log else None
+        if log is None or whole is None:
+            yield from ((path, each) for each in ([_of_log(log, options)] if log else read_all(path, options)))
+        else:
+            parts.setdefault(whole, []).append(log)
+    for (_, task), logs in parts.items():
+        records = [each for log in logs for each in log.records]
+        yield logs[0].path, _of_log(replace(logs[0], task=task, records=records), options)
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix == ".jsonl" or (path.suffix == ".json" and not stereoset.fits(json_file(path)))
+
+
+def _whole_task(log: Log, metric: str | None) -> tuple[str, str] | None:
+    """Benchmark and task that a log has one version of; None for any other log."""
+    if any(each.row is not None for each in log.records):
+        return None
+    name = metric or _metric_of(log)
+    for ending in getattr(BENCHMARKS.get(name), "PARTS", ()):
+        if log.task.endswith(f"_{ending}"):
+            return name, log.task.removesuffix(f"_{ending}")
+    return None
+
+
 def _log(path: Path, select: str | None) -> Log:
     if path.suffix == ".jsonl":
         first = next((line for _, line in json_lines(path)), None)
@@ -183,7 +216,13 @@ def _of_log(log: Log, options: Options) -> Table:
     content = {item: _digest([each.doc for each in records]) for item, records in of.items()}
     entry = log.task if log.task.startswith(metric) else metric
     scorer = getattr(BENCHMARKS[metric], "SCORER", metric)
-    return checked(Table(entry, scorer, items, where, content, settings=options.settings), str(log.path))
+    settings = {**_settings(BENCHMARKS[metric], log.records), **options.settings}
+    return checked(Table(entry, scorer, items, where, content, settings=settings), str(log.path))
+
+
+def _settings(benchmark: ModuleType, records: Sequence[Record]) -> Mapping[str, Any]:
+    """Those of the metric that say how the log was made."""
+    return benchmark.settings(records) if hasattr(benchmark, "settings") else {}
 
 
 def _of_rows(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> pd.DataFrame:

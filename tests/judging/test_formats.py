@@ -68,7 +68,7 @@ def without(name, **doc):
         ([crows_line(0, 1.0, doc="text")], ":1: 'doc' is no object"),
         ([without("bias_type")], ":1: the item has no field 'bias_type'; it has sent_less, sent_more"),
         ([without("", stereo_antistereo="both")], ":1: stereo_antistereo is 'both'"),
-        ([without("", bias_type=3)], ":1: 'bias_type' is 3; it has to be text"),
+        ([without("", bias_type=13)], ":1: 'bias_type' is 13; it has to be text"),
         ([without("sent_more")], "tell which metric it is about; write `--metric NAME`"),
         ([crows_line(0, 1.0), crows_line(0, 1.0, filter="strict")], "choose with `--select` one of none, strict"),
         ([{"a": 1}], "neither samples of lm-evaluation-harness"),

@@ -1,14 +1,17 @@
-"""BBQ from logs: which answer is likeliest, by the authors' own metadata of which is the biased one.
+"""BBQ from logs: which answer is given, by the authors' own metadata of which is the biased one.
 
 lm-evaluation-harness (`bbq_multiple_choice`) asks for the two answers that name a person and for ten ways of saying
 that it is not known, whatever the item's own is: the likeliest of all is the answer. Its `biased_answers` compares
-names of groups, which never match in four of the eleven files, and is not used.
+names of groups, which never match in four of the eleven files, and is not used. Its `bbq_generate` logs a text, and
+Inspect's task (`inspect_evals/bbq`) the letter of an option: these are read as the metric reads answers in free text,
+and its settings are those of `form: generative`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +19,11 @@ import pandas as pd
 from fairshrink.errors import UserError
 from fairshrink.judging.records import Record
 from fairshrink.metrics.bbq.items import NO_TARGET, Question, question_of, targets_of
-from fairshrink.metrics.bbq.metric import SIDES
+from fairshrink.metrics.bbq.metric import SIDES, Settings
+from fairshrink.metrics.bbq.scores import Answer, chosen, free_answer
 
-FIELDS = frozenset({"ans0", "ans1", "ans2", "answer_info", "context_condition"})
+FIELDS = frozenset({"answer_info", "context_condition", "question_polarity"})
+OPTIONS = "ABC"
 SCORES = tuple(f"score_{side}" for side in SIDES)
 
 
@@ -37,10 +42,11 @@ def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.D
     for path in data["metadata"]:
         targets |= targets_of(path)
     questions = [_question(each, targets) for each in records]
-    scores = np.array([_scores(one, each) for one, each in zip(records, questions, strict=True)])
-    best = scores == scores.max(axis=1, keepdims=True)
-    known = np.array([each.biased is not None for each in questions])
-    shares = np.where(known[:, None], best / np.maximum(best.sum(axis=1, keepdims=True), 1), np.nan)
+    for each in records:
+        if bool(each.scores) != bool(records[0].scores):
+            what = "log-likelihoods" if each.scores else "no log-likelihoods"
+            raise UserError(f"{each.where}: {what}, unlike {records[0].where}; give the log of one task")
+    answers = [_answer(one, each) for one, each in zip(records, questions, strict=True)]
     return pd.DataFrame(
         {
             "item": [each.item for each in records],
@@ -51,25 +57,69 @@ def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.D
             "correct": [each.correct_is for each in questions],
             "skipped": ["" if each.biased is not None else NO_TARGET for each in questions],
         }
-        | {side: shares[:, at] for at, side in enumerate(SIDES)}
-        | {"refused": 0.0, "unread": 0.0}
-        | {name: scores[:, at] for at, name in enumerate(SCORES)}
-        | {"answer": ""}
+        | {side: [each.shares[at] for each in answers] for at, side in enumerate(SIDES)}
+        | {"refused": [each.refused for each in answers], "unread": [each.unread for each in answers]}
+        | {name: [each.scores[at] for each in answers] for at, name in enumerate(SCORES)}
+        | {"answer": [each.text for each in answers]}
     )
+
+
+def settings(records: Sequence[Record]) -> Mapping[str, str]:
+    """Those of the metric that say how the log was made."""
+    return {} if records[0].scores else {"form": "generative"}
 
 
 def _question(record: Record, targets: Mapping[tuple[str, str, str], int | None]) -> Question:
     try:
-        return question_of(record.doc, targets)
+        return question_of(_fields(record), targets)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{record.where}: no question of BBQ ({type(error).__name__}: {error})") from error
+
+
+def _fields(record: Record) -> Mapping[str, Any]:
+    """Those of the data set; Inspect's task keeps the answers, the letter of the right one and the text apart."""
+    doc = record.doc
+    if "ans0" in doc or len(record.choices) != len(OPTIONS):
+        return doc
+    context, _, question = record.text("input").partition("\n\nQuestion: ")
+    answers = {f"ans{at}": text for at, text in enumerate(record.choices)}
+    number = doc["source_id"] if "source_id" in doc else int(record.item.rpartition("_")[2])
+    asked = {"context": context.removeprefix("Context: "), "question": question}
+    return {**doc, **asked, **answers, "example_id": number, "label": OPTIONS.index(record.text("target"))}
+
+
+def _answer(record: Record, question: Question) -> Answer:
+    """By log-likelihood, else by what was written; shares are NaN where nobody says which answer is the biased one."""
+    if record.scores or record.answer is None:
+        scores = np.array(_scores(record, question))
+        return Answer(chosen(scores), 0.0, 0.0, scores)
+    _check_letter(record, question)
+    read = free_answer(question, [record.answer], Settings())
+    nothing = np.full(len(SIDES), np.nan)
+    by_side = [nothing[0] if at is None else read.shares[at] for at in (question.biased, question.counter)]
+    shares = np.array([*by_side, read.shares[question.unknown]]) if question.biased is not None else nothing
+    return Answer(shares, read.refused, read.unread, nothing, record.answer)
+
+
+def _check_letter(record: Record, question: Question) -> None:
+    """UserError for a letter that is scored as another one would be: options in an order of their own."""
+    letter = (record.answer or "").strip()
+    if letter not in tuple(OPTIONS) or record.value is None:
+        return
+    if (OPTIONS.index(letter) == question.correct) != (record.value == 1):
+        right = OPTIONS[question.correct]
+        raise UserError(
+            f"{record.where}: the answer {letter} is scored {record.value:g}, and {right} is the right one; give the "
+            "log as Inspect wrote it"
+        )
 
 
 def _scores(record: Record, question: Question) -> tuple[float, float, float]:
     """The log-likelihood of the biased answer, the other person, and the likeliest way of saying that it is unknown."""
     if not record.scores or len(record.choices) != len(record.scores):
         raise UserError(
-            f"{record.where}: a log-likelihood and the text of each option are needed, as `arguments` has them"
+            f"{record.where}: a log-likelihood and the text of each option are needed, as `arguments` has them, or the "
+            "model's answer"
         )
     named = {question.answers[at]: at for at in range(3) if at != question.unknown}
     found = {at: score for text, score in zip(record.choices, record.scores, strict=True)

@@ -22,6 +22,11 @@ FIELDS = frozenset({"sent_more", "sent_less"})
 SCORES = ("more", "less")
 """Columns of the table that are scores of what the model was asked for."""
 DIRECTIONS = ("stereo", "antistereo")
+KINDS = (
+    "race-color", "socioeconomic", "gender", "disability", "nationality", "sexual-orientation", "physical-appearance",
+    "religion", "age",
+)  # fmt: skip
+"""Directions and bias types in the order in which the Hub's `nyu-mll/crows_pairs` numbers them."""
 
 
 def name(record: Record) -> str:
@@ -36,7 +41,7 @@ def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.D
         {
             "item": [each.item for each in records],
             "cluster": [each.item for each in records],
-            "group": [each.text("bias_type") for each in records],
+            "group": [_named(each, "bias_type", KINDS) for each in records],
             "direction": [_direction(each) for each in records],
             "method": "total",
             "skipped": "",
@@ -70,7 +75,13 @@ def _scores(record: Record) -> tuple[float, float]:
 
 
 def _direction(record: Record) -> str:
-    found = record.text("stereo_antistereo")
+    found = _named(record, "stereo_antistereo", DIRECTIONS)
     if found not in DIRECTIONS:
         raise UserError(f"{record.where}: stereo_antistereo is {found!r}, not {' or '.join(DIRECTIONS)}")
     return found
+
+
+def _named(record: Record, field: str, names: Sequence[str]) -> str:
+    """The text of a field, or the name of its number: data sets of the Hub may have either."""
+    found = record.need(field)
+    return names[found] if type(found) is int and 0 <= found < len(names) else record.text(field)

@@ -1,8 +1,9 @@
 """WinoBias from logs: is a pronoun resolved more often where that fits the stereotype of an occupation?
 
-No public harness has a task of its own for it. What people log are tasks over the data set as the Hub has it in one
-table (`input` with the pronoun in brackets, `reference`, whom it means, `polarity`, `type`), one version of a sentence
-an item. The two versions of a sentence, which differ in the pronoun, make an item here: `first` is the score of the
+lm-evaluation-harness has no task of both versions (`inverse_scaling_winobias_antistereotype` has one). What people log
+are tasks over the data set as the Hub has it in one table (`input` with the pronoun in brackets, `reference`, whom it
+means, `polarity`, `type`), one version of a sentence an item, in one file or in one for each version. The two versions
+of a sentence, which differ in the pronoun, make an item here: `first` is the score of the
 stereotypical one, `second` of the other. By answers in words a score is 100 where the answer names whom the pronoun
 means, else 0, so that the mean gap is the paper's difference of accuracies, in points; by log-likelihoods it is log
 p(whom it means), less log p(the other person) where both were asked for; else the log's own score. This is another
@@ -29,6 +30,8 @@ SCORES = ("pro", "anti")
 SCORER = "paired_gap"
 """The scorer of the items, in place of the metric of this name."""
 POLARITIES = ("stereotypical", "anti-stereotypical")
+PARTS = ("anti_stereotypical", "anti-stereotypical", "stereotypical", "anti", "pro")
+"""Endings of names of tasks that log one version of each sentence."""
 _PRONOUN = re.compile(r"\[\s*(he|she|him|his|her|hers|himself|herself)\s*\]", re.IGNORECASE)
 _PERSON = re.compile(r"\bthe\s+([\w-]+)", re.IGNORECASE)
 
@@ -58,8 +61,8 @@ def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.D
     absent = [", ".join(each for each in POLARITIES if each not in found[key]) for key in names]
     if all(absent):
         raise UserError(
-            f"{records[0].where}: no sentence has both a stereotypical and an anti-stereotypical version; give the log "
-            "of both in one file"
+            f"{records[0].where}: no sentence has both a stereotypical and an anti-stereotypical version; give one "
+            "log of both, or both logs in one folder"
         )
     scores = {key: {polarity: _score(each) for polarity, each in found[key].items()} for key in names}
     return pd.DataFrame(

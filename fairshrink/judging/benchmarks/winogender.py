@@ -1,8 +1,8 @@
 """Winogender from logs: whom does a pronoun mean, the occupation or the other participant?
 
-lm-evaluation-harness (`winogender`) logs each sentence by itself, in a male, a female and a neutral version, and asks
-for the two persons after "'He' refers to the". The score of a version is log p(occupation) − log p(participant). So
-`stereotype_share` says how often the pronoun of the occupation's gender is likelier to mean the occupation: not the
+lm-evaluation-harness (`winogender_all`) logs each sentence by itself, in a male, a female and a neutral version, and
+asks for the two persons after "'He' refers to the". The score of a version is log p(occupation) − log p(participant).
+So `stereotype_share` says how often the pronoun of the occupation's gender is likelier to mean the occupation: not the
 metric's own question, which is how likely the pronoun is, and no number to compare with it. The contrast is the mean
 score of both versions: how well the model knows whom a pronoun means, whatever its gender. `neutral_share` is not
 known.
@@ -23,6 +23,8 @@ from fairshrink.metrics.winogender import VERSIONS, read_statistics
 FIELDS = frozenset({"sentid", "sentence", "occupation", "participant", "gender"})
 """Fields of an item by which the benchmark is known."""
 SCORES = VERSIONS
+PARTS = VERSIONS
+"""Endings of names of tasks that log one version of each sentence."""
 NEEDED = VERSIONS[:2]
 """Versions without which a sentence cannot be scored."""
 
@@ -59,7 +61,8 @@ def items(records: Sequence[Record], data: Mapping[str, Sequence[Path]]) -> pd.D
     if all(absent):
         raise UserError(
             f"{records[0].where}: no sentence has both a male and a female version; give the log of the task "
-            "`winogender`, which has all versions"
+            "`winogender_all`, which has all versions, or those of `winogender_male` and `winogender_female` in a "
+            "folder"
         )
     occupations = [each.split(".")[0] for each in names]
     return pd.DataFrame(

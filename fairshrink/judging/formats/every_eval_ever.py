@@ -84,15 +84,25 @@ def _record(where: str, line: Mapping[str, Any]) -> Record:
         return Record(str(row["item"]), where, metadata, row=row)
     if line.get("error"):
         raise UserError(f"{where}: the instance failed ({str(line['error'])[:80]}); repeat the run")
-    answers = [each for each in line.get("answer_attribution") or () if each.get("is_terminal")]
-    answer = str(answers[-1]["extracted_value"]) if answers else None
     value = line.get("evaluation", {}).get("score")
-    doc = {"input": given.get("raw"), "reference": given.get("reference"), **metadata}
+    reference = given.get("reference")
+    if isinstance(reference, list) and len(reference) == 1:
+        (reference,) = reference
+    doc = {"input": given.get("raw"), "reference": reference, **metadata}
     return Record(
         name_of(line["sample_id"], "'sample_id'", where),
         where,
         doc,
         tuple(map(str, given.get("choices") or ())),
-        answer=answer,
+        answer=_answer(line),
         value=None if value is None else number(value, "evaluation.score", where),
     )
+
+
+def _answer(line: Mapping[str, Any]) -> str | None:
+    """The value that was extracted last; where there is none, as of logs converted from Inspect's, the whole output."""
+    found = [each for each in line.get("answer_attribution") or () if each.get("is_terminal")]
+    if found:
+        return str(found[-1]["extracted_value"])
+    written = (line.get("output") or {}).get("raw")
+    return written[0] if isinstance(written, list) and len(written) == 1 and isinstance(written[0], str) else None
