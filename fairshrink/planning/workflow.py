@@ -17,6 +17,7 @@ from fairshrink.contracts import RestorePolicy
 from fairshrink.errors import UserError
 from fairshrink.log import TERMINAL, log, shown
 from fairshrink.planning import arrivals, environment, grid, package_files, plan, plan_files, studies, warm
+from fairshrink.planning.recording_ahead import Recorder
 from fairshrink.remote import pointers, restoring
 from fairshrink.store import artifacts, leftovers, places, published, run_lock
 from fairshrink.store.layout import MARKER
@@ -90,7 +91,7 @@ def _complete_earlier_run(made: plan.Plan) -> None:
         return
     leftovers.sweep(made.paths, (Path(made.output), Path(made.output) / made.study))
     if not made.computed:
-        pointers.record(made.paths)
+        pointers.announce(pointers.record(made.paths))
     run_lock.release()
 
 
@@ -213,9 +214,12 @@ def begin(workflow: Any, made: plan.Plan) -> None:
         if started:
             _forking.append(started)
             os.environ[warm.VARIABLE] = str(socket)
+    _recording.append(Recorder(made))
+    _recording[-1].start()
 
 
 _forking: list[subprocess.Popen[bytes]] = []
+_recording: list[Recorder] = []
 _while_it_runs = contextlib.ExitStack()
 
 
@@ -234,7 +238,8 @@ def end(made: plan.Plan, *, failed: bool = False) -> None:
     for folder in {Path(path).parent for path in made.computed}:
         artifacts.sweep(folder)
     _while_it_runs.close()
-    pointers.record(made.paths, made.computed)
+    recorder = _recording.pop() if _recording else Recorder(made)
+    pointers.announce(recorder.finish())
     published.show_study(Path(made.published), Path(made.output), made.study)
     if failed and len(made.computed) > 2:
         log(

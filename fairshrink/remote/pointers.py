@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from fairshrink.errors import UserError
@@ -60,9 +60,13 @@ def record(paths: Iterable[str], computed: Iterable[str] = (), root: Path = Path
     for start in range(0, len(new), MAX_ARGUMENTS):
         if not _add(new[start : start + MAX_ARGUMENTS], root):
             return new[:start]
+    return new
+
+
+def announce(new: Collection[str]) -> None:
+    """Say that artifacts were recorded, and what to do with that; nothing is said of none."""
     if new:
         log(f"recorded {len(new)} new artifacts; commit their pointers (git add data results) and `make share` them")
-    return new
 
 
 def _sound(path: str, root: Path) -> bool:

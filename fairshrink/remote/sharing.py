@@ -51,7 +51,7 @@ def share(paths: Iterable[str], root: Path = Path()) -> Shared:
     if not (root / ".dvc").is_dir():
         raise UserError(f"{root.resolve()}: not a DVC repository; `dvc init` makes it one. {SET_UP}.")
     study = set(paths)
-    pointers.record(study, root=root)
+    pointers.announce(pointers.record(study, root=root))
     wanted = {path: pointer_object(pointer) for path, pointer in pointers.recorded(root).items()}
     storage = Storage(root)
     try:
