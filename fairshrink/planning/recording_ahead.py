@@ -56,4 +56,3 @@ class Recorder:
 
 def _but(one: str, paths: Iterable[str]) -> list[str]:
     return [path for path in paths if path != one]
-
