@@ -23,10 +23,11 @@ from fairshrink.stats.intervals import (
     effective_items,
     share_difference_interval,
     share_interval,
+    where_nothing_moved,
 )
 from fairshrink.stats.jackknife import influence
 from fairshrink.stats.power import detectable_change
-from fairshrink.stats.signals import Margin
+from fairshrink.stats.signals import Margin, Signal
 from fairshrink.stats.splits import OverSplits
 from fairshrink.study.jobs import CheckpointEntry, Identity, ScoreEntry
 
@@ -140,8 +141,8 @@ def _headline(family: Family, module: AnyMetric, pairs: Sequence[tuple[Scored, S
         splits=tuple(one.checkpoint.identity.split for one, _ in pairs),
         statistic=after[0],
         value=value,
-        change=None if is_baseline else found or _untested(value),
-        parts=decompose(joint, [one for one, _ in known], [other for _, other in known]) if in_parts else None,
+        change=None if is_baseline else _moved(found, after[0]) if found else _untested(value),
+        parts=_in_parts(joint, known, after[0]) if in_parts else None,
         flips=tuple(flips(one, other) for one, other in known) if in_parts else (),
         own_skill=_own_skill(module, pairs),
         margin=getattr(module, "MARGIN", None),
@@ -152,6 +153,25 @@ def _headline(family: Family, module: AnyMetric, pairs: Sequence[tuple[Scored, S
         else math.nan,
         interval=_of_difference(joint, after, level) or interval(value.checkpoints, after[0], level),
     )
+
+
+def _in_parts(joint: Joint, known: Sequence[tuple[Signal, Signal]], statistic: Statistic) -> Parts:
+    found = decompose(joint, [one for one, _ in known], [other for _, other in known])
+    moved = {name: _moved(found[name], statistic) for name in ("residual", "change")}
+    return replace(found, by_name=found.by_name | moved)
+
+
+def _moved(found: OverSplits, statistic: Statistic) -> OverSplits:
+    """A change of a statistic that is made of shares has an error even if no item has changed sides."""
+    return replace(found, checkpoints=_change_of(found.checkpoints, statistic))
+
+
+def _change_of(found: Inference, statistic: Statistic) -> Inference:
+    if statistic.share_of is not None:
+        return where_nothing_moved(found, statistic.n_items, statistic.share_of)
+    if statistic.shares is not None:
+        return where_nothing_moved(found, statistic.n_items, 2 * statistic.shares.unit)
+    return found
 
 
 def _influence(statistics: Sequence[Statistic], clusters: Sequence[pd.Series]) -> float:
@@ -242,7 +262,7 @@ def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float
         return row | {"ci_low": row["value"], "ci_high": row["value"]}
     if other is None or not other.sampled:
         return row
-    moved = change(joint, [other.resampled], [each.resampled], smooth=each.smooth).checkpoints
+    moved = _change_of(change(joint, [other.resampled], [each.resampled], smooth=each.smooth).checkpoints, each)
     from_baseline = moved.interval(level)
     return row | {
         "p_value": moved.p_value(),

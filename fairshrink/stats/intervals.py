@@ -84,6 +84,18 @@ def share_difference_interval(
     return first - second - _hypotenuse(*below, correlation), first - second + _hypotenuse(*above, correlation)
 
 
+def where_nothing_moved(found: Inference, n_items: int, unit: float = 1.0) -> Inference:
+    """A change of a share with an error where the jackknife sees none, as no item has changed sides.
+
+    None of a few items is no certainty: the 90% interval is then that of paired shares without discordant pairs,
+    ``± unit z**2 / (n + z**2)`` (Tango 1998), by Student's t. ``unit``: how far the statistic moves if all items do.
+    """
+    if found.standard_error != 0 or found.value != 0 or not found.df > 0 or n_items < 1:
+        return found
+    t = t_quantile(0.95, found.df)
+    return Inference(found.value, unit * t / (n_items + t**2), found.df)
+
+
 def cautious_correlation(correlation: float, first: float, second: float, n: float) -> float:
     """The correlation of two shares of ``n`` pairs, less what rounding to whole items may have added to it.
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import fairshrink
 from benchmarks import simulation
 from fairshrink.analysis.joint import join
 from fairshrink.analysis.measured import numbers
@@ -181,3 +182,17 @@ def coverage(name, replicates=300):
 def test_they_cover_their_truth_near_an_end(name, most, least):
     rates = coverage(name)
     assert rates["jackknife"] <= most and rates["by both shares"] >= least
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(12, "cannot resolve"), (400, "unchanged")])
+def test_no_flip_among_few_pairs_is_no_proof_that_nothing_changed(tmp_path, n, verdict):
+    before = 1 + np.random.default_rng(1).exponential(2.0, n)
+    for name, preferred in (("base", before), ("small", 0.8 * before)):
+        rows = pd.DataFrame({"item": [f"i{at}" for at in range(n)], "first": preferred, "second": 0.0})
+        rows.assign(neutral=preferred + 5).to_csv(tmp_path / f"{name}.csv", index=False)
+    found = fairshrink.judge(tmp_path / "base.csv", tmp_path / "small.csv", metric="paired_share")
+    row = found.cells.set_index("method").loc["small"]
+    assert str(row["verdict"]) == verdict and row["change"] == 0
+    assert row["change_high"] == -row["change_low"] > 0 and row["residual_high"] > 0
+    per_group = found.results.query("statistic == 'preferred_share' and change_high == change_high")
+    assert (per_group["change_high"] > 0).all() and len(per_group)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from fairshrink.stats import estimates as st
 from fairshrink.stats import reflection
@@ -16,6 +16,7 @@ from fairshrink.stats.intervals import (
     share_difference_interval,
     share_interval,
     spearman_interval,
+    where_nothing_moved,
 )
 from fairshrink.stats.jackknife import jackknife
 
@@ -164,3 +165,18 @@ def test_the_interval_of_a_difference_of_shares_is_that_of_newcombes_table(a, m,
     of_a, of_b = (stats.binomtest(k, of).proportion_ci(0.95, method="wilson") for k, of in ((a, m), (b, n)))
     found = share_difference_interval(a / m, (of_a.low, of_a.high), b / n, (of_b.low, of_b.high))
     assert found == (pytest.approx(low, abs=6e-5), pytest.approx(high, abs=6e-5))
+
+
+@pytest.mark.parametrize(("n", "unit"), [(12, 1.0), (400, 100.0)])
+def test_where_no_item_changed_sides_the_error_is_that_of_pairs_without_discordant_ones(n, unit):
+    """By the score test, solved by bisection: no net change among n pairs, whose variance is d (1 - d) at a true d."""
+    moved = where_nothing_moved(Inference(0.0, 0.0, n - 1.0), n, unit)
+    z = stats.t.ppf(0.95, n - 1)
+    end = optimize.brentq(lambda d: n * d / math.sqrt(n * d * (1 - d)) - z, 1e-9, 1 - 1e-9)
+    assert moved.interval(0.9) == (pytest.approx(-unit * end), pytest.approx(unit * end))
+    assert moved.p_value() == 1
+
+
+def test_a_change_that_has_an_error_or_none_that_can_be_known_stays():
+    for found in (Inference(0.0, 0.1, 9.0), Inference(0.2, 0.0, 9.0), Inference(0.0, 0.0, math.nan)):
+        assert where_nothing_moved(found, 10) is found
