@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+HELD = 100_000
+"""Rows of all tables that a task keeps once they are read; it reads larger ones each time that they are asked for."""
+
+
 @dataclass(frozen=True)
 class Task:
-    """A task on one split. ``module`` is its kind; ``tests`` are its test tables by name."""
+    """A task on one split. ``module`` is its kind; ``tests`` are its test tables by name; ``held`` is `frames`' own."""
 
     name: str
     kind: str
@@ -30,6 +34,7 @@ class Task:
     seed: int
     train: TableReference | None = None
     tests: Mapping[str, TableReference] = field(default_factory=dict)
+    held: dict[str, DataFrame] = field(default_factory=dict, compare=False, repr=False)
 
 
 def frames(task: Task) -> dict[str, DataFrame]:
@@ -38,7 +43,15 @@ def frames(task: Task) -> dict[str, DataFrame]:
     Without a test table a share of the examples is held out. Parts are disjoint and shuffled by the task's seed, so
     that each split has its own; test tables stay as they are. Column ``row`` is the number of the row in its table,
     from 0, counting rows that are left out; labels of classes are names, since a test table may write them otherwise.
+    They are the caller's own: what is done to them does not reach a later caller.
     """
+    parts = task.held or _divided(task)
+    if sum(map(len, parts.values())) <= HELD:
+        task.held.update(parts)
+    return {name: part.copy(deep=False) for name, part in parts.items()}
+
+
+def _divided(task: Task) -> dict[str, DataFrame]:
     parts: dict[str, DataFrame] = {}
     if task.train is not None:
         table = _read(task.train)

@@ -16,7 +16,7 @@ from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models import ledger
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
-from fairshrink.stages.opening import open_pretrained, open_state, open_task
+from fairshrink.stages.opening import Tasks, open_pretrained, open_state, open_task
 from fairshrink.store import artifacts, failures
 from fairshrink.study.jobs import CompressJob
 from fairshrink.training.state import TrainingState
@@ -29,6 +29,7 @@ def run(orders: Iterable[Order[CompressJob]], device: str = "cpu", save_minutes:
     """
     wanted = list(orders)
     loaded: dict[str, checkpoints.Checkpoint] = {}
+    tasks = Tasks()
     with failures.collected(len(wanted)) as failed:
         for order in wanted:
             with failed.noted([order.recipe]):
@@ -40,7 +41,7 @@ def run(orders: Iterable[Order[CompressJob]], device: str = "cpu", save_minutes:
                 for path in needed - loaded.keys():
                     loaded[path] = checkpoints.load(Path(path), device=device)
                 state = open_state(order.recipe, save_minutes)
-                artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded, state=state))
+                artifacts.make(order.recipe, partial(_fill, order=order, loaded=loaded, state=state, tasks=tasks))
                 state.clear()
 
 
@@ -53,14 +54,18 @@ def _source(job: CompressJob, seed: int | None = None) -> checkpoints.Checkpoint
 
 
 def _fill(
-    folder: Path, order: Order[CompressJob], loaded: dict[str, checkpoints.Checkpoint], state: TrainingState
+    folder: Path,
+    order: Order[CompressJob],
+    loaded: dict[str, checkpoints.Checkpoint],
+    state: TrainingState,
+    tasks: Tasks,
 ) -> dict[str, Any]:
     job = order.job
     method = CATALOG.compression[job.method]
     log(f"compressing: {order.recipe.name}")
     context = Context(
         seed=job.seed,
-        task=open_task(job.task) if job.task else None,
+        task=tasks.open(job.task),
         source=partial(_source, job),
         log=log,
         dose=job.dose,

@@ -15,7 +15,7 @@ from fairshrink.models.inference.memo import Memo
 from fairshrink.planning.plan import Order
 from fairshrink.registry import CATALOG
 from fairshrink.stages import controls
-from fairshrink.stages.opening import open_task
+from fairshrink.stages.opening import Tasks
 from fairshrink.store import artifacts, failures
 from fairshrink.store.layout import ITEMS
 from fairshrink.study.jobs import EvaluateJob
@@ -39,12 +39,13 @@ def run(orders: Iterable[Order[EvaluateJob]], device: str = "cpu") -> None:
     less = all(order.job.precision == "bf16" and not order.job.control for order in all_orders)
     precision: Precision = "bf16" if less else "fp32"
     loaded: Loaded = {}
+    tasks = Tasks()
     with failures.collected(len(all_orders)) as failed:
         for wanted in by_checkpoint.values():
             with failed.noted([order.recipe for order in wanted]):
                 scored, record = _open(wanted, loaded, precision, device)
                 for order in wanted:
-                    fill = partial(_fill, job=order.job, scored=scored, loaded=loaded, record=record)
+                    fill = partial(_fill, job=order.job, scored=scored, loaded=loaded, record=record, tasks=tasks)
                     with failed.noted([order.recipe]):
                         artifacts.make(order.recipe, fill)
 
@@ -71,13 +72,18 @@ def _with_memo(cp: checkpoints.Checkpoint) -> checkpoints.Checkpoint:
 
 
 def _fill(
-    folder: Path, job: EvaluateJob, scored: checkpoints.Checkpoint, loaded: Loaded, record: Mapping[str, Any]
+    folder: Path,
+    job: EvaluateJob,
+    scored: checkpoints.Checkpoint,
+    loaded: Loaded,
+    record: Mapping[str, Any],
+    tasks: Tasks,
 ) -> dict[str, Any]:
     metric = CATALOG.metrics[job.metric]
     given = Scoring(
         checkpoint=dataclasses.replace(scored, precision=job.precision),
         data={role: [Path(each) for each in paths] for role, paths in job.data.items()},
-        task=open_task(job.task) if job.task else None,
+        task=tasks.open(job.task),
         baseline=dataclasses.replace(loaded[job.baseline], precision=job.precision) if job.baseline else None,
         polarity=job.polarity,
     )

@@ -20,6 +20,21 @@ def open_task(given: TaskOnSplit) -> Task:
     return Task(given.name, given.kind, module, settings, given.split, given.seed, given.train, given.tests)
 
 
+class Tasks:
+    """Tasks of a job's orders: one that the last order has too is opened, and its tables are read, once."""
+
+    def __init__(self) -> None:
+        self._last: tuple[TaskOnSplit, Task] | None = None
+
+    def open(self, given: TaskOnSplit | None) -> Task | None:
+        """As `open_task`; None for no task."""
+        if given is None:
+            return None
+        if self._last is None or self._last[0] != given:
+            self._last = given, open_task(given)
+        return self._last[1]
+
+
 def open_pretrained(model: PretrainedModel, seed: int, task: Task) -> checkpoints.Checkpoint:
     """The pretrained model with the task's new head, from which fine-tuning starts, or as it is."""
     labels = label_names(task) if model.trained and model.head == "classification" else model.labels
