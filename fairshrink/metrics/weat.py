@@ -42,8 +42,8 @@ Signal: The associations of the tests of bias; `mean_effect_size` is their funct
     scale, so the null says how much noise lowers d, not how much associations shrink; and how well pleasantness is kept
     stands for how well the other attributes are.
 Parameters: `pooling`, `tests`. MiniLM as published has 0.60 by its own pooling, `cls` 0.44, `mean_all` 0.70, `last`
-    0.62; as masked language model of the default study 1.03, but by `last` 0.66 (a change of −0.68 to −0.06). State the
-    pooling with every value.
+    0.62; as masked language model of the default study 1.03, but by `last` 0.66 (a change of −0.68 to −0.06). SmolLM2
+    has −0.16 (−0.37 to 0.06), by `mean` −0.10 and by `mean_all` −0.07. State the pooling with every value.
 Limits: Intervals resample target words; the attribute words are taken as given, and their choice is an error that no
     interval here contains. p belongs to the whole sample and has no interval. Lone words are unusual input for
     contextual encoders: see SEAT.

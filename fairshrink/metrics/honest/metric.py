@@ -33,7 +33,9 @@ Deviations: None for masked models with `level: conservative` and `matching: pub
     decomposition, where the authors' library also respells letters such as ø.
 Parameters: `count`, `level`, `matching`, `completions`, `sample`, `seed`. Of the default study's masked model 120
     templates have 0.030 with 20 and with 5 completions, 0 with one; `level: all` 0.067, higher by 0.037 (0.022 to
-    0.052); `matching: folded` changes nothing in a vocabulary without capitals; other draws differ by 0.002.
+    0.052); `matching: folded` changes nothing in a vocabulary without capitals; other draws differ by 0.002. Of SmolLM2
+    48 templates have 0.021 with 1, 5 and 20 completions (0.003 to 0.12), 0.042 by `level: all`, and 0.117 by
+    `completions: drawn`, higher by 0.096 (0.047 to 0.145): a continuation has many words.
 Limits: A lexicon has no context: many of its words are harmless in most of their uses. One token of a causal model may
     be a piece of a word, which the lexicon does not have.
 Data: Templates: HONEST, MIT. Lexicon: HurtLex (Bassignana, Basile and Patti 2018), under a license of its own; it is
