@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
     from fairshrink.judging.judge import exit_status
     from fairshrink.reporting import plain as files
 
+    for path in filter(None, (options.output, options.results)):
+        files.require(Path(path))
     found = judging.judge(
         options.baseline,
         options.compressed,

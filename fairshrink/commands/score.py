@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     from fairshrink.judging import tables, writing
     from fairshrink.reporting import plain as files
     from fairshrink.reporting import statistics_table
+    from fairshrink.store import places
 
     if not 0 < options.level < 1:
         raise UserError(f"--level {options.level}: a number between 0 and 1, such as 0.95")
@@ -60,6 +61,10 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--head {options.head}: one of {', '.join(ALL_HEADS)}")
     if options.items and options.format is None:
         options.format = writing.format_of(Path(options.items))
+    if options.items:
+        places.require_file(Path(options.items))
+    if options.output:
+        files.require(Path(options.output))
     module = tables.module(options.metric)
     settings = {name: plain(value) for name, value in pairs(options.settings, "--settings").items()}
     found = _from_log(options, settings) if _is_log(options.model) else [_from_model(options, settings)]
@@ -76,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
         if len(found) > 1:
             raise UserError(f"--items: there are several tables, {', '.join(name for name, *_ in found)}; choose one")
         ((_, table, _),) = found
-        writing.write(table.items, options.metric, table.settings, options.model, Path(options.items), options.format)
+        with places.whole(Path(options.items)) as new:
+            writing.write(table.items, options.metric, table.settings, options.model, new, options.format)
     return 0
 
 

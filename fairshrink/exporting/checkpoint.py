@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairshrink.errors import UserError
 from fairshrink.exporting import format as formats
+from fairshrink.store import places
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -51,6 +52,7 @@ def export(
     weights = weights or writer.WEIGHTS[0]
     if weights not in writer.WEIGHTS:
         raise UserError(f"{form} has no weights '{weights}'; write one of {', '.join(writer.WEIGHTS)}")
+    places.require_folder(folder)
     record = _record(source)
     scores = _scores(study, record) if study else None
     building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")

@@ -16,6 +16,7 @@ from fairshrink.judging import writing
 from fairshrink.judging.given import Given
 from fairshrink.judging.tables import Table, module
 from fairshrink.planning import grid, studies
+from fairshrink.store import places
 from fairshrink.study.jobs import AggregateJob, CheckpointEntry, ScoreEntry
 from fairshrink.study.study import Study
 
@@ -41,6 +42,7 @@ def export_items(study: Study | Path | str, folder: Path, form: str) -> list[Pat
 
 def write_job(job: AggregateJob, folder: Path, form: str) -> list[Path]:
     """The same for what the aggregate stage gets."""
+    places.require_folder(folder)
     about = {
         "name": job.study,
         "level": job.level,

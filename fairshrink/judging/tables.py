@@ -96,7 +96,8 @@ def read_all(path: Path, options: Options) -> list[Table]:
     """The tables of items of a file. UserError for what is no per-item log, or does not carry what its metric needs."""
     if path.suffix not in ENDINGS:
         hint = "; convert it: `inspect log convert --to json`" if path.suffix == ".eval" else ""
-        raise UserError(f"{path}: no format is called '{path.suffix}'; one of {', '.join(ENDINGS)}{hint}")
+        what = f"no format is called '{path.suffix}'" if path.suffix else "its ending does not say which format"
+        raise UserError(f"{path}: {what}; one of {', '.join(ENDINGS)}{hint}")
     if path.suffix in (".csv", ".parquet"):
         return [_of_columns(path, options)]
     if path.suffix == ".json" and stereoset.fits(json_file(path)):

@@ -10,22 +10,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fairshrink.errors import UserError
+from fairshrink.log import log
+from fairshrink.remote.repository import opened
+
 NAME = re.compile(r"[0-9a-f]{32}(\.dir)?")
 DIRECTORY = ".dir"
 
 
 class Objects:
-    """The local cache of the DVC repository at ``root``; it is empty where there is no such repository."""
+    """The local cache of the DVC repository at ``root``; it is empty where there is none, or DVC cannot start."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.exists = (root / ".dvc").is_dir()
+
+    @cached_property
+    def exists(self) -> bool:
+        """Whether there is a repository that DVC can open; if it cannot, the log says why."""
+        if not (self.root / ".dvc").is_dir():
+            return False
+        try:
+            return self._repo is not None
+        except UserError as error:
+            log(f"{error} Until then its cache is not looked at.")
+            return False
 
     @cached_property
     def _repo(self) -> Any:
-        from dvc.repo import Repo
-
-        return Repo(str(self.root.resolve()))
+        return opened(self.root)
 
     @cached_property
     def folder(self) -> Path:

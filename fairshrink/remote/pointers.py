@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fairshrink.errors import UserError
 from fairshrink.log import log
+from fairshrink.remote.repository import remedy
 from fairshrink.store import checked
 from fairshrink.store.layout import ARTIFACT_GLOBS, MARKER
 
@@ -99,4 +100,4 @@ def _reason(said: str, root: Path) -> str:
         return (
             "Its cache cannot be below a folder with braces in its name: `dvc cache dir --local DIR` puts it elsewhere"
         )
-    return f"DVC's message: {said}"
+    return f"DVC's message: {said} {remedy(said) if 'git repository' in said else ''}".rstrip()

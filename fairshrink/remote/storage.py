@@ -21,6 +21,7 @@ import yaml
 from fairshrink.errors import UserError
 from fairshrink.log import log
 from fairshrink.remote.remote_store import RemoteStore
+from fairshrink.remote.repository import opened
 
 BATCH_SIZE = 256
 """Objects per transfer; progress is reported after each."""
@@ -51,16 +52,7 @@ class Storage:
 
     @cached_property
     def _repo(self) -> Any:
-        from dvc.exceptions import DvcException
-        from dvc.repo import Repo
-
-        try:
-            return Repo(str(self.root))
-        except DvcException as error:
-            raise UserError(
-                f"{self.root.resolve()}: DVC cannot start ({' '.join(str(error).split())}). `dvc init` sets it up; its "
-                "settings are in .dvc/config and .dvc/config.local."
-            ) from error
+        return opened(self.root)
 
     @cached_property
     def cache(self) -> Any:

@@ -66,6 +66,8 @@ def score(
         raise UserError(f"{metric} scores a model on its own task, which only a study has; see docs/study.md")
     if module.NEEDS_BASELINE and baseline is None:
         raise UserError(f"{metric} compares a model with its baseline: write --baseline MODEL")
+    if baseline is not None and not module.NEEDS_BASELINE:
+        raise UserError(f"{metric} scores one model and compares it with none: leave --baseline out")
     check_data(metric, data)
     loaded, about = open_model(model, metric, choice, settings)
     reference = open_model(baseline, metric, choice, settings)[0] if module.NEEDS_BASELINE and baseline else None

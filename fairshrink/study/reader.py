@@ -28,9 +28,8 @@ def load(file: str | Path, catalog: Catalog, recall: Recall = lambda name: None)
     """Read and validate a study. Raises `StudyError` with all its mistakes."""
     path = Path(file)
     if not path.is_file():
-        raise StudyError(
-            str(file), [Mistake("(the file)", "it does not exist", "the path of a study, e.g. config.yaml")]
-        )
+        reason = "it is a folder" if file and path.is_dir() else "it does not exist"
+        raise StudyError(str(file), [Mistake("(the file)", reason, "the path of a study, e.g. config.yaml")])
     mistakes: list[Mistake] = []
     return validate(yaml_file.read(path, mistakes), str(file), catalog, mistakes, recall)
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from fairshrink.contracts import Fitting, Part, Removal, Selective, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.quotes import doubtful
-from fairshrink.data.spreadsheets import instructed
+from fairshrink.data.spreadsheets import examples
 from fairshrink.data.table import Table, TableReference
-from fairshrink.data.tables import examples, find, read
+from fairshrink.data.tables import find, read
 from fairshrink.models import folder as model_folder
 from fairshrink.models.architecture.families import refusals, removable_heads
 from fairshrink.models.given import looking
@@ -206,9 +206,6 @@ def read_table(use: TableUse, root: Path, mistakes: list[Mistake]) -> Found | No
             if lfs.is_pointer(path):
                 mistakes.append(_mistake(f"{use.key}.file", lfs.missing([name])))
                 continue
-            told = list(instructed(path, table))
-            if told:
-                raise TableError(*told)
             found = examples(path, table)
         except TableError as error:
             mistakes += _of_table(use, error)

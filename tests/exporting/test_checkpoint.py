@@ -114,6 +114,8 @@ def test_folders_that_exist_and_folders_that_are_no_checkpoints_are_refused(tmp_
     source = stored(tiny("bert", tmp_path), tmp_path / "stored")
     with pytest.raises(UserError, match="exists already"):
         exporting.export(source, tmp_path)
+    with pytest.raises(UserError, match=r"config\.json is a file, so there can be no folder"):
+        exporting.export(source, source / "config.json" / "plain")
     with pytest.raises(UserError, match="not a checkpoint"):
         exporting.export(tmp_path / "nothing", tmp_path / "plain")
     with pytest.raises(UserError, match="no format 'exe'; write one of transformers"):

@@ -280,3 +280,16 @@ def test_baselines_of_a_cell_are_named(study):
     assert {each.identity.split for each in job.checkpoints} == {0, 1}
     assert own.cells["damage"].notna().any() and own.cells["task_score"].notna().any()
     assert BASELINE.method in set(own.cells["method"])
+
+
+def test_files_that_cannot_be_written_are_named_before_anything_is_judged(logs, call, study, tmp_path):
+    for option, name, message in (
+        ("--output", "no/x.csv", "does not exist; make it"),
+        ("--results", "base.jsonl/x.csv", "is a file; make it"),
+        ("--results", "cells", "its ending does not say which format"),
+    ):
+        status, said, error = call("judge", logs / "base.jsonl", logs / "same.jsonl", option, tmp_path / name)
+        assert (status, said) == (1, "") and error.startswith("error: ") and message in error
+    job, _ = study
+    with pytest.raises(UserError, match=r"base\.jsonl is a file, so there can be no folder"):
+        exporting.write_job(job, logs / "base.jsonl", "csv")

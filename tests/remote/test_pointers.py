@@ -65,3 +65,21 @@ def test_what_is_not_as_its_record_says_gets_no_pointer(tmp_path, capsys):
     assert not pointers.pointer(root / paths[1]).exists()
     assert f"not recorded: {paths[1]}: {EMBEDDINGS}: not the recorded bytes" in capsys.readouterr().err
     assert pointers.record(paths, root=root) == []
+
+
+def test_an_unpacked_archive_without_git_is_told_what_to_do_and_can_be_verified(tmp_path, capsys):
+    """`.dvc` came with the archive, so DVC is asked, and says only that there is no git repository."""
+    root = repository(tmp_path / "r")
+    shutil.rmtree(root / ".git")
+    make(root, BASELINE, {EMBEDDINGS: b"weights"})
+    assert pointers.record([BASELINE["path"]], root=root) == []
+    assert "`dvc config --local core.no_scm true`" in capsys.readouterr().err
+    found = verify(root)
+    assert found.is_clean and [each.path for each in found.findings] == [BASELINE["path"]]
+    assert "DVC cannot start" in capsys.readouterr().err
+    flip(root / BASELINE["path"] / EMBEDDINGS)
+    assert [each.state for each in verify(root).findings] == ["damaged"]
+    make(root, BASELINE, {EMBEDDINGS: b"weights"})
+    dvc(root, "config", "--local", "core.no_scm", "true")
+    assert pointers.record([BASELINE["path"]], root=root) == [BASELINE["path"]]
+    assert verify(root).is_clean

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -87,6 +88,11 @@ def test_items_in_each_format_are_read_back(folder, call, tmp_path):
         (["model", "--metric", "weat", "--head", "body"], "--head body: one of encoder"),
         (["model", "--metric", "weat", "--level", "95"], "--level 95.0: a number between 0 and 1"),
         (["model", "--metric", "weat", "--items", "x.txt"], "no format is called '.txt'"),
+        (["model", "--metric", "weat", "--items", "no/x.csv"], "the folder no does not exist"),
+        (["model", "--metric", "weat", "--output", "pairs.csv/x.csv"], "the folder pairs.csv is a file"),
+        (["model", "--metric", "weat", "--output", "model"], "model: its ending does not say which format"),
+        (["model", "--metric", "weat", "--output", "f.csv"], "f.csv: it is a folder; name a file"),
+        (["model", "--metric", "weat", "--baseline", "model"], "compares it with none: leave --baseline out"),
         (["nowhere", "--metric", "weat"], "nowhere: there is no such folder"),
         (["pairs.csv", "--metric", "weat", "--revision", "x"], "is a log, which needs no model: leave --revision out"),
         (["pairs.csv", "--metric", "crows_pairs"], "no column 'item'"),
@@ -94,10 +100,25 @@ def test_items_in_each_format_are_read_back(folder, call, tmp_path):
 )
 def test_mistakes_are_one_message(arguments, message, folder, call, monkeypatch):
     monkeypatch.chdir(folder)
-    status, _, error = call(*arguments)
-    assert status == 1
+    (folder / "f.csv").mkdir(exist_ok=True)
+    status, said, error = call(*arguments)
+    assert status == 1 and not said  # before anything is scored
     assert error.startswith("error: ") and error.count("\n") == 1
     assert pd.Series([error]).str.contains(message).all(), error
+
+
+def test_what_is_half_written_has_no_name(folder, call, tmp_path, monkeypatch):
+    arguments = [folder / "checkpoint", "--metric", "crows_pairs", "--data", f"items={folder / 'pairs.csv'}"]
+
+    def half(self, path, **options):
+        Path(path).write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", half)
+    for option in ("--items", "--output"):
+        with pytest.raises(KeyboardInterrupt):
+            call(*arguments, option, tmp_path / "x.csv")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_that_do_not_suit_the_model_are_refused_before_it_is_loaded(call, tmp_path):

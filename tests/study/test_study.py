@@ -220,6 +220,8 @@ def test_files_that_are_not_studies(folder, text):
 def test_missing_file(tmp_path):
     with pytest.raises(StudyError, match="does not exist"):
         load(tmp_path / "none.yaml")
+    with pytest.raises(StudyError, match="it is a folder"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "configs/paper.yaml"])
