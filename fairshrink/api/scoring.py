@@ -14,6 +14,7 @@ from fairshrink.analysis.measured import numbers
 from fairshrink.contracts import AnyMetric, Scoring
 from fairshrink.data.examples import Task
 from fairshrink.errors import UserError
+from fairshrink.judging.tables import settings_in
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.registry import CATALOG
@@ -56,7 +57,8 @@ def _loaded(checkpoint: Checkpoint | PathLike) -> Checkpoint:
 
 def summarize(items: pd.DataFrame, metric: str, settings: Mapping[str, Any], level: float) -> pd.DataFrame:
     """One row per group and statistic. Raises UserError."""
-    module, chosen = _metric(metric, settings)
+    said, items = settings_in(items, "the items")
+    module, chosen = _metric(metric, {**said, **settings})
     joint = join([items], module.CLUSTERS)
     return pd.DataFrame([_row(joint, each, len(items), level) for each in module.summarize(items, chosen)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from fairshrink.errors import UserError
 from fairshrink.judging import given as giving
 from fairshrink.judging import judge as judging
 from fairshrink.judging.given import Given
+from fairshrink.judging.records import SETTINGS
 from fairshrink.judging.tables import Options, module, read
 
 PathLike = Path | str
@@ -76,8 +78,13 @@ def read_items(
     settings: Mapping[str, Any],
     data: Mapping[str, Sequence[Path]],
 ) -> pd.DataFrame:
-    """The table of items of a log, sorted by item. Raises UserError."""
-    return read(Path(path), Options(metric, select, columns, settings, data)).items
+    """The table of items of a log, sorted by item. Raises UserError.
+
+    Settings that the log says, and the call does not, are in a column of the table, which `summarize` reads.
+    """
+    table = read(Path(path), Options(metric, select, columns, settings, data))
+    said = {name: value for name, value in table.settings.items() if name not in settings}
+    return table.items.assign(**{SETTINGS: json.dumps(said, sort_keys=True)}) if said else table.items
 
 
 def _families(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fairshrink.errors import UserError
 from fairshrink.judging.given import DAMAGE, Given
-from fairshrink.judging.tables import Table
+from fairshrink.judging.tables import Table, settings_of
 
 
 def matched(baseline: Given, others: Sequence[Given], *, shared: bool) -> tuple[Given, list[Given], list[str]]:
@@ -23,6 +23,7 @@ def matched(baseline: Given, others: Sequence[Given], *, shared: bool) -> tuple[
             rivals = [each for each in others if entry in each.tables.get(split, {})]
             for each in rivals:
                 _same_content(reference, each.tables[split][entry])
+                _same_settings(baseline.name, reference, each.name, each.tables[split][entry])
             kept = set(reference.items["item"])
             for each in rivals:
                 found = set(each.tables[split][entry].items["item"])
@@ -79,6 +80,18 @@ def _same_content(reference: Table, other: Table) -> None:
                     f"{other.where[item]}: item {item!r} has another {name} than at {reference.where[item]}; the items "
                     "of both logs have to be the same"
                 )
+
+
+def _same_settings(name: str, reference: Table, other_name: str, other: Table) -> None:
+    """UserError where two tables were made in different ways; how many items, and which draw, are none."""
+    one, two = (settings_of(each.metric, each.settings).model_dump() for each in (reference, other))
+    odd = sorted(key for key in one.keys() - {"sample", "seed"} if one[key] != two.get(key))
+    if odd:
+        said = "; ".join(f"{key}: {one[key]!r} and {two.get(key)!r}" for key in odd)
+        raise UserError(
+            f"{reference.entry}: {name} and {other_name} were scored with different settings ({said}): score both "
+            "alike, or state how with --settings"
+        )
 
 
 def _difference(name: str, reference: Table, other_name: str, other: Table) -> str:

@@ -15,6 +15,8 @@ from fairshrink.errors import UserError, brief
 
 OWN = "fairshrink"
 """The key under which logs written by `formats` carry the whole row of a metric's table of items."""
+SETTINGS = "fairshrink_settings"
+"""The column that says with which settings, other than the defaults, a table of items was made, as JSON."""
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What Python raises where a log holds other types than its format has."""
 _MISSING = object()

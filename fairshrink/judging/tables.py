@@ -14,10 +14,11 @@ from typing import Any, cast
 import pandas as pd
 
 from fairshrink.contracts import AnyMetric
-from fairshrink.errors import UserError
+from fairshrink.data.json_text import JsonError, parse
+from fairshrink.errors import UserError, brief
 from fairshrink.judging.benchmarks import bbq, crows_pairs, stereoset, winobias, winogender
 from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
-from fairshrink.judging.records import UNEXPECTED, Log, Record, json_file, json_lines
+from fairshrink.judging.records import SETTINGS, UNEXPECTED, Log, Record, json_file, json_lines
 from fairshrink.judging.scorers import paired_gap, paired_share, stated_damage
 from fairshrink.registry import CATALOG
 from fairshrink.settings import Settings
@@ -286,8 +287,10 @@ def settings_of(metric: str, given: Mapping[str, Any]) -> Settings:
 def checked(table: Table, path: str) -> Table:
     """The table itself; UserError if its metric cannot be computed from it."""
     found = module(table.metric)
-    settings = settings_of(table.metric, table.settings)
-    items = table.items.sort_values("item", kind="stable", ignore_index=True)
+    made_with, items = settings_in(table.items, path)
+    given = {**made_with, **table.settings}
+    settings = settings_of(table.metric, given)
+    items = items.sort_values("item", kind="stable", ignore_index=True)
     absent = sorted({"item", "cluster", *found.CLUSTERS} - set(items.columns))
     if absent:
         raise UserError(f"{path}: no column {', '.join(absent)}, which {table.metric} needs; see docs/judging.md")
@@ -301,4 +304,18 @@ def checked(table: Table, path: str) -> Table:
         what = f"no column {error}" if isinstance(error, KeyError) else str(error)
         there = ", ".join(map(str, items.columns))
         raise UserError(f"{path}: no table of {table.metric}: {what}; it has {there}") from error
-    return Table(table.entry, table.metric, items, table.where, table.content, table.dataset, table.settings)
+    return replace(table, items=items, settings=given)
+
+
+def settings_in(items: pd.DataFrame, path: str) -> tuple[Mapping[str, Any], pd.DataFrame]:
+    """The settings with which items were scored, where the file says so, and the items without them."""
+    if SETTINGS not in items:
+        return {}, items
+    written = {*items[SETTINGS]}
+    try:
+        (found,) = (parse(str(each)) for each in written)
+    except (JsonError, ValueError) as error:
+        raise UserError(f"{path}: '{SETTINGS}' is not one JSON object for all items ({error}); export again") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: '{SETTINGS}' is {brief(found)}, not an object; export again")
+    return found, items.drop(columns=SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from fairshrink.errors import UserError
 from fairshrink.judging.formats import columns, every_eval_ever, inspect_log, lm_eval
+from fairshrink.judging.records import SETTINGS
 from fairshrink.judging.tables import BENCHMARKS, module
 
 ENDINGS: Mapping[str, str] = {
@@ -34,9 +36,15 @@ def format_of(path: Path) -> str:
 
 
 def write(items: pd.DataFrame, metric: str, settings: Mapping[str, Any], model: str, path: Path, form: str) -> None:
-    """Write the items of a metric on a model; `tables.read` gives them back. UserError if there is no such format."""
+    """Write the items of a metric on a model, and settings that are not the defaults; `tables.read` gives both back.
+
+    UserError if there is no such format.
+    """
     if form not in ENDINGS:
         raise UserError(f"there is no format '{form}'; one of {', '.join(ENDINGS)}")
+    made_with = module(metric).Settings(**settings).model_dump(mode="json", exclude_defaults=True)
+    if made_with:
+        items = items.assign(**{SETTINGS: json.dumps(made_with, sort_keys=True)})
     if form in ("parquet", "csv"):
         columns.write(items, path)
         return
