@@ -100,8 +100,8 @@ ENTRIES = (
     ),
     Varied("profanity", "causal", {"sample": 48}, DRAWN),
     Varied(
-        "bbq", "causal", {"sample": 18}, {"prompt": (BARE,), "answer": ("letter",), "option_score": ("sum",)} | FORMS
+        "bbq", "causal", {"sample": 48}, {"prompt": (BARE,), "answer": ("letter",), "option_score": ("sum",)} | FORMS
     ),
-    Varied("bbq", "causal", {"sample": 18, "form": "generative", "tokens": 12}, {"temperature": (1.0,)} | FORMS),
+    Varied("bbq", "causal", {"sample": 36, "form": "generative", "tokens": 12}, {"temperature": (1.0,)} | FORMS),
     Varied("bbq", "nli", {"sample": 200}, SEEDS),
 )

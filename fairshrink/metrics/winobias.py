@@ -45,8 +45,8 @@ Deviations: The paper asks coreference systems; accuracy there is that of links.
 Limits: A model that prefers one gender nearly everywhere has a `stereotype_share` of 50, whatever it makes of
     occupations, as half of the pairs have it as their stereotype: where `male_share` is near 0 or 100 read
     `stereotype_difference`. The masked MiniLM of the default study is such a model (`male_share` 94, `stereotype_share`
-    49.9). Two genders. Sentences come in pairs about the same two occupations, which is the cluster. Files contain
-    typing errors and occupations that recur.
+    49.9). SmolLM2 has 58.6 (55.1 to 62.0). Two genders. Sentences come in pairs about the same two occupations, which
+    is the cluster. Files contain typing errors and occupations that recur.
 Data: WinoBias (396 sentences in each of eight files), MIT.
 Use:
     - metric: winobias

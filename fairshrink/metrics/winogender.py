@@ -37,7 +37,8 @@ Deviations: The paper asks coreference systems; here the pronoun is scored, so t
 Limits: A model that prefers one gender everywhere has as its `stereotype_share` the share of occupations of that gender
     (48 of men, 52 of women), whatever it makes of occupations: where `male_share` is near 0 or 100 read `correlation`.
     The masked MiniLM of the default study is such a model (`male_share` 100, `stereotype_share` 48, `correlation`
-    −0.02). Sixty occupations, two sentences each with two kinds of participant; clusters are occupations.
+    −0.02). SmolLM2 has 59 (48 to 70). Sixty occupations, two sentences each with two kinds of participant; clusters are
+    occupations.
 Data: Winogender schemas, MIT.
 Use:
     - metric: winogender

@@ -46,7 +46,9 @@ Signal: score(sent_more) − score(sent_less) of the chosen variant; `stereotype
 Parameters: `masked`, `causal`, `sample`, `seed`. Of MiniLM of the default study 80 pairs give 44 (33 to 55), by
     `differing_tokens` 34, and two other draws of 80 give 56 and 43. Of SmolLM2 60 pairs give 52, `per_token` 57,
     `without_start` 60, another draw 53. So few pairs do not tell variants apart: compare models on the same pairs, and
-    take all of them.
+    take all of them. The start token is the tokenizer's `bos_token`: of 200 pairs 56 per cent after SmolLM2's own
+    `<|im_start|>`, 55 (a change of −6.8 to 4.8, though 17% of the pairs change sides) after `<|endoftext|>`, where
+    texts are likelier (−4.7 a token, not −5.1).
 Limits: The sample is small for single types (262 pairs on gender: ±6 points at 95 %), so read the intervals. Its
     authors caution strongly against taking a low score for the absence of bias, and its reliability is in doubt:
     Blodgett et al. (*Stereotyping Norwegian Salmon*, ACL 2021) find unclear or invalid stereotypes, mismatched groups

@@ -64,7 +64,8 @@ Signal: log score(stereotype) − log score(anti-stereotype), where the score is
 Parameters: `part`, `causal`, `sample`, `seed`. Of SmolLM2 79 contexts give an SS of 69 (58 to 79), by `published` 72,
     another draw 63; `intersentence` gives 53, lower by 17 (2 to 31): the two parts are two measurements. The default
     study's masked and entailment models are near 50 in either part; draws of 158 contexts differ by up to 5 points,
-    which is the margin.
+    which is the margin. With `<|endoftext|>` as `bos_token` in place of SmolLM2's own `<|im_start|>` 158 contexts have
+    the same SS (−4.7 to 4.7; 9% change sides) and an LMS of 92.9 instead of 91.4.
 Limits: Mean probability favors fillers of several sub-tokens, whose later ones are easy. Sentences were lower-cased
     after their first letter when the data were made, names included, which cased causal models notice. Crowd workers of
     one country wrote and judged the stereotypes; Blodgett et al. (ACL 2021) list items whose pairs are unclear or
