@@ -81,7 +81,7 @@ def main() -> None:
 
 def _planned(checkpoint: Path, metric: str, settings: dict[str, Any], data: dict[str, tuple[str, ...]]) -> Any:
     """The plan's file, and the folder of the scores."""
-    from fairshrink.planning import package_files, plan_files
+    from fairshrink.planning import definitions, package_files, plan_files
     from fairshrink.planning.artifact import entry_points, keyed
     from fairshrink.planning.plan import Job, Order, Plan
     from fairshrink.registry import CATALOG
@@ -91,6 +91,7 @@ def _planned(checkpoint: Path, metric: str, settings: dict[str, Any], data: dict
     values = module.Settings(**settings).model_dump(mode="json")
     job = EvaluateJob(str(checkpoint), None, metric, values, "fp32", data, None)
     made = keyed("evaluate", metric, entry_points(CATALOG.metrics, metric, "score", "Settings"), {}, job)
+    definitions.keep()  # as planning a study does
     order = Order(made.recipe, made.job, made.entries)
     one = Job("scores", "evaluate", "", (f"{checkpoint}/provenance.json",), (made.marker,), (order,))
     whole = Plan("start_up", 1, "cpu", 5.0, (one,), "", "", (made.path,), package_files.state())
@@ -207,21 +208,23 @@ def _inside(began: float, plan: str) -> None:
     clock = Clock(began, "interpreter" if from_start and "torch" not in sys.modules else "interpreter, asking, fork")
     clock.tick()
     clock.stack[0] = "importing fairshrink"
-    from fairshrink.commands.main import main as command
-    from fairshrink.commands.main import parser
+    from fairshrink.commands import main as command
 
     if from_start:
-        parser()  # imports the subcommands
-        _instrument(clock)
+        command.parser()  # imports the subcommands
+        _instrument(clock, Path(plan))
     try:
-        command(["run", "evaluate", "--plan", plan, "--job", "scores", "--threads", "1"])
-    finally:
+        command.main(["run", "evaluate", "--plan", plan, "--job", "scores", "--threads", "1"])
+    except SystemExit as ended:
         if from_start:
             clock.tick()
             Path("parts.json").write_text(json.dumps({"times": clock.times, "at": clock.last[0], "ppid": os.getppid()}))
+        command._end(ended.code or 0)
+        raise
 
 
-def _instrument(clock: Clock) -> None:
+def _instrument(clock: Clock, plan: Path) -> None:
+    called = plan.parent.joinpath("jobs/scores.json").read_text()
     # As `runner.run` sets them before anything is imported that reads them.
     os.environ["OMP_NUM_THREADS"] = "1"
     gc.disable()  # as the runner does
@@ -234,6 +237,8 @@ def _instrument(clock: Clock) -> None:
     importlib.import_module("fairshrink.stages.runner")
     early = set(sys.modules)
     for part, module, name in PARTS:
+        if part == SCORING and f'"{name}":' not in called:
+            continue  # the job may load only what its key covers
         owner: Any = importlib.import_module(f"fairshrink.{module}")
         *outer, last = name.split(".")
         for each in outer:

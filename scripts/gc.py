@@ -2,7 +2,7 @@
 
 import sys
 
-from fairshrink.commands.main import main
+from fairshrink.commands.main import process
 
 if __name__ == "__main__":
-    main(["gc", *sys.argv[1:]])
+    process(["gc", *sys.argv[1:]])

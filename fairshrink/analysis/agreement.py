@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from fairshrink.analysis.known import Place
 from fairshrink.analysis.measured import Measured
@@ -81,6 +80,8 @@ def _spearman(pairs: np.ndarray) -> tuple[float, int]:
     n = len(known)
     if n < 4 or (np.ptp(known, axis=0) == 0).any():
         return math.nan, n
+    from scipy import stats
+
     return float(stats.spearmanr(known[:, 0], known[:, 1]).statistic), n
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from fairshrink.contracts import BASELINE, CONTROLS
 from fairshrink.stats.estimates import Values
@@ -52,8 +51,8 @@ def flips(before: Signal, after: Signal) -> Flips:
     up, down = int(np.sum((s_b <= 0) & (s_c > 0))), int(np.sum((s_b > 0) & (s_c <= 0)))
     n = len(rows)
     slope, intercept = kept(before.contrasts[0], after.contrasts[0])(np.ones((1, len(before.values))))[:, 0]
-    p = float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
-    return Flips(n, up / max(n, 1), down / max(n, 1), _expected(s_b, s_c, float(intercept), float(slope)), p)
+    expected = _expected(s_b, s_c, float(intercept), float(slope))
+    return Flips(n, up / max(n, 1), down / max(n, 1), expected, _mcnemar(up, down))
 
 
 def table(found: Sequence[tuple[tuple[str, str, str, str], str, str, Sequence[Flips]]]) -> pd.DataFrame:
@@ -87,6 +86,13 @@ def table(found: Sequence[tuple[tuple[str, str, str, str], str, str, Sequence[Fl
     ]
     order = ["model", "task", "metric", "method", "setting"]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(order, kind="stable", ignore_index=True)
+
+
+def _mcnemar(up: int, down: int) -> float:
+    # Inside functions, here and elsewhere in this folder: a table of one model's statistics needs none of it.
+    from scipy import stats
+
+    return float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
 
 
 def _expected(s_b: Values, s_c: Values, intercept: float, slope: float) -> float:

@@ -28,7 +28,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from fairshrink.contracts import BASELINE, BIAS_KINDS, NON_SOCIAL, RANDOM_INIT
 
@@ -62,6 +61,8 @@ def _doses(group: pd.DataFrame) -> Iterator[Result]:
         return
     named = doses["setting"].str.extract(r"^(?P<dose>\w+)=(?P<amount>\d+)(?P<rest>.*)$")
     doses = doses.assign(dose=named["dose"] + named["rest"], amount=named["amount"].astype(float))
+    from scipy import stats
+
     doses = doses.sort_values("amount")
     margin = float(group["margin"].iloc[0])
     for name, mine in doses.groupby("dose"):

@@ -8,12 +8,15 @@ library has a module of that name. Only ``run`` may import slow modules, so that
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from fairshrink.errors import UserError
 from fairshrink.log import shown
@@ -22,6 +25,16 @@ FOLDER = Path(__file__).parent
 DESCRIPTION = "What compressing a language model does to its social bias. Works on the study in the current folder."
 MISTAKE = 1
 """Exit status for a user error; argparse itself exits with 2 if options are wrong."""
+
+
+def process(arguments: Sequence[str] | None = None) -> NoReturn:
+    """`main` as all that this process does: it ends without taking apart what was imported."""
+    try:
+        main(arguments)
+    except SystemExit as ended:
+        _end(ended.code or 0)
+        raise
+    raise AssertionError("`main` exits")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,6 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: {shown(line)}", file=sys.stderr)
         status = MISTAKE
     sys.exit(status)
+
+
+def _end(status: object) -> None:
+    """End this process as Python does, except that modules and objects go with it as they are.
+
+    Taking apart torch and transformers takes half a second. Returns where Python has more to do: a message in place of
+    a status, threads that it waits for, a profiler or tracer that writes what it saw.
+    """
+    waits = any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread())
+    if not isinstance(status, int) or waits or sys.gettrace() or sys.getprofile():
+        return
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def subcommands() -> dict[str, ModuleType]:

@@ -45,15 +45,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score, print the table, write files. Raises UserError."""
-    import pandas as pd
+    from fairshrink.models.libraries import importing
 
-    from fairshrink.commands.judge import pairs, plain
-    from fairshrink.contracts import ALL_HEADS, BIAS_KINDS
-    from fairshrink.errors import UserError
-    from fairshrink.judging import tables, writing
-    from fairshrink.reporting import plain as files
-    from fairshrink.reporting import statistics_table
-    from fairshrink.store import places
+    with importing():
+        import pandas as pd
+
+        from fairshrink.commands.judge import pairs, plain
+        from fairshrink.contracts import ALL_HEADS, BIAS_KINDS
+        from fairshrink.errors import UserError
+        from fairshrink.judging import tables, writing
+        from fairshrink.reporting import plain as files
+        from fairshrink.reporting import statistics_table
+        from fairshrink.store import places
 
     if not 0 < options.level < 1:
         raise UserError(f"--level {options.level}: a number between 0 and 1, such as 0.95")

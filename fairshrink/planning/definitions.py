@@ -55,6 +55,7 @@ def code_of(entries: tuple[CodeEntry, ...], root: Path = PACKAGE, inert: frozens
         known, what = _known(), known_code.name(entries)
         if what not in known.table:
             known.table[what], known.is_new = _code_of(entries, root, inert), True
+            known.loads[what] = dict.fromkeys(sorted(_modules_of(entries, root, inert)), "")
         return known.table[what]
     return _code_of(entries, root, inert)
 
@@ -63,20 +64,22 @@ def code_of(entries: tuple[CodeEntry, ...], root: Path = PACKAGE, inert: frozens
 class _Known:
     state: str
     table: known_code.Table
+    loads: known_code.Table
     is_new: bool = False
 
 
 @cache
 def _known() -> _Known:
     state = package_files.state()
-    return _Known(state, known_code.read(state))
+    return _Known(state, known_code.read(state), known_code.read(state, kind=known_code.LOADS))
 
 
 def keep() -> None:
-    """Keep the hashes of this package's code that were computed, for the processes to come."""
+    """Keep what was computed of this package's code, for the processes to come."""
     known = _known()
     if known.is_new:
         known_code.write(known.state, known.table)
+        known_code.write(known.state, known.loads, kind=known_code.LOADS)
         known.is_new = False
 
 
@@ -128,6 +131,12 @@ def forget() -> None:
 @cache
 def modules_of(entries: tuple[CodeEntry, ...], root: Path = PACKAGE, inert: frozenset[str] = INERT) -> frozenset[str]:
     """The modules whose code the entries reach or import: what a process may load to run them."""
+    if root == PACKAGE and inert == INERT and (kept := _known().loads.get(known_code.name(entries))) is not None:
+        return frozenset(kept)
+    return _modules_of(entries, root, inert)
+
+
+def _modules_of(entries: tuple[CodeEntry, ...], root: Path, inert: frozenset[str]) -> frozenset[str]:
     roots = tuple(place for entry in entries if (place := find(entry, root)) is not None)
     known: set[str] = set()
     for place in reached(roots, root, inert)[1]:

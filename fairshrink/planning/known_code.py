@@ -1,4 +1,4 @@
-"""Hashes of the package's code, kept from one process to the next where Python keeps what it has compiled.
+"""What was found out about the package's code, kept for later processes where Python keeps what it has compiled.
 
 A table belongs to one state of all files of the package, so any edit makes another; Python's version counts, because
 it is what reads syntax trees. Whatever cannot be read or written is computed again.
@@ -18,22 +18,24 @@ from fairshrink.planning import package_files
 from fairshrink.planning.modules import PACKAGE
 
 Table = dict[str, dict[str, str]]
+CODE, LOADS = "code", "loads"
+"""Hashes by what they are of; and the names of modules, each with nothing."""
 KEPT = 3
-"""Tables of as many states of the package are kept."""
+"""Tables of a kind of as many states of the package are kept."""
 
 
-def read(state: str, root: Path = PACKAGE) -> Table:
-    """Hashes by `name` of the entries; empty if none are kept for this state of the package."""
+def read(state: str, root: Path = PACKAGE, kind: str = CODE) -> Table:
+    """What is kept by `name` of the entries; empty if nothing is for this state of the package."""
     try:
-        found = json.loads(_file(state, root).read_text(encoding="utf-8"))
+        found = json.loads(_file(state, root, kind).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def write(state: str, table: Mapping[str, Mapping[str, str]], root: Path = PACKAGE) -> None:
+def write(state: str, table: Mapping[str, Mapping[str, str]], root: Path = PACKAGE, kind: str = CODE) -> None:
     """Keep a table that was computed from the files in this state; not if they have changed in the meantime."""
-    file = _file(state, root)
+    file = _file(state, root, kind)
     with suppress(OSError):
         if package_files.state(root) != state:
             return
@@ -41,7 +43,7 @@ def write(state: str, table: Mapping[str, Mapping[str, str]], root: Path = PACKA
         temporary = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.part")
         temporary.write_text(json.dumps(table), encoding="utf-8")
         temporary.replace(file)
-        kept = sorted(file.parent.glob("code-*.json"), key=lambda each: each.stat().st_mtime_ns)
+        kept = sorted(file.parent.glob(f"{kind}-*.json"), key=lambda each: each.stat().st_mtime_ns)
         for each in kept[:-KEPT]:
             each.unlink(missing_ok=True)
 
@@ -51,6 +53,6 @@ def name(entries: tuple[CodeEntry, ...]) -> str:
     return " ".join(f"{each.module}:{each.name}{'' if each.required else '?'}" for each in entries)
 
 
-def _file(state: str, root: Path) -> Path:
+def _file(state: str, root: Path, kind: str) -> Path:
     version = "".join(map(str, sys.version_info[:2]))
-    return root / "__pycache__" / f"code-{version}-{state[:24]}.json"
+    return root / "__pycache__" / f"{kind}-{version}-{state[:24]}.json"

@@ -24,6 +24,7 @@ APART = frozenset({"api", "commands", "documenting", "explaining", "exporting", 
 _ENTRIES = "what is found by name is among the entries that the grid gives, or that `code` of a source names"
 DECLARED: Mapping[tuple[str, str, str], str] = {
     ("models.inference.forward", "_answering", "__dict__"): "it asks for a forward pass of a module's own",
+    ("models.libraries", "importing", "gc"): "it switches the search for garbage off and on, and finds nothing by it",
     ("models.stored_forms.own_runtime", "apply", "delattr"): "weights of torch's modules, by the names that these have",
     ("models.stored_forms.own_runtime", "apply", "setattr"): "weights of torch's modules, by the names that these have",
     ("models.structure", "FOLDER", "__file__"): "it lists the modules that `_module` may import",
@@ -39,7 +40,6 @@ DECLARED: Mapping[tuple[str, str, str], str] = {
     ("stages.as_planned", "of", "sys.modules"): "it asks which modules are loaded, to refuse some",
     ("stages.gpus", "_take", "change of a module's value"): "locks are held until the process ends",
     ("stages.runner", "_imported", "importlib.import_module"): "the stage's `run` is an entry of each artifact",
-    ("stages.runner", "_imported", "gc"): "it switches the search for garbage off and on, and finds nothing by it",
     ("store.artifacts", "_circumstances", "sys.modules"): "it asks whether torch is there, for provenance only",
     ("store.artifacts", "_device", "sys.modules"): "it asks whether torch is there, for provenance only",
     ("store.artifacts", "_git_commit", "__file__"): "it asks git about the folder of the code, for provenance only",

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fairshrink.contracts import AnyMetric, Precision, Scoring, TaskHead
 from fairshrink.errors import UserError
 from fairshrink.models.folder import config_of, wrong
+from fairshrink.models.libraries import importing
 from fairshrink.models.traits import traits
 from fairshrink.registry import CATALOG
 from fairshrink.scoring import abilities, hub_models
@@ -89,9 +91,7 @@ def open_model(model: str, metric: str, choice: Choice, settings: Settings) -> t
     if choice.revision and where == model:
         raise UserError(f"{model} is on this machine: leave --revision out")
     if (folder / OWN).is_file() and not gguf_file:
-        from fairshrink.models import checkpoint as checkpoints
-
-        found = checkpoints.load(folder, precision=choice.precision, device=choice.device)
+        found = _checkpoints().load(folder, precision=choice.precision, device=choice.device)
         abilities.check(metric, found.head, found.labels, model)
         abilities.check_settings(metric, settings, traits(folder, config_of(folder), found.head), model)
     else:
@@ -124,11 +124,17 @@ def _published(
     abilities.check(metric, head, labels, model)
     about = traits(folder, config_of(folder, gguf_file), head, gguf_file)
     abilities.check_settings(metric, settings, about, model)
-    from fairshrink.models import checkpoint as checkpoints
-
-    found = checkpoints.from_source(folder, head=head, labels=labels, gguf_file=gguf_file, trained=False)
+    found = _checkpoints().from_source(folder, head=head, labels=labels, gguf_file=gguf_file, trained=False)
     found.model.to(choice.device)
     return dataclasses.replace(found, precision=choice.precision)
+
+
+def _checkpoints() -> ModuleType:
+    with importing():
+        import transformers.modeling_utils  # noqa: F401  # otherwise the model's class imports it, later
+
+        from fairshrink.models import checkpoint
+    return checkpoint
 
 
 def _module(metric: str) -> AnyMetric:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 from pathlib import Path
 from types import ModuleType
 
 from fairshrink.errors import UserError
+from fairshrink.models.libraries import importing
 from fairshrink.planning import arrivals, plan_files
 from fairshrink.planning.plan import Job
 from fairshrink.stages import as_planned, gpus
@@ -60,18 +60,11 @@ def _lost(job: Job) -> list[tuple[Recipe, UserError]]:
 
 
 def _imported(stage: str) -> ModuleType:
-    """The module of a stage, with the large libraries of those that compute with models.
-
-    Nothing of them is ever garbage, so that nothing is looked for while they are imported, nor among them later.
-    """
-    gc.disable()
-    try:
+    """The module of a stage, with the large libraries of those that compute with models."""
+    with importing():
         if stage in ("finetune", "compress", "evaluate"):
             importlib.import_module("transformers.modeling_utils")
         return importlib.import_module(f"fairshrink.stages.{stage}")
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _device(wanted: str) -> str:

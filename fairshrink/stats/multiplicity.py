@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -16,6 +15,8 @@ def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
     adjusted = np.full(p.shape, np.nan)
     tested = ~np.isnan(p)
     if tested.any():
+        from scipy import stats  # takes longer to import than most of what is there
+
         # scipy propagates NaN to every test, so that they are kept from it.
         adjusted[tested] = stats.false_discovery_control(p[tested], method="bh")
     return adjusted

@@ -107,16 +107,76 @@ def test_each_subcommand_helps_and_describes_each_option(name, call):
     assert all(action.help for action in own._actions)
 
 
-def test_help_imports_nothing_that_takes_time():
+def loaded(folder: Path, *arguments: object) -> set[str]:
+    """The modules that a process has imported by the time its command ends, which must go well."""
     program = (
         "import sys\nfrom fairshrink.commands import main\n"
-        "try:\n    main.main(['--help'])\nexcept SystemExit:\n    print('LOADED', *sorted(sys.modules))"
+        "try:\n    main.main(sys.argv[1:])\n"
+        "except SystemExit as ended:\n    print('LOADED', ended.code or 0, *sorted(sys.modules))"
     )
-    done = process(ROOT, "-c", program)
-    loaded = done.stdout.partition("LOADED ")[2].split()
-    assert "fairshrink.commands.plan" in loaded
+    done = process(folder, "-c", program, *map(str, arguments), PYTHONPATH=str(ROOT))
+    said, _, rest = done.stdout.partition("LOADED ")
+    status, *found = rest.split()
+    assert status == "0", said + done.stderr
+    return set(found)
+
+
+def test_help_imports_nothing_that_takes_time():
+    found = loaded(ROOT, "--help")
+    assert "fairshrink.commands.plan" in found
     slow = {"torch", "transformers", "numpy", "pandas", "pydantic", "yaml", "dvc", "snakemake", "fairshrink.registry"}
-    assert slow & set(loaded) == set()
+    assert slow & found == set()
+
+
+LARGE = {"torch", "transformers", "datasets", "sklearn", "matplotlib", "scipy.stats", "dvc", "snakemake"}
+"""What takes from 0.3 to 3 s to import."""
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["plan"]])
+def test_lists_and_plans_import_no_tables_of_numbers(folder, arguments):
+    assert (LARGE | {"pandas", "pyarrow", "scipy"}) & loaded(folder, *arguments) == set()
+
+
+def test_statistics_of_a_log_and_verdicts_on_logs_need_no_model(tmp_path):
+    rows = "\n".join(f"{item},gender,{item % 7},{item % 5}" for item in range(40))
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.csv").write_text(f"item,group,first,second\n{rows}\n")
+    logs, metric = [tmp_path / "one.csv", tmp_path / "other.csv"], ["--metric", "paired_share"]
+    assert LARGE & loaded(tmp_path, "score", logs[0], *metric) == set()
+    assert (LARGE - {"scipy.stats"}) & loaded(tmp_path, "judge", *logs, *metric, "--margin", "20") == set()
+
+
+ENDING = """
+import atexit, sys, threading, time
+from fairshrink.commands import main
+
+class Last:
+    def __del__(self):
+        print("taken apart")
+
+last = Last()
+atexit.register(print, "at exit")
+if "thread" in sys.argv:
+    threading.Thread(target=lambda: (time.sleep(0.2), print("waited for"))).start()
+def given(arguments):
+    sys.stdout.write("said, ")
+    sys.exit(%s)
+main.main = given
+main.process([])
+"""
+
+
+@pytest.mark.parametrize("status", [0, 7, 143])
+def test_a_process_ends_by_its_status_and_takes_nothing_apart(status):
+    done = process(ROOT, "-c", ENDING % status)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "said, at exit\n", "")
+
+
+def test_a_process_with_more_to_do_ends_as_python_ends_it():
+    done = process(ROOT, "-c", ENDING % 7, "thread")
+    assert (done.returncode, done.stdout) == (7, "said, waited for\nat exit\ntaken apart\n")
+    done = process(ROOT, "-c", ENDING % "'a message'")
+    assert (done.returncode, done.stderr) == (1, "a message\n")
 
 
 @pytest.mark.parametrize(
@@ -297,6 +357,7 @@ def test_a_reader_that_stops_early_is_no_error():
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_are_entries_to_the_command(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    monkeypatch.setattr(commands, "process", commands.main)  # which would end this process
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / f"scripts/{name}.py"), run_name="__main__")
     assert not ended.value.code

@@ -31,7 +31,7 @@ def touch(path, text):
 
 def test_kept_hashes_are_those_that_are_computed(tmp_path, monkeypatch):
     # Beside the package, other tests that run at the same time keep theirs under the same name.
-    monkeypatch.setattr(known_code, "_file", lambda state, root: tmp_path / f"code-{state}.json")
+    monkeypatch.setattr(known_code, "_file", lambda state, root, kind: tmp_path / f"{kind}-{state}.json")
     fresh = definitions._code_of(RUN, PACKAGE, definitions.INERT)
     definitions.forget()
     first = definitions.code_of(RUN)
@@ -40,6 +40,20 @@ def test_kept_hashes_are_those_that_are_computed(tmp_path, monkeypatch):
     table = known_code.read(package_files.state())
     assert table[known_code.name(RUN)] == fresh == first == definitions.code_of(RUN)
     assert list(fresh) == list(table[known_code.name(RUN)])
+
+
+def test_kept_modules_are_those_that_are_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(known_code, "_file", lambda state, root, kind: tmp_path / f"{kind}-{state}.json")
+    definitions.forget()
+    found = definitions._modules_of(RUN, PACKAGE, definitions.INERT)
+    assert definitions.modules_of(RUN) == found  # nothing is kept yet
+    definitions.code_of(RUN)
+    definitions.keep()
+    definitions.forget()
+    monkeypatch.setattr(definitions, "_modules_of", None)  # a job looks for none
+    assert definitions.modules_of(RUN) == found
+    assert {"stages.download", "sources.local"} <= found
+    definitions.forget()
 
 
 @pytest.mark.parametrize("edit", ["X = 2\n", "X = 1\n# a comment\n", ""])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from fairshrink.reporting import digits, selection
 from fairshrink.reporting.markup import Document, Grid
@@ -26,7 +26,7 @@ def extremes(items: pd.DataFrame, by: str, value: str, n: int, level: float = 0.
     known = items.dropna(subset=[value])
     grouped = known.groupby(by, sort=True)[value]
     table = grouped.agg(["mean", "sem", "size"]).reset_index()
-    half = table["sem"] * stats.t.ppf(0.5 + level / 2, np.maximum(table["size"] - 1, 1))
+    half = table["sem"] * special.stdtrit(np.maximum(table["size"] - 1, 1), 0.5 + level / 2)
     table = pd.DataFrame(
         {
             by: table[by],
