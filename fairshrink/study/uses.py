@@ -11,9 +11,9 @@ from typing import Any, Literal
 from fairshrink.contracts import Fitting, Part, Removal, Selective, TaskHead
 from fairshrink.data.faults import TableError
 from fairshrink.data.quotes import doubtful
-from fairshrink.data.spreadsheets import examples
+from fairshrink.data.refusing import examples, read
 from fairshrink.data.table import Table, TableReference
-from fairshrink.data.tables import find, read
+from fairshrink.data.tables import find
 from fairshrink.models import folder as model_folder
 from fairshrink.models.architecture.families import refusals, removable_heads
 from fairshrink.models.given import looking

@@ -4,12 +4,17 @@ import copy
 import json
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from tiny_study import stub_model, study, write_data
 
+from fairshrink.data.splits import INDEX
+from fairshrink.data.table import Table
 from fairshrink.planning import grid
 from fairshrink.planning.studies import load
+from fairshrink.study import uses
 from fairshrink.study.mistakes import StudyError
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 1234567\n"
@@ -125,3 +130,29 @@ def test_settings_that_do_not_fit_the_sizes_of_a_model(folder):
     )
     found = mistakes(folder, lambda c: c["compressions"].append({"method": "linear_quantization", "bits": 0}))
     assert any("bits" in key for key in found)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason", "remedy"),
+    [
+        ([0], "split train has no rows", "name a split that contains examples"),
+        ([0, 0], "split train has no rows", "name a split that contains examples"),
+        ([], "split train has no rows", "name a split that contains examples"),
+        ([2, 0], "split train: 1.parquet: no rows, so that", "name the other files, with `source: hub`"),
+        ([2, 1], "", ""),
+    ],
+)
+def test_a_split_without_rows_is_not_called_damaged(tmp_path, rows, reason, remedy):
+    folder = tmp_path / "set-0123456789ab"
+    folder.mkdir()
+    names = [f"{number}.parquet" for number in range(len(rows))]
+    for name, number in zip(names, rows, strict=True):
+        table = pa.table({"text": pa.array(["kind"] * number, pa.string())})
+        pq.write_table(table, folder / name)
+    (folder / INDEX).write_text(json.dumps({"splits": {"train": names}, "classes": {}}))
+    use = uses.TableUse("tasks.mlm.train", Table(download="set", split="train", columns={"text": "text"}), False)
+    wrong = []
+    found = uses.read_table(use, folder, wrong)
+    assert [each.key for each in wrong] == ["tasks.mlm.train.split"] * bool(reason)
+    assert all(reason in each.reason and remedy in each.remedy for each in wrong)
+    assert (found and found.rows) == (None if reason else 3)
