@@ -19,6 +19,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ from fairshrink.models.inference import batching, log_probs, outputs, packed_tex
 Scores = Callable[[], Values]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How often each side of a row runs, and which rows: those with the words ``only``."""
+
+    repetitions: int
+    only: str
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
@@ -59,7 +68,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--only", default="", help="rows that have these words, such as 'published script'")
     given = parser.parse_args()
+    asked = Asked(given.repetitions, given.only)
     torch.set_num_threads(1)
     if (given.masked or given.causal) and not (given.crows_pairs and given.stereoset):
         parser.error("--masked and --causal need --crows-pairs and --stereoset")
@@ -72,18 +83,18 @@ def main() -> None:
         sets = _spread(contexts.read([given.stereoset], "intrasentence"), given.items)
         for folder, rows in ((given.masked, _masked), (given.causal, _causal)):
             if folder:
-                rows(checkpoints.load(folder), pairs, sets, given.repetitions)
+                rows(checkpoints.load(folder), pairs, sets, asked)
     if given.masked:
-        _sentences(checkpoints.load(given.masked), given.items, given.repetitions)
+        _sentences(checkpoints.load(given.masked), given.items, asked)
     if given.nli:
-        _inferences(checkpoints.load(given.nli), given.word_lists, given.items, given.repetitions)
+        _inferences(checkpoints.load(given.nli), given.word_lists, given.items, asked)
 
 
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[i] for i in np.linspace(0, len(items) - 1, count).astype(int)]
 
 
-def _masked(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int) -> None:
+def _masked(cp: Checkpoint, pairs: list[Any], sets: list[Any], asked: Asked) -> None:
     tokens = tokenize(cp, [text for pair in pairs for text in (pair.more, pair.less)])
     sides = [side for both in zip(tokens[::2], tokens[1::2], strict=True) for side in crows_pairs.align(*both)]
     requests = [each for each in filling.masked_requests(cp, sets) if isinstance(each, list)]
@@ -96,7 +107,7 @@ def _masked(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
     def ours_in_pairs() -> Values:
         return [float(each.sum()) for each in crows_pairs.log_probabilities(cp, masked)]
 
-    row = _rows(cp, repetitions)
+    row = _rows(cp, asked)
     row("CrowS-Pairs, masked", "its published script", ours_in_pairs, lambda: crows_pairs_script(cp, masked))
     row("StereoSet, masked", "bias-bench", ours_in_sets, lambda: stereoset_of_bias_bench(cp, requests))
     row(
@@ -111,7 +122,7 @@ def _masked(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
         row("CrowS-Pairs, masked", f"batches of {budget} tokens", ours_in_pairs, _in_batches(ours_in_pairs, budget))
 
 
-def _causal(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int) -> None:
+def _causal(cp: Checkpoint, pairs: list[Any], sets: list[Any], asked: Asked) -> None:
     sentences = [text for pair in pairs for text in (pair.more, pair.less)]
     of_pairs = [after_start(cp, each) for each in tokenize(cp, sentences)]
     of_sets = [each for each in filling.bare_requests(cp, sets) if isinstance(each, list)]
@@ -122,7 +133,7 @@ def _causal(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
     def in_sets() -> Values:
         return filling.bare_scores(cp, of_sets)
 
-    row = _rows(cp, repetitions)
+    row = _rows(cp, asked)
     row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 1", in_pairs, lambda: padded(cp, of_pairs, 1))
     row("CrowS-Pairs, causal", "lm-evaluation-harness, batch 32", in_pairs, lambda: padded(cp, of_pairs, 32))
     row("StereoSet, causal", "bias-bench", in_sets, lambda: each_bare(cp, of_sets))
@@ -132,7 +143,7 @@ def _causal(cp: Checkpoint, pairs: list[Any], sets: list[Any], repetitions: int)
         row("CrowS-Pairs, causal", f"batches of {budget} tokens", in_pairs, _in_batches(in_pairs, budget))
 
 
-def _sentences(cp: Checkpoint, items: int, repetitions: int) -> None:
+def _sentences(cp: Checkpoint, items: int, asked: Asked) -> None:
     """The tests about gender, whose lists of words bias-bench embeds anew in each test."""
     numbers, each = ("6", "6b", "7", "7b", "8", "8b"), max(1, items // 10)
     tests = read_tests("seat", numbers, lambda word: list(dict.fromkeys(_spread(seat.sentences(word), each))))
@@ -143,29 +154,31 @@ def _sentences(cp: Checkpoint, items: int, repetitions: int) -> None:
         vectors = outputs.sentence_embeddings(cp, list(row_of), "mean_all")
         return unit(vectors[[row_of[text] for text in texts]])
 
-    row = _rows(cp, repetitions)
+    row = _rows(cp, asked)
     row("SEAT", "bias-bench", ours, lambda: each_sentence(cp, texts))
     row("SEAT", "as few batches as can be", ours, _in_few_batches(ours))
 
 
-def _inferences(cp: Checkpoint, words: Path, items: int, repetitions: int) -> None:
+def _inferences(cp: Checkpoint, words: Path, items: int, asked: Asked) -> None:
     pairs = sample_pairs(words, min(2000, 10 * items), seed=0)
     premises, hypotheses = [pair.premise() for pair in pairs], [pair.hypothesis() for pair in pairs]
 
     def ours() -> Values:
         return list(probabilities(outputs.sequence_logits(cp, premises, hypotheses)).ravel())
 
-    row = _rows(cp, repetitions)
+    row = _rows(cp, asked)
     row("Bias-NLI", "one batch of at most 2,000", ours, lambda: one_batch(cp, premises, hypotheses))
     row("Bias-NLI", "as few batches as can be", ours, _in_few_batches(ours))
 
 
-def _rows(cp: Checkpoint, repetitions: int) -> Callable[[str, str, Scores, Scores], None]:
+def _rows(cp: Checkpoint, asked: Asked) -> Callable[[str, str, Scores, Scores], None]:
     def row(what: str, against: str, ours: Scores, theirs: Scores) -> None:
+        if asked.only not in f"| {what} | {against} |":
+            return
         with counted(cp.model) as work:
             ours()
         ratios, limits, shares, apart = [], [], [], 0.0
-        for _ in range(repetitions):
+        for _ in range(asked.repetitions):
             rates = np.array([matmul_rate("fp32", seconds=0.3, clock=time.process_time), _own_rate(work)])
             mine, one = _timed(ours)
             other, two = _timed(theirs)
@@ -203,7 +216,7 @@ def _without(call: Scores, module: Any, name: str) -> Scores:
 
 
 def _in_batches(call: Scores, budget: int) -> Scores:
-    return _with(call, batching, "TOKENS_PER_BATCH", {"cpu": budget})
+    return _with(call, batching, "TOKENS_PER_BATCH", batching.TOKENS_PER_BATCH | {"cpu": budget})
 
 
 def _in_few_batches(call: Scores) -> Scores:
