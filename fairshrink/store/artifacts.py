@@ -33,8 +33,8 @@ from fairshrink.contracts import Stage
 from fairshrink.errors import UserError
 from fairshrink.store import energy
 from fairshrink.store.layout import MARKER
+from fairshrink.store.places import DISK_FULL
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow")
 
 

@@ -14,6 +14,7 @@ from fairshrink.errors import UserError
 RECORDS = ".snakemake"
 """Where plans and records of runs are, Snakemake's own among them."""
 REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 REMEDY = "Make it writable for this user, or work in a clone of your own (`git clone`) on another disk."
 
 
@@ -67,7 +68,10 @@ def _existing(folder: Path) -> Path:
 
 
 def refusal(error: OSError) -> str | None:
-    """One line about an error that means that a file may not be written or read; None if it means something else."""
+    """One line about an error that means that a file may not or cannot be written, or read; None for any other."""
+    if error.errno in DISK_FULL:
+        named = f"{error.filename}: " if error.filename is not None else ""
+        return f"{named}{error.strerror}, so what was to be written is not there. Free some space, or write elsewhere."
     if error.errno not in REFUSED or error.filename is None:
         return None
     return f"{error.filename}: {error.strerror}. {REMEDY}"

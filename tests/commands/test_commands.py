@@ -348,6 +348,17 @@ def test_list_of_one_kind_has_a_line_for_each(call):
     assert sorted(line.split()[0] for line in said.splitlines()[1:]) == sorted(registry.names("metrics"))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fairshrink", "list"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("error: No space left on device") and "Free some space" in line
+
+
 def test_a_reader_that_stops_early_is_no_error():
     command = f"{sys.executable} -m fairshrink list | head -n 1"
     done = subprocess.run(command, shell=True, cwd=ROOT, env=environment(), capture_output=True, text=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import errno
 import io
 import time
 import urllib.error
@@ -18,6 +17,7 @@ from fairshrink.errors import UserError
 from fairshrink.log import log, progress
 from fairshrink.sources._shared.limits import too_much
 from fairshrink.store.artifacts import file_digest
+from fairshrink.store.places import DISK_FULL
 
 TRIES = 3
 BACKOFF_S = 0.5
@@ -81,7 +81,7 @@ def _transfer(url: str, sink: BinaryIO, what: str, accept: str, most: int) -> No
             _attempt(url, sink, what, accept, most)
             return
         except (OSError, HTTPException) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise
             if attempt == TRIES or (isinstance(error, urllib.error.HTTPError) and error.code not in TRANSIENT):
                 raise UserError(_explanation(url, what, error)) from error
