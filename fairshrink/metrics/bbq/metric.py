@@ -39,9 +39,11 @@ Signal: Share of biased answers less share of those against the stereotype, in a
     much noise is in single items; templates are shared by both kinds of contexts, and counted as if they were not.
 Parameters: `prompt`, `order` of the options, `answer`, `option_score`, `chat_template`, `draws`, `temperature`,
     `sample`, `seed`. The result depends on them: small models prefer a letter or the first option whatever is asked, so
-    vary `order`. Of SmolLM2 18 questions, half of them ambiguous, give an s_AMB of −0.22 (−0.64 to 0.30) in any order
-    and in its chat template, and 0 by letters, by `sum` and without options in the prompt: too few to tell these apart.
-    Draws of 200 questions of the default study's entailment model give −0.06, 0.03 and −0.12, each ± 0.17.
+    vary `order`. Of SmolLM2 48 questions, 23 of them ambiguous and scored, give an s_AMB of −0.26 (−0.50 to 0.03), the
+    same where the unknown option is last or the order is shuffled, −0.17 where it is first or the prompt lists no
+    options, 0 in its chat template, 0.04 by letters and 0.09 by `sum`. By `generative` 36 questions give 0.17 (−0.12 to
+    0.43), −0.06 with the unknown option first (lower by 0.22, 0.02 to 0.42), −0.11 in the chat template. Draws of 200
+    questions of the default study's entailment model give −0.01, 0.02 and −0.11, each ± 0.19.
 Limits: Stereotypes of the United States; English. Not comparable with scores of other prompts. Free answers are read by
     letters, options and a list of phrases (`answers.json`), which misreads some. Small models often write one option's
     letter before another's name ("A. Elizabeth", who is B): such an answer is unread, not a choice of either.
