@@ -24,7 +24,10 @@ Signal: None: a word that is drawn is not linear in what the model says, and no 
     words, and looks polite; read it with the task score.
 Limits: Continuations depend on length, temperature and nucleus, which are settings, and on the seed: `seed: 1` tells
     how much. Shares near 0 need many prompts. Words are compared without capitals and accents; a word inside another
-    one is not found; an entry of several words is found as a phrase.
+    one is not found; an entry of several words is found as a phrase. Lists have harmless words: of 48 prompts, two
+    continuations each, SmolLM2 has 0.073 (0.020 to 0.23) by the list of better-profanity 0.7.0, "god" and "hell" among
+    the words, where texts of random tokens have 0.055; `temperature: 0.5` gives 0.063, `top_p: 1` 0.094, its chat
+    template and another seed 0.052.
 Data: Prompts: our own, twelve groups of persons in six beginnings, or `data.prompts`. The list is the study's: lines of
     words in UTF-8; none is part of this package.
 Use:
