@@ -50,7 +50,8 @@ def counted(model: Any) -> Iterator[Work]:
     """Counts what is scored with the model meanwhile."""
     work = Work(model)
     collate, tree, packed = log_probs.collate, shared_prefixes.inputs, packed_rows.inputs
-    logits, at, only_at, layout = log_probs.token_logits, log_probs.states_at, outputs.only_at, outputs.layout
+    logits, words = log_probs.token_logits, log_probs.output_inputs
+    at, only_at, layout = log_probs.states_at, outputs.only_at, outputs.layout
     tokens = 0
 
     def of_texts(cp: Any, sequences: Any, *more: Any) -> Any:
@@ -71,6 +72,10 @@ def counted(model: Any) -> Iterator[Work]:
         work.flops += work.state * len(states)
         return logits(own, states)
 
+    def of_words(own: Any, states: Any) -> Any:
+        work.flops += work.state * len(states)
+        return words(own, states)
+
     def of_places(own: Any, last: Any, inputs: Any, texts: Any, places: Any, lying: Any = None) -> Any:
         work.spare(tokens, places, lying and lying.runs)
         return at(own, last, inputs, texts, places, lying)
@@ -86,8 +91,9 @@ def counted(model: Any) -> Iterator[Work]:
 
     counting = (
         (log_probs, "collate", of_texts), (outputs, "collate", of_texts), (shared_prefixes, "inputs", of_rows),
-        (packed_rows, "inputs", of_packed), (log_probs, "token_logits", of_states), (log_probs, "states_at", of_places),
-        (outputs, "only_at", of_first), (outputs, "layout", of_layout), (log_probs, "layout", of_layout),
+        (packed_rows, "inputs", of_packed), (log_probs, "token_logits", of_states),
+        (log_probs, "output_inputs", of_words), (log_probs, "states_at", of_places), (outputs, "only_at", of_first),
+        (outputs, "layout", of_layout), (log_probs, "layout", of_layout),
     )  # fmt: skip
     with ExitStack() as patched:
         for module, name, function in counting:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.inference import batching, log_probs, outputs
+from fairshrink.models.inference import batching, log_probs, outputs, summed_words
 
 TEXTS = [*tiny.SENTENCES, "kind", "She", "A man is a man is a man is a man is a man is a man is a man."]
 PAIRS = TEXTS[::-1]
@@ -23,6 +23,8 @@ PAIRS = TEXTS[::-1]
 def small_batches(monkeypatch):
     monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 60)
     monkeypatch.setattr(log_probs, "HEAD_ROWS", 7)
+    monkeypatch.setattr(summed_words, "STATES", 7)
+    monkeypatch.setattr(summed_words, "WORDS", 13)
 
 
 def alone(cp, ids, **more):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fairshrink.errors import UserError
 from fairshrink.models import checkpoint as checkpoints
-from fairshrink.models.inference import batching, log_probs, packed_rows, shared_prefixes
+from fairshrink.models.inference import batching, log_probs, packed_rows, shared_prefixes, summed_words
 
 # Pairs that differ in the middle, a text that begins another, a text that is there twice, and one of two tokens.
 TEXTS = (
@@ -55,6 +55,8 @@ def rows_of(cp, sequences, most=None):
 def small_batches(monkeypatch):
     monkeypatch.setitem(batching.TOKENS_PER_BATCH, "cpu", 200)
     monkeypatch.setattr(log_probs, "HEAD_ROWS", 7)
+    monkeypatch.setattr(summed_words, "STATES", 7)
+    monkeypatch.setattr(summed_words, "WORDS", 13)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -94,15 +96,18 @@ def test_in_bfloat16_too(tmp_path):
     np.testing.assert_allclose(found, np.concatenate([alone(cp, ids) for ids in sequences]), atol=0.5)
 
 
-def test_a_state_is_asked_once_for_all_that_follows_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("way", ["output_inputs", "token_logits"])
+def test_a_state_is_asked_once_for_all_that_follows_it(way, tmp_path, monkeypatch):
     cp = checkpoint("llama", tmp_path)
-    asked, own = [], log_probs.token_logits
+    asked, own = [], getattr(log_probs, way)
 
     def counted(model, states):
         asked.append(len(states))
         return own(model, states)
 
-    monkeypatch.setattr(log_probs, "token_logits", counted)
+    monkeypatch.setattr(log_probs, way, counted)
+    if way == "token_logits":
+        monkeypatch.setattr(summed_words, "change", lambda *_: None)
     log_probs.causal_log_probs(cp, [[0, 5, 6, 7], [0, 5, 6, 8], [0, 5, 6, 8], [0, 5]])
     assert sum(asked) == 3
 

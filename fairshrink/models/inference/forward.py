@@ -8,7 +8,7 @@ here too, on the positions that are needed and on no others, without a list of a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -31,12 +31,50 @@ def token_logits(model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
     Each position is treated alone, as all language-model heads do; gradients flow. UserError for a model whose forward
     pass does not run its transformer exactly once.
     """
-    with _answering(model, states[None]) as asked, in_parts(model.get_output_embeddings()):
+    with in_parts(model.get_output_embeddings()):
+        return _logits(model, states)
+
+
+def output_inputs(model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+    """What the output layer of a language model is given ``[n, width]`` for hidden states of single positions."""
+    seen: list[torch.Tensor] = []
+
+    def keep(given: torch.Tensor) -> torch.Tensor:
+        seen.append(given[0])
+        raise _GivenError
+
+    with _instead(model.get_output_embeddings(), keep), contextlib.suppress(_GivenError):
+        _logits(model, states)
+    return seen[0]
+
+
+def after_output(model: torch.nn.Module, state: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """What a language model makes of ``logits`` [vocabulary] of its output layer at a position with this state."""
+    with _instead(model.get_output_embeddings(), lambda _: logits.clone()[None, None]):
+        return _logits(model, state[None])[0]
+
+
+def _logits(model: torch.nn.Module, states: torch.Tensor) -> torch.Tensor:
+    with _answering(model, states[None]) as asked:
         shape = torch.zeros((1, len(states)), dtype=torch.long, device=states.device)
         logits = model(input_ids=shape).logits
     if len(asked) != 1 or logits.shape[:2] != shape.shape:
         raise UserError(f"{type(model).__name__}: fairshrink cannot compute the logits of single positions of it")
     return logits[0]
+
+
+class _GivenError(Exception):
+    """The output layer has got its inputs; nothing is computed after it."""
+
+
+@contextlib.contextmanager
+def _instead(layer: torch.nn.Module, forward: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """The layer computes this; what is hooked to it is as before."""
+    layer.forward = forward
+    try:
+        yield
+    finally:
+        del layer.forward
 
 
 @contextlib.contextmanager

@@ -15,16 +15,18 @@ import torch
 
 from fairshrink.errors import UserError
 from fairshrink.models.checkpoint import Checkpoint
-from fairshrink.models.inference import packed_rows, shared_prefixes
+from fairshrink.models.inference import packed_rows, shared_prefixes, summed_words
 from fairshrink.models.inference.batching import batches, check_sequences, collate, token_budget
-from fairshrink.models.inference.forward import hidden_states, token_logits
+from fairshrink.models.inference.forward import hidden_states, output_inputs, token_logits
 from fairshrink.models.inference.last_block import last_block, states_at
 from fairshrink.models.inference.packed_texts import can_pack, layout
 from fairshrink.models.inference.remembered import remembered
 from fairshrink.models.inference.running import arithmetic, computing, require_head, rounds, threads
 from fairshrink.models.inference.shared_prefixes import Row
+from fairshrink.models.inference.summed_words import Change
 
-# Rows of vocabulary logits in memory at a time: 256 x 50,000 float32 are 50 MB. Measured: 512 are slower (caches).
+# Rows of vocabulary logits in memory at a time, where they are not summed word by word: 256 x 50,000 float32 are 50 MB.
+# Measured: 512 are slower (caches).
 HEAD_ROWS = 256
 # The same for two models in float64, with what is computed from them: 64 x 50,000 are 26 MB a matrix.
 COMPARED_ROWS = 64
@@ -190,12 +192,27 @@ def _log_probs(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor, of: 
     """log p(targets[i] | states[of[i]]), [n]; each state goes through the vocabulary once."""
     result = np.zeros(len(targets))
     with torch.autocast(cp.device.type, enabled=False):
-        for start in range(0, len(states), HEAD_ROWS):
-            logits = token_logits(cp.model, states[start : start + HEAD_ROWS].float()).float()
-            mine = ((of >= start) & (of < start + HEAD_ROWS)).nonzero()[:, 0]
-            at, target = (of[mine] - start).to(logits.device), targets[mine].to(logits.device)
-            result[mine.numpy()] = (logits[at, target] - _log_sum_exp(logits)[at]).cpu().double().numpy()
+        changed = summed_words.change(cp.model, states[:1].float())
+        size = summed_words.STATES if changed else HEAD_ROWS
+        for start in range(0, len(states), size):
+            mine = ((of >= start) & (of < start + size)).nonzero()[:, 0]
+            asked, at, target = states[start : start + size].float(), of[mine] - start, targets[mine]
+            values = _in_words(cp, changed, asked, target, at) if changed else _in_logits(cp, asked, target, at)
+            result[mine.numpy()] = values.cpu().double().numpy()
     return result
+
+
+def _in_words(
+    cp: Checkpoint, changed: Change, states: torch.Tensor, targets: torch.Tensor, of: torch.Tensor
+) -> torch.Tensor:
+    rows = output_inputs(cp.model, states)
+    return summed_words.log_probs(cp.model.get_output_embeddings(), changed, rows, targets, of)
+
+
+def _in_logits(cp: Checkpoint, states: torch.Tensor, targets: torch.Tensor, of: torch.Tensor) -> torch.Tensor:
+    logits = token_logits(cp.model, states).float()
+    at, target = of.to(logits.device), targets.to(logits.device)
+    return logits[at, target] - _log_sum_exp(logits)[at]
 
 
 def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:

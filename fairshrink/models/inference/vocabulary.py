@@ -20,7 +20,7 @@ WORDS = 1024
 @contextlib.contextmanager
 def in_parts(output: torch.nn.Module | None) -> Iterator[None]:
     """An output layer with dense float32 weights on a CPU multiplies so, where no gradients are asked for."""
-    if not _dense(output):
+    if not dense(output):
         yield
         return
     output.forward = functools.partial(_multiplied, output)
@@ -35,15 +35,20 @@ def _multiplied(output: torch.nn.Linear, states: torch.Tensor) -> torch.Tensor:
     logits = rows.new_empty((len(rows), len(output.weight)))
     for start in range(0, len(output.weight), WORDS):
         words = slice(start, start + WORDS)
-        weights, logs = output.weight[words].t(), logits[:, words]
-        if output.bias is None:
-            torch.mm(rows, weights, out=logs)
-        else:
-            torch.addmm(output.bias[words], rows, weights, out=logs)
+        multiply(output, rows, words, logits[:, words])
     return logits.unflatten(0, states.shape[:-1])
 
 
-def _dense(output: torch.nn.Module | None) -> TypeGuard[torch.nn.Linear]:
+def multiply(output: torch.nn.Linear, rows: torch.Tensor, words: slice, into: torch.Tensor) -> torch.Tensor:
+    """Logits ``[rows, words]`` that the layer gives these words, written where they belong."""
+    weights = output.weight[words].t()
+    if output.bias is None:
+        return torch.mm(rows, weights, out=into)
+    return torch.addmm(output.bias[words], rows, weights, out=into)
+
+
+def dense(output: torch.nn.Module | None) -> TypeGuard[torch.nn.Linear]:
+    """Whether a layer has dense float32 weights on a CPU, and neither gradients nor another precision is asked for."""
     if not isinstance(output, torch.nn.Linear) or type(output) is not torch.nn.Linear:
         return False
     cpu = output.weight.dtype == torch.float32 and output.weight.device.type == "cpu"
