@@ -42,7 +42,8 @@ STAGES = ("finetune", "compress", "evaluate", "aggregate")
 LIBRARIES = (
     "pandas",
     "pyarrow.parquet",
-    "pydantic",
+    "pydantic.main",  # `pydantic` alone imports next to nothing
+    "pydantic.dataclasses",
     "yaml",
     "torch",
     "safetensors.torch",
