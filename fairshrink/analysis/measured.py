@@ -279,19 +279,47 @@ def _of_difference(joint: Joint, statistics: Sequence[Statistic], level: float) 
         return None
     sides, unit = pairs[0].sides, pairs[0].unit
     apart = measure(joint, [difference(each.first, each.second) for each in pairs])[0].checkpoints
-    found = []
-    for estimates in ([each.first for each in pairs], [each.second for each in pairs]):
-        share = measure(joint, estimates)[0].checkpoints
-        n_items, n_clusters = _items_read(estimates[0], statistics[0]) * pairs[0].answers, _clusters(share)
-        if sides != "independent":
-            # The quantile is that of the difference: of six words three on each side are no samples of three.
-            share = replace(share, df=apart.df)
-        of_share = share_interval(share, n_items, n_clusters, level)
-        found.append((share, of_share, effective_items(share, n_items, n_clusters)))
-    (one, of_one, n_one), (other, of_other, n_other) = found
-    together = 0.0 if sides == "independent" else _correlation(one, other, apart, min(n_one, n_other), sides)
-    low, high = share_difference_interval(one.value, of_one, other.value, of_other, together)
+    one, other = (
+        _side(joint, estimates, statistics[0], None if sides == "independent" else apart.df, pairs[0].answers)
+        for estimates in ([each.first for each in pairs], [each.second for each in pairs])
+    )
+    together = 0.0
+    if sides != "independent":
+        one, other = one.beside(other), other.beside(one)
+        together = _correlation(one.share, other.share, apart, min(one.effective, other.effective), sides)
+    low, high = share_difference_interval(
+        one.share.value, one.interval(level), other.share.value, other.interval(level), together
+    )
     return unit * low, unit * high
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A share with the number of its items; ``at_end``: as how many they count where it is 0 or 1."""
+
+    share: Inference
+    n_items: int
+    at_end: float
+
+    @property
+    def effective(self) -> float:
+        return effective_items(self.share, self.n_items, self.at_end)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        return share_interval(self.share, self.n_items, self.at_end, level)
+
+    def beside(self, other: _Side) -> _Side:
+        """At an end its items count for as much as those of the other side do, where that is not at one, too."""
+        if not 0 < other.share.value < 1 or not other.effective > 0:
+            return self
+        return replace(self, at_end=max(self.at_end, self.n_items * other.effective / other.n_items))
+
+
+def _side(joint: Joint, estimates: Sequence[Estimate], statistic: Statistic, df: float | None, answers: int) -> _Side:
+    """``df``: of the difference, whose quantile it is then: of six words three on each side are no samples of three."""
+    share = measure(joint, estimates)[0].checkpoints
+    n_items = _items_read(estimates[0], statistic) * answers
+    return _Side(share if df is None else replace(share, df=df), n_items, _clusters(share))
 
 
 def _correlation(one: Inference, other: Inference, apart: Inference, n: float, sides: str) -> float:

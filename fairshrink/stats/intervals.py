@@ -17,7 +17,7 @@ FISHER_PAIRS = 10
 
 
 def share_interval(
-    share: Inference, n_items: int, n_clusters: int, level: float = 0.95, unit: float = 1.0
+    share: Inference, n_items: int, n_clusters: float, level: float = 0.95, unit: float = 1.0
 ) -> tuple[float, float]:
     """Interval of a share of items that lie in clusters (Wilson 1927, with an effective sample size).
 
@@ -39,7 +39,7 @@ def share_interval(
     return unit * low, unit * high
 
 
-def effective_items(share: Inference, n_items: int, n_clusters: int, unit: float = 1.0) -> float:
+def effective_items(share: Inference, n_items: int, n_clusters: float, unit: float = 1.0) -> float:
     """How many independent items know a share as well as the clustered ones do; NaN where that is not known."""
     p, variance = share.value / unit, (share.standard_error / unit) ** 2
     if math.isnan(p) or n_items < 1 or n_clusters < 2:

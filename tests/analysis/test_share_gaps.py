@@ -196,3 +196,23 @@ def test_no_flip_among_few_pairs_is_no_proof_that_nothing_changed(tmp_path, n, v
     assert row["change_high"] == -row["change_low"] > 0 and row["residual_high"] > 0
     per_group = found.results.query("statistic == 'preferred_share' and change_high == change_high")
     assert (per_group["change_high"] > 0).all() and len(per_group)
+
+
+def test_a_side_at_its_end_has_the_design_effect_of_the_other():
+    """All of 60 right and 45 of 60, in 10 clusters: 60 items of the first count for as many as those of the second."""
+    wrong = [1, 2] * 5
+    second = np.concatenate([[0.0] * each + [1.0] * (6 - each) for each in wrong])
+    rows = pd.DataFrame({"first": 1.0, "second": second, "cluster": np.repeat([f"c{at}" for at in range(10)], 6)})
+    _, row = found(paired_gap, named(rows, 10), paired_gap.Settings(), "mean_gap")
+    means = second.reshape(10, 6).mean(axis=1)
+    p, variance, t = means.mean(), means.var(ddof=1) / 10, stats.t.ppf(0.975, 9)
+    n = min(60, p * (1 - p) / variance)
+    assert n == 60
+    reach = t * math.sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
+    low, high = ((p + t**2 / (2 * n) + sign * reach) / (1 + t**2 / n) for sign in (-1, 1))
+    end = n / (n + t**2)
+    assert row["ci_low"] == pytest.approx(1 - p - math.hypot(1 - end, high - p))
+    assert row["ci_high"] == pytest.approx(1 - p + (p - low))
+    # With both at their ends nothing is known of it: ten clusters are ten items.
+    _, both = found(paired_gap, named(rows.assign(second=1.0), 10), paired_gap.Settings(), "mean_gap")
+    assert both["ci_high"] == pytest.approx(t**2 / (10 + t**2))

@@ -95,8 +95,8 @@ CLUSTERS: tuple[str, ...] = ("cluster",)
 MARGIN = Margin(absolute=0.05)
 OWN_SKILL: OwnSkill | None = OwnSkill("accuracy_disambiguated", "all", 1 / 3)
 
-PERSONS = ("biased", "counter")
-SIDES = (*PERSONS, "unknown")
+SIDES = ("biased", "counter", "unknown")
+PERSONS = SIDES[:2]
 
 
 def unsuited(settings: Settings, model: ModelTraits) -> list[tuple[str, str, str]]:
