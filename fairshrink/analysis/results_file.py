@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,19 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     data = pq.read_table(path)
     about = json.loads((data.schema.metadata or {}).get(_ABOUT, b"{}"))
     return _to_pandas(data.replace_schema_metadata(None)), about
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Inside, what reading a table raises that is not there, or damaged, is a UserError. Used where people read it."""
+    if not path.is_file():
+        raise UserError(f"{path}: there are no such results; run the study (`make`)")
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} is damaged ({' '.join(str(error).split())[:200]}). `make verify` puts it aside; then run again."
+        ) from error
 
 
 def read_items(path: Path, clusters: Sequence[str] = ("cluster",)) -> pd.DataFrame:

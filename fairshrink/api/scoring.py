@@ -20,6 +20,7 @@ from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.registry import CATALOG
 from fairshrink.settings import Settings
 from fairshrink.stats.estimates import Statistic
+from fairshrink.store.checked import as_recorded
 from fairshrink.study.catalog import every_role
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
@@ -28,6 +29,7 @@ PathLike = Path | str
 
 def load_checkpoint(path: PathLike, device: str) -> Checkpoint:
     """A checkpoint on a device. Raises UserError."""
+    as_recorded(Path(path))
     return checkpoints.load(path, device=device)
 
 

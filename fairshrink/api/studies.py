@@ -39,9 +39,8 @@ def read_results(source: Study | Path | str) -> DataFrame:
     from fairshrink.analysis import results_file
 
     path = _results(source)
-    if not path.is_file():
-        raise UserError(f"{path}: there are no such results; run the study (`make`)")
-    return results_file.read(path)[0]
+    with results_file.readable(path):
+        return results_file.read(path)[0]
 
 
 def _results(source: Study | Path | str) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fairshrink.analysis import results_file
 from fairshrink.errors import UserError
 from fairshrink.explaining.records import Record
 from fairshrink.planning.artifact import Artifact
@@ -111,9 +112,8 @@ def as_text(described: Mapping[str, Any]) -> str:
 
 
 def results(file: Path) -> Any:
-    """The final table. Raises UserError where there is none yet."""
+    """The final table. Raises UserError where there is none yet, or a damaged one."""
     import pandas as pd
 
-    if not file.is_file():
-        raise UserError(f"{file}: there is no such table yet; run the study first (`make`)")
-    return pd.read_parquet(file)
+    with results_file.readable(file):
+        return pd.read_parquet(file)

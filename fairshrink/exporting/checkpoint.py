@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairshrink.errors import UserError
 from fairshrink.exporting import format as formats
-from fairshrink.store import places
+from fairshrink.store import checked, places
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -54,6 +54,7 @@ def export(
         raise UserError(f"{form} has no weights '{weights}'; write one of {', '.join(writer.WEIGHTS)}")
     places.require_folder(folder)
     record = _record(source)
+    checked.as_recorded(source)
     scores = _scores(study, record) if study else None
     building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     building.mkdir(parents=True)
@@ -136,7 +137,8 @@ def _scores(study: Path | str, record: dict[str, Any]) -> DataFrame:
     results = Path(grid.expand(studies.load(str(study))).tables.path) / "tables" / "results.parquet"
     if not results.is_file():
         raise UserError(f"{results}: there are no such results; run the study (`make`), or leave --study out")
-    found = results_file.read(results)[0]
+    with results_file.readable(results):
+        found = results_file.read(results)[0]
     found = found[found["key"] == record.get("key")]
     if found.empty:
         raise UserError(f"{study}: its results say nothing of this checkpoint; leave --study out, or name its own")

@@ -17,6 +17,7 @@ from fairshrink.models.traits import traits
 from fairshrink.registry import CATALOG
 from fairshrink.scoring import abilities, hub_models
 from fairshrink.settings import Settings
+from fairshrink.store.checked import as_recorded
 from fairshrink.study.catalog import every_role
 from fairshrink.study.mistakes import Mistake, checked, suggestion
 
@@ -91,6 +92,7 @@ def open_model(model: str, metric: str, choice: Choice, settings: Settings) -> t
     if choice.revision and where == model:
         raise UserError(f"{model} is on this machine: leave --revision out")
     if (folder / OWN).is_file() and not gguf_file:
+        as_recorded(folder)
         found = _checkpoints().load(folder, precision=choice.precision, device=choice.device)
         abilities.check(metric, found.head, found.labels, model)
         abilities.check_settings(metric, settings, traits(folder, config_of(folder), found.head), model)

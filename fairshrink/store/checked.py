@@ -33,6 +33,24 @@ def require(folder: Path, root: Path = Path()) -> None:
     artifacts.write_json(note, now)
 
 
+def as_recorded(folder: Path) -> None:
+    """UserError where files of an artifact, wherever it is and is called, are not those of the record in it.
+
+    A folder without a record has nothing to be compared with.
+    """
+    try:
+        files = artifacts.listed(json.loads((folder / MARKER).read_bytes()))
+    except (OSError, ValueError):
+        return
+    found = artifacts.file_digests(folder)
+    wrong = [name for name in files if found.get(name) != files[name]]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{folder}: {wrong[0]}: not the recorded bytes{more}; `make verify` puts it aside, then run again"
+        )
+
+
 def _stamps(folder: Path) -> dict[str, list[int]] | None:
     """Size and time of modification of the record and of each file that it names; None where one is missing."""
     try:

@@ -126,3 +126,6 @@ def test_tasks_and_results_of_a_study(folder):
         fairshrink.read_results("nowhere.yaml")
     with pytest.raises(UserError, match="there are no such results"):
         fairshrink.read_results(folder)
+    (folder / place / "tables/results.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"results\.parquet is damaged"):
+        fairshrink.read_results(loaded)

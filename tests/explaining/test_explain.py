@@ -306,5 +306,9 @@ def test_wrong_conditions_are_reported_with_the_known_names(folder):
 
 
 def test_a_missing_table_is_reported(tmp_path):
-    with pytest.raises(UserError, match="run the study first"):
+    with pytest.raises(UserError, match="run the study"):
         cell.results(tmp_path / "results.parquet")
+    for content in (b"", b"PAR1 half of a table"):
+        (tmp_path / "results.parquet").write_bytes(content)
+        with pytest.raises(UserError, match=r"results\.parquet is damaged \(.*make verify"):
+            cell.results(tmp_path / "results.parquet")

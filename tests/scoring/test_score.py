@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import stub_artifacts
 from hub_server import fetched, hub_server
 from tiny import in_one_file, tiny_bert
 from tiny_study import stub_model
 
 import fairshrink
 from fairshrink.commands import main as commands
+from fairshrink.errors import UserError
+from fairshrink.exporting import checkpoint as exporting
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.scoring.abilities import head_of
 
@@ -145,6 +148,24 @@ def test_files_that_are_wrong_are_named_with_their_remedy(folder, call, tmp_path
         (tmp_path / "m" / file).write_bytes(content)
         status, _, error = call(tmp_path / "m", "--metric", "weat")
         assert status == 1 and error.count("\n") == 1 and re.search(message, error), error
+
+
+def test_a_checkpoint_with_one_flipped_byte_is_neither_scored_nor_exported(folder, call, tmp_path):
+    """Its file is whole, so that only the record tells. Elsewhere and renamed it is still what its record says."""
+    made = stub_artifacts.make(tmp_path, stub_artifacts.job("finetune", "bert"), {
+        each.name: each.read_bytes() for each in (folder / "checkpoint").iterdir() if each.name != "provenance.json"
+    })  # fmt: skip
+    place, pairs = shutil.move(tmp_path / made, tmp_path / "renamed"), f"items={folder / 'pairs.csv'}"
+    assert call(place, "--metric", "crows_pairs", "--data", pairs)[0] == 0
+    weights = next(place.glob("*attention.safetensors"))
+    stub_artifacts.flip(weights)
+    status, said, error = call(place, "--metric", "crows_pairs", "--data", pairs)
+    assert (status, said) == (1, "") and f"renamed: {weights.name}: not the recorded bytes" in error
+    with pytest.raises(UserError, match="not the recorded bytes"):
+        fairshrink.score(place, "seat")
+    with pytest.raises(UserError, match="not the recorded bytes"):
+        exporting.export(place, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
 
 
 def test_heads_are_those_of_the_config(tmp_path):
