@@ -14,17 +14,11 @@ from fairshrink.analysis.flips import Flips, flips
 from fairshrink.analysis.joint import Joint, join, measure
 from fairshrink.analysis.parts import Parts, change, decompose
 from fairshrink.analysis.scores import Family, Scored, same_items
+from fairshrink.analysis.share_differences import change_of, interval_of_difference, n_clusters
 from fairshrink.contracts import BIAS_KINDS, AnyMetric
-from fairshrink.stats.estimates import Estimate, Statistic, Sums, difference
+from fairshrink.stats.estimates import Statistic
 from fairshrink.stats.inference import UNKNOWN, Inference
-from fairshrink.stats.intervals import (
-    bounded_interval,
-    cautious_correlation,
-    effective_items,
-    share_difference_interval,
-    share_interval,
-    where_nothing_moved,
-)
+from fairshrink.stats.intervals import bounded_interval, share_interval
 from fairshrink.stats.jackknife import influence
 from fairshrink.stats.power import detectable_change
 from fairshrink.stats.signals import Margin, Signal
@@ -151,7 +145,7 @@ def _headline(family: Family, module: AnyMetric, pairs: Sequence[tuple[Scored, S
         influence=_influence(after, [other.items[module.CLUSTERS[0]] for _, other in pairs])
         if is_baseline
         else math.nan,
-        interval=_of_difference(joint, after, level) or interval(value.checkpoints, after[0], level),
+        interval=interval_of_difference(joint, after, level) or interval(value.checkpoints, after[0], level),
     )
 
 
@@ -163,15 +157,7 @@ def _in_parts(joint: Joint, known: Sequence[tuple[Signal, Signal]], statistic: S
 
 def _moved(found: OverSplits, statistic: Statistic) -> OverSplits:
     """A change of a statistic that is made of shares has an error even if no item has changed sides."""
-    return replace(found, checkpoints=_change_of(found.checkpoints, statistic))
-
-
-def _change_of(found: Inference, statistic: Statistic) -> Inference:
-    if statistic.share_of is not None:
-        return where_nothing_moved(found, statistic.n_items, statistic.share_of)
-    if statistic.shares is not None:
-        return where_nothing_moved(found, statistic.n_items, 2 * statistic.shares.unit)
-    return found
+    return replace(found, checkpoints=change_of(found.checkpoints, statistic))
 
 
 def _influence(statistics: Sequence[Statistic], clusters: Sequence[pd.Series]) -> float:
@@ -256,13 +242,13 @@ def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float
         known = each.higher_is == "count"
         return {"value": value, "ci_low": value if known else None, "ci_high": value if known else None}
     (found,) = measure(joint, [each.resampled], smooth=each.smooth)
-    low, high = _of_difference(joint, [each], level) or interval(found.checkpoints, each, level)
+    low, high = interval_of_difference(joint, [each], level) or interval(found.checkpoints, each, level)
     row: Row = {"value": found.checkpoints.value, "ci_low": low, "ci_high": high}
     if each.higher_is == "count":
         return row | {"ci_low": row["value"], "ci_high": row["value"]}
     if other is None or not other.sampled:
         return row
-    moved = _change_of(change(joint, [other.resampled], [each.resampled], smooth=each.smooth).checkpoints, each)
+    moved = change_of(change(joint, [other.resampled], [each.resampled], smooth=each.smooth).checkpoints, each)
     from_baseline = moved.interval(level)
     return row | {
         "p_value": moved.p_value(),
@@ -272,78 +258,8 @@ def numbers(joint: Joint, each: Statistic, other: Statistic | None, level: float
     }
 
 
-def _of_difference(joint: Joint, statistics: Sequence[Statistic], level: float) -> tuple[float, float] | None:
-    """The interval of a difference of shares, its mean over splits; None for other statistics."""
-    pairs = [each.shares for each in statistics if each.shares is not None]
-    if not pairs or len(pairs) < len(statistics):
-        return None
-    sides, unit = pairs[0].sides, pairs[0].unit
-    apart = measure(joint, [difference(each.first, each.second) for each in pairs])[0].checkpoints
-    one, other = (
-        _side(joint, estimates, statistics[0], None if sides == "independent" else apart.df, pairs[0].answers)
-        for estimates in ([each.first for each in pairs], [each.second for each in pairs])
-    )
-    together = 0.0
-    if sides != "independent":
-        one, other = one.beside(other), other.beside(one)
-        together = _correlation(one.share, other.share, apart, min(one.effective, other.effective), sides)
-    low, high = share_difference_interval(
-        one.share.value, one.interval(level), other.share.value, other.interval(level), together
-    )
-    return unit * low, unit * high
-
-
-@dataclass(frozen=True)
-class _Side:
-    """A share with the number of its items; ``at_end``: as how many they count where it is 0 or 1."""
-
-    share: Inference
-    n_items: int
-    at_end: float
-
-    @property
-    def effective(self) -> float:
-        return effective_items(self.share, self.n_items, self.at_end)
-
-    def interval(self, level: float) -> tuple[float, float]:
-        return share_interval(self.share, self.n_items, self.at_end, level)
-
-    def beside(self, other: _Side) -> _Side:
-        """At an end its items count for as much as those of the other side do, where that is not at one, too."""
-        if not 0 < other.share.value < 1 or not other.effective > 0:
-            return self
-        return replace(self, at_end=max(self.at_end, self.n_items * other.effective / other.n_items))
-
-
-def _side(joint: Joint, estimates: Sequence[Estimate], statistic: Statistic, df: float | None, answers: int) -> _Side:
-    """``df``: of the difference, whose quantile it is then: of six words three on each side are no samples of three."""
-    share = measure(joint, estimates)[0].checkpoints
-    n_items = _items_read(estimates[0], statistic) * answers
-    return _Side(share if df is None else replace(share, df=df), n_items, _clusters(share))
-
-
-def _correlation(one: Inference, other: Inference, apart: Inference, n: float, sides: str) -> float:
-    """Of the errors of two shares, by the error of their difference; what it has to be where one of them has none."""
-    errors = one.standard_error * other.standard_error
-    if not errors > 0:
-        # All on one side, if an item counts on one side only: what one share loses the other wins.
-        return -1.0 if sides == "exclusive" and {one.value, other.value} == {0.0, 1.0} else 0.0
-    both = one.standard_error**2 + other.standard_error**2 - apart.standard_error**2
-    return cautious_correlation(both / (2 * errors), one.value, other.value, n)
-
-
-def _items_read(estimate: Estimate, statistic: Statistic) -> int:
-    if not isinstance(estimate, Sums):
-        return statistic.n_items
-    return int((estimate.features != 0).any(axis=1).sum())
-
-
-def _clusters(found: Inference) -> int:
-    return int(found.df) + 1 if found.df > 0 else 0
-
-
 def _of_share(found: Inference, n_items: int, level: float, unit: float) -> tuple[float, float]:
-    return share_interval(found, n_items, _clusters(found), level, unit)
+    return share_interval(found, n_items, n_clusters(found), level, unit)
 
 
 def _parts_of(parts: Parts, position: int, level: float) -> Row:
