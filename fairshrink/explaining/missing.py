@@ -13,7 +13,7 @@ from fairshrink.planning.artifact import Artifact
 from fairshrink.registry import CATALOG
 from fairshrink.reporting import partial
 from fairshrink.reporting.outputs import REPORT
-from fairshrink.store import artifacts, failures
+from fairshrink.store import artifacts, checked, failures
 from fairshrink.study.jobs import AggregateJob
 
 FOLDER = "partial"
@@ -28,7 +28,9 @@ def show(file: str) -> str:
     job = whole.tables.job
     assert isinstance(job, AggregateJob)
     known: dict[str, str | None] = {}
-    found = partial.of(job, lambda score: why_missing(str(Path(score.path).parent), whole, known))
+    found = partial.of(
+        job, lambda score: why_missing(str(path := Path(score.path).parent), whole, known) or _damage(path)
+    )
     if not found.holes:
         return f"study {loaded.name}: all scores exist, nothing is partial; `make STUDY={file}` makes its tables"
     folder = Path(loaded.output) / loaded.name / FOLDER
@@ -47,6 +49,15 @@ def why_missing(path: str, whole: Mapping[str, Artifact], known: dict[str, str |
     if path not in known:
         known[path] = None if artifacts.exists(Path(path)) else _why(whole[path], whole, known)
     return known[path]
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with scores that exist; None if they are those of their record."""
+    try:
+        checked.require(path)
+    except UserError as error:
+        return f"damaged ({error})"
+    return None
 
 
 def _why(artifact: Artifact, whole: Mapping[str, Artifact], known: dict[str, str | None]) -> str:

@@ -8,6 +8,7 @@ from stub_artifacts import flip
 from tiny_study import study, write_data, write_study
 
 from fairshrink.errors import UserError
+from fairshrink.explaining import missing
 from fairshrink.planning import plan_files, workflow
 from fairshrink.stages import runner
 from fairshrink.store import artifacts, failures
@@ -75,6 +76,16 @@ def test_what_rests_on_a_damaged_baseline_is_missing(compressed):
     there, said = evaluate()
     assert there == {f"bert-similarity-magnitude_global-sparsity{each}": 1 for each in (0.2, 0.5)}
     assert "2 of the 4 artifacts of this job failed, 2 exist" in said
+
+
+def test_damaged_scores_are_a_hole_of_the_partial_answer(compressed):
+    """Bytes in the middle of a Parquet file may change without an error when it is read."""
+    evaluate()
+    (folder,) = Path("results/scores").glob("*sparsity0.2-*/bias_sts-*/")
+    flip(folder / "items.parquet")
+    said = missing.show("config.yaml")
+    assert "1 of 4 scores are missing" in said
+    assert f"1 x missing: damaged ({folder}: items.parquet: not the recorded bytes" in said
 
 
 def test_nothing_is_made_where_all_is_damaged(compressed):
