@@ -7,12 +7,13 @@ BIN := .venv/bin
 CORES ?= all
 UV := 0.13.9
 STUDY ?= config.yaml
+export STUDY # recipes read it from the environment, so that its name may have any character
 # The environment is complete if this file is there. It is named by the contents of what it was made from: modification times
 # say nothing of it after a checkout, in a copy, or in a worktree that shares the environment.
 READY := .venv/ready-$(shell cat envs/requirements.lock envs/requirements-torch.txt | sha256sum | cut -c -12)
 # If it is set, as in many containers, the many short processes here spend more time compiling than working.
 unexport PYTHONDONTWRITEBYTECODE
-SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
+SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --config "study=$$STUDY"
 # With -m the code of this folder runs, even if the environment is shared with other clones.
 FAIRSHRINK = $(BIN)/python -m fairshrink
 
@@ -20,24 +21,24 @@ FAIRSHRINK = $(BIN)/python -m fairshrink
 
 study: env ## environment and the study (STUDY=configs/paper.yaml for another); ends with results/report.html
 	@$(SNAKEMAKE)
-	@$(FAIRSHRINK) report --study $(STUDY) --path
+	@$(FAIRSHRINK) report --study "$$STUDY" --path
 
 plan: env ## what a run would do: jobs and artifacts of each stage
-	@$(FAIRSHRINK) plan --study $(STUDY)
+	@$(FAIRSHRINK) plan --study "$$STUDY"
 
 explain: env ## what a run would restore and compute, why, and how long it will take
-	@$(FAIRSHRINK) explain --study $(STUDY)
+	@$(FAIRSHRINK) explain --study "$$STUDY"
 
 partial: env ## after failures: make what can be made, then tables of what exists, holes named, in results/<study>/partial/
 	@$(SNAKEMAKE) --keep-going || $(SNAKEMAKE) --keep-going || true
-	@$(FAIRSHRINK) partial --study $(STUDY)
+	@$(FAIRSHRINK) partial --study "$$STUDY"
 
 report: study ## headline numbers; results/workflow.html, how each final file was made (Snakemake's own report)
 	@$(SNAKEMAKE) --report results/workflow.html
-	@$(FAIRSHRINK) report --study $(STUDY)
+	@$(FAIRSHRINK) report --study "$$STUDY"
 
 share: env ## upload what is missing in DVC's default remote (docs/sharing.md)
-	@$(FAIRSHRINK) share --study $(STUDY)
+	@$(FAIRSHRINK) share --study "$$STUDY"
 
 verify: env ## compare every artifact with its record and pointer; quarantine what is damaged
 	@$(FAIRSHRINK) verify
@@ -100,7 +101,7 @@ docs: env ## the generated pages of docs/, and the site, strictly, into site/
 	$(BIN)/mkdocs build --quiet --strict
 
 dag: env ## results/dag.svg: the graph of all jobs of the study (needs graphviz)
-	@$(BIN)/snakemake --config study=$(STUDY) full=true --rulegraph | dot -Tsvg > results/dag.svg
+	@$(BIN)/snakemake --config "study=$$STUDY" full=true --rulegraph | dot -Tsvg > results/dag.svg
 
 lock: env ## new versions into the lock file
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes envs/requirements.in -o envs/requirements.lock

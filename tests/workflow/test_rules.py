@@ -1,6 +1,8 @@
 """The rule files: each says which paths its stage makes, and where the rules of all jobs are."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 from tiny_study import ROOT
@@ -33,3 +35,20 @@ def test_every_stage_is_run_by_its_script():
         assert (ROOT / f"scripts/{stage}.py").is_file()
         named = f'"{stage}"' in RULES["jobs"] or f"scripts/{stage}.py" in RULES[stage]
         assert named, stage
+
+
+@pytest.mark.parametrize("target", ["study", "plan", "explain", "partial", "report", "share"])
+def test_make_takes_a_study_with_any_name(target, tmp_path):
+    name = 'my "first" study\'s {x}; touch here.yaml'
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for each in ("python", "snakemake"):
+        (tools / each).write_text('#!/bin/sh\nfor each; do echo "<$each>"; done\n')
+        (tools / each).chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    command = ["make", "-o", "env", target, f"BIN={tools}", f"STUDY={name}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = [each for each in done.stdout.splitlines() if "study" in each and "--" not in each and len(each) > 10]
+    assert told and set(told) <= {f"<{name}>", f"<study={name}>"}
+    assert not (tmp_path / "here.yaml").exists()
