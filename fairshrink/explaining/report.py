@@ -127,7 +127,7 @@ def _times(estimates: Mapping[str, Estimate]) -> list[str]:
         lines.append(f"  GPU hours: {total.gpu_s / 3600:.2f}")
     if any(each.guessed for each in estimates.values()):
         lines.append("  (estimates from the machine's speed can be off by a factor of three)")
-    return [*lines, "  (excluding process start-up, about 5 s per job, and waiting in queues)"]
+    return [*lines, "  (excluding process start-up, up to 4 s per job, and waiting in queues)"]
 
 
 def _duration(each: Estimate) -> str:
