@@ -34,7 +34,7 @@ class Task:
     seed: int
     train: TableReference | None = None
     tests: Mapping[str, TableReference] = field(default_factory=dict)
-    held: dict[str, DataFrame] = field(default_factory=dict, compare=False, repr=False)
+    held: dict[str, DataFrame] = field(default_factory=dict, init=False, compare=False, repr=False)
 
 
 def frames(task: Task) -> dict[str, DataFrame]:

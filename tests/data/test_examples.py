@@ -1,5 +1,7 @@
 """The parts of a task's tables, read once for a task and the caller's own each time."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -52,6 +54,14 @@ def test_a_task_reads_its_tables_once_and_no_caller_changes_them_for_the_next(gi
     rows = sorted(row for part in fresh.values() for row in part["row"])
     assert rows == list(range(10))
     assert {name: len(part) for name, part in fresh.items()} == {"train": 5, "dev": 2, "test": 3}
+
+
+def test_a_task_like_another_but_for_its_seed_has_parts_of_its_own(given):
+    one = task(given)
+    first = frames(one)
+    other = dataclasses.replace(one, seed=given.seed + 1)
+    assert list(frames(other)["train"]["text"]) != list(first["train"]["text"])
+    same(frames(other), frames(task(dataclasses.replace(given, seed=given.seed + 1))))
 
 
 def test_large_tables_are_read_anew(given, reads, monkeypatch):

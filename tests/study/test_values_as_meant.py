@@ -15,6 +15,7 @@ from fairshrink.study.mistakes import StudyError
 
 ROOT = Path(__file__).parents[2]
 BASE = yaml.safe_load((ROOT / "config.yaml").read_text())
+STEREOSET = [each["metric"] for each in BASE["metrics"]].index("stereoset")
 BASE["validity"] = str(ROOT / BASE["validity"])
 
 
@@ -47,8 +48,8 @@ NUMBERS = [
     ((*SENTIMENT, "splits"), [-1], "greater than or equal to 0"),
     ((*SENTIMENT, "learning_rate"), float("inf"), "finite"),
     ((*SENTIMENT, "learning_rate"), datetime.date(2020, 1, 1), "YAML reads 2020-01-01 as a date"),
-    (("metrics", 2, "margin"), float("nan"), "finite"),
-    (("metrics", 2, "sample"), True, "true or false"),
+    (("metrics", STEREOSET, "margin"), float("nan"), "finite"),
+    (("metrics", STEREOSET, "sample"), True, "true or false"),
     (("compressions", 0, "sparsity"), "0.5", "is text"),
     (("compressions", 0, "sparsity"), True, "true or false"),
     (("statistics",), {"level": float("nan")}, "finite"),
@@ -59,7 +60,7 @@ LISTS = [
     (("compressions", 0, "sparsity"), [], "empty list"),
     (("compressions", 0, "tasks"), [], "empty list"),
     (("controls", 0, "level"), [], "empty list"),
-    (("metrics", 2, "tasks"), [], "empty list"),
+    (("metrics", STEREOSET, "tasks"), [], "empty list"),
     (("models", "minilm", "tasks"), [], "at least 1 item"),
     ((*NLI, "file"), [], "empty list"),
     ((*NLI, "file"), ["nli.parquet", "nli.parquet"], "named twice"),
@@ -75,7 +76,7 @@ PATHS = [
     (("output",), "/tmp/out", "out of its folder"),
     (("output",), "~/out", "out of its folder"),
     (("output",), "a\x07b", "control characters"),
-    (("metrics", 2, "data", "items", "file"), "..\\x", "backslashes"),
+    (("metrics", STEREOSET, "data", "items", "file"), "..\\x", "backslashes"),
 ]
 WORDS = [
     (("execution",), {"device": "gpu"}, "pattern"),
