@@ -42,7 +42,10 @@ def run(stage: str, plan_file: Path, job_name: str, threads: int | None) -> None
 
 
 def _lost(job: Job) -> list[tuple[Recipe, UserError]]:
-    """The artifacts that cannot be made as what they are made from is damaged, and what is wrong with it."""
+    """The artifacts that cannot be made as what they are made from is damaged, and what is wrong with it.
+
+    UserError for damage to an input that no artifact names as its own: then any of them may rest on it.
+    """
     wrong: dict[str, str] = {}
     for each in job.inputs:
         folder = Path(each).parent
@@ -52,11 +55,19 @@ def _lost(job: Job) -> list[tuple[Recipe, UserError]]:
             wrong[folder.name.rpartition("-")[2]] = str(error)
     found = []
     for order in job.artifacts:
-        made_from = order.recipe.parts["inputs"].values()
-        reasons = [wrong[key] for key in wrong if key in made_from]
+        reasons = [wrong[key] for key in wrong if key in _inputs(order.recipe)]
         if reasons:
             found.append((order.recipe, UserError("\n".join(reasons))))
+    named = {key for order in job.artifacts for key in _inputs(order.recipe)}
+    shared = [reason for key, reason in wrong.items() if key not in named]
+    if shared:
+        raise UserError(*shared)
     return found
+
+
+def _inputs(recipe: Recipe) -> set[str]:
+    """Keys of what an artifact is made from."""
+    return set(recipe.parts["inputs"].values())
 
 
 def _imported(stage: str) -> ModuleType:

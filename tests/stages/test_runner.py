@@ -93,3 +93,15 @@ def test_nothing_is_made_where_all_is_damaged(compressed):
         damage(pattern)
     there, said = evaluate()
     assert not there and "4 of the 4 artifacts of this job failed, 0 exist" in said
+
+
+def test_damage_that_no_artifact_names_stops_the_job(compressed, monkeypatch):
+    """Nobody could say which scores rest on it."""
+    damage("compressed/*sparsity0.2-*/")
+    made = workflow.make("config.yaml")
+    file = plan_files.write(made)
+    (job,) = made.of("evaluate")
+    monkeypatch.setattr(runner, "_inputs", lambda recipe: set())
+    with pytest.raises(UserError, match="not the recorded bytes"):
+        runner.run("evaluate", file, job.name, 1)
+    assert not any(artifacts.exists(Path(each.recipe.path)) for each in job.artifacts)
