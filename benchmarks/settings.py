@@ -28,12 +28,12 @@ from settings_varied import DATA, ENTRIES, Varied
 import fairshrink
 from fairshrink.analysis.joint import Joint, join, measure, over_joint
 from fairshrink.analysis.measured import numbers
+from fairshrink.analysis.share_differences import change_of
 from fairshrink.models import checkpoint as checkpoints
 from fairshrink.models.checkpoint import Checkpoint
 from fairshrink.registry import CATALOG
 from fairshrink.scoring.one_model import Choice, open_model
 from fairshrink.stats.estimates import Statistic, difference
-from fairshrink.stats.intervals import where_nothing_moved
 
 TABLE = Path(__file__).parents[1] / "docs/settings.csv"
 LEVEL = 0.95
@@ -159,10 +159,7 @@ def paired(clusters: Sequence[str], base: Scored, mine: Scored) -> tuple[float, 
     )
     every = Joint(joint.n, (np.arange(joint.n),), joint.clusters)
     (moved,) = measure(every, [difference(after, before)], smooth=base[1].smooth and mine[1].smooth)
-    found, about = moved.checkpoints, mine[1]
-    unit = about.share_of or (2 * about.shares.unit if about.shares else None)
-    if unit:
-        found = where_nothing_moved(found, about.n_items, unit)
+    found = change_of(moved.checkpoints, mine[1])
     return (found.value, *found.interval(LEVEL))
 
 
