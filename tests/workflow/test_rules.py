@@ -46,7 +46,7 @@ def test_make_takes_a_study_with_any_name(target, tmp_path):
         (tools / each).write_text('#!/bin/sh\nfor each; do echo "<$each>"; done\n')
         (tools / each).chmod(0o755)
     shutil.copy(ROOT / "Makefile", tmp_path)
-    command = ["make", "-o", "env", target, f"BIN={tools}", f"STUDY={name}"]
+    command = ["make", "--no-print-directory", "-o", "env", target, f"BIN={tools}", f"STUDY={name}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = [each for each in done.stdout.splitlines() if "study" in each and "--" not in each and len(each) > 10]
